@@ -1,0 +1,45 @@
+using Increment.AppHost;
+using Microsoft.Extensions.Configuration;
+
+var builder = DistributedApplication.CreateBuilder(args);
+var storage = Storage.Choose(builder);
+var replicas = builder.Configuration.GetValue("Increment:Replicas", 1);
+var demoToken = builder.AddParameter("demo-token", secret: true);
+
+var auth = builder.AddProject<Projects.Increment_AuthService>("auth")
+    .WithEnvironment("Increment__DemoToken", demoToken);
+
+var jobs = builder.AddProject<Projects.Increment_JobsService>("jobs")
+    .WithReference(auth).WaitFor(auth)
+    .WithExternalHttpEndpoints();
+
+var counter = builder.AddProject<Projects.Increment_CounterApi>("counter")
+    .WithReference(auth).WaitFor(auth)
+    .WithExternalHttpEndpoints();
+
+List<IResourceBuilder<ProjectResource>> services = [auth, jobs, counter];
+services.ForEach(service => service.WithHttpHealthCheck("/health").WithReplicas(replicas));
+
+if (storage.UseContainers)
+{
+    var mongo = builder.AddMongoDB("mongo").WithDataVolume();
+    var database = mongo.AddDatabase("increment");
+    var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence();
+
+    // Connection strings of our own: WithReference would also put each password into the services' environment by
+    // itself, under a name that aspirate does not take for a secret's.
+    services.ForEach(service => service
+        .WaitFor(database).WaitFor(cache)
+        .WithEnvironment("ConnectionStrings__increment", ReferenceExpression.Create(
+            $"mongodb://admin:{mongo.Resource.PasswordParameter!}@{mongo.Resource.PrimaryEndpoint.Property(EndpointProperty.HostAndPort)}/increment?authSource=admin"))
+        .WithEnvironment("ConnectionStrings__cache", ReferenceExpression.Create(
+            $"{cache.Resource.PrimaryEndpoint.Property(EndpointProperty.HostAndPort)},password={cache.Resource.PasswordParameter!}")));
+}
+else
+{
+    services.ForEach(service => service
+        .WithEnvironment("ConnectionStrings__increment", storage.StoreOf(service.Resource.Name))
+        .WithEnvironment("ConnectionStrings__cache", storage.Cache));
+}
+
+builder.Build().Run();
