@@ -1,0 +1,10 @@
+using Increment.ServiceDefaults;
+
+var builder = WebApplication.CreateBuilder(args);
+builder.AddServiceDefaults();
+builder.AddAuthServiceClient();
+
+var app = builder.Build();
+app.UseServiceDefaults();
+app.MapGet("/hello", () => "Hello there");
+app.Run();

@@ -1,0 +1,86 @@
+using System.Net;
+using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+
+namespace Increment.ServiceDefaults;
+
+/// <summary>What every service of Increment has in common, in two calls.</summary>
+public static class Extensions
+{
+    /// <summary>Telemetry, health, limits, graceful shutdown, the error format, and an OpenAPI document.</summary>
+    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
+    {
+        builder.AddTelemetry();
+        builder.AddLimits();
+        builder.AddForwardedHeaders();
+        builder.Services.AddHealthChecks();
+        builder.Services.AddErrorHandling();
+        builder.Services.AddGracefulShutdown(builder.Configuration);
+        builder.Services.AddOpenApi();
+        return builder;
+    }
+
+    /// <summary>Asks AuthService about tokens.</summary>
+    public static WebApplicationBuilder AddAuthServiceClient(this WebApplicationBuilder builder)
+    {
+        var address = builder.Configuration["services:auth:http:0"] ?? throw new InvalidOperationException(
+            "AuthService's address is missing. Set services__auth__http__0, or start the service through Increment.AppHost.");
+        builder.Services.AddHttpClient<ITokenVerifier, AuthServiceClient>(http => http.BaseAddress = new(address));
+        builder.Services.AddHealthChecks().AddCheck<AuthServiceHealth>("auth");
+        return builder;
+    }
+
+    /// <summary>The middleware that every service has, and its health and OpenAPI endpoints.</summary>
+    public static WebApplication UseServiceDefaults(this WebApplication app)
+    {
+        app.UseForwardedHeaders();
+        app.UseGracefulShutdown();
+        app.UseErrorHandling();
+        app.UseRouting();
+        app.UseRequestTimeouts();
+        app.UseTokenAuthentication(app.Services.GetRequiredService<ITokenVerifier>());
+        app.MapHealth();
+        app.MapOpenApi("/openapi/{documentName}.json");
+        return app;
+    }
+
+    static void AddLimits(this WebApplicationBuilder builder)
+    {
+        builder.Services.Configure<KestrelServerOptions>(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = 64 * 1024;
+            kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+        });
+        builder.Services.AddRequestTimeouts(timeouts => timeouts.DefaultPolicy = new() { Timeout = TimeSpan.FromSeconds(30) });
+    }
+
+    /// <summary>
+    /// Believes X-Forwarded-For, -Proto and -Host only from <c>Increment:Proxies</c>, a comma-separated list of addresses
+    /// and networks (<c>10.0.0.0/8</c>), whatever <c>ASPNETCORE_FORWARDEDHEADERS_ENABLED</c> says: that one believes anybody.
+    /// </summary>
+    static void AddForwardedHeaders(this WebApplicationBuilder builder)
+    {
+        var proxies = (builder.Configuration["Increment:Proxies"] ?? "")
+            .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+            .Select(proxy => System.Net.IPNetwork.Parse(proxy.Contains('/', StringComparison.Ordinal) ? proxy
+                : proxy + (IPAddress.Parse(proxy).AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? "/32" : "/128")))
+            .ToList();
+        builder.Services.PostConfigure<ForwardedHeadersOptions>(options =>
+        {
+            options.ForwardedHeaders = proxies.Count == 0 ? ForwardedHeaders.None
+                : ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto | ForwardedHeaders.XForwardedHost;
+            options.ForwardLimit = null;
+            options.KnownProxies.Clear();
+            options.KnownIPNetworks.Clear();
+            proxies.ForEach(options.KnownIPNetworks.Add);
+        });
+    }
+}

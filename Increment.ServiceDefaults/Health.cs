@@ -1,0 +1,49 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Diagnostics.HealthChecks;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Increment.ServiceDefaults;
+
+/// <summary>
+/// <c>/health</c> (and <c>/healthz</c>, for old probes): ready, with a line a dependency; 503 only when a check is
+/// unhealthy, which only a service's own store may be. <c>/alive</c>: the process answers.
+/// </summary>
+static class Health
+{
+    public static void MapHealth(this WebApplication app)
+    {
+        foreach (var path in (ReadOnlySpan<string>)["/health", "/healthz"])
+            app.MapHealthChecks(path, new() { ResponseWriter = WriteAsync });
+        app.MapHealthChecks("/alive", new() { Predicate = _ => false, ResponseWriter = WriteAsync });
+    }
+
+    static Task WriteAsync(HttpContext context, HealthReport report) => context.Response.WriteAsJsonAsync(new
+    {
+        status = report.Status.ToString().ToLowerInvariant(),
+        checks = report.Entries.ToDictionary(entry => entry.Key, entry => new
+        {
+            status = entry.Value.Status.ToString().ToLowerInvariant(),
+            description = entry.Value.Description,
+        }),
+    });
+}
+
+/// <summary>AuthService out of reach degrades a service, and does not unready it: known tokens still work.</summary>
+sealed class AuthServiceHealth(IHttpClientFactory clients, Microsoft.Extensions.Configuration.IConfiguration configuration) : IHealthCheck
+{
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            using var http = clients.CreateClient();
+            http.Timeout = TimeSpan.FromSeconds(1);
+            using var response = await http.GetAsync(new Uri(new(configuration["services:auth:http:0"]!), "alive"), cancellationToken);
+            return response.IsSuccessStatusCode ? HealthCheckResult.Healthy() : HealthCheckResult.Degraded($"answers {(int)response.StatusCode}");
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
+        {
+            return HealthCheckResult.Degraded("cannot be reached");
+        }
+    }
+}

@@ -1,0 +1,100 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Microsoft.AspNetCore.Http;
+
+namespace Increment.ServiceDefaults.JsonApi;
+
+/// <summary>
+/// What went wrong, as a JSON:API 1.1 error object (https://jsonapi.org/format/#errors). It is a result that an endpoint
+/// can return; code that cannot return one throws it as an <see cref="ApiException"/>.
+/// </summary>
+/// <param name="Status">The HTTP status code, 400 to 599.</param>
+/// <param name="Code">A stable, lower-case, hyphenated name that programs can match on.</param>
+/// <param name="Title">The kind of problem, the same for every occurrence.</param>
+/// <param name="Detail">What is wrong this time, and what to do about it.</param>
+public sealed record ApiError(int Status, string Code, string Title, string Detail) : IResult, IStatusCodeHttpResult
+{
+    /// <summary>Where in the request the problem is; null when it is nowhere in particular.</summary>
+    public ErrorSource? Source { get; init; }
+
+    /// <summary>Seconds after which a retry makes sense, sent as <c>Retry-After</c>; null for none.</summary>
+    public int? RetryAfter { get; init; }
+
+    int? IStatusCodeHttpResult.StatusCode => Status;
+
+    /// <summary>400: the request is not understood.</summary>
+    public static ApiError BadRequest(string code, string detail, ErrorSource? source = null) =>
+        new(400, code, "The request is invalid", detail) { Source = source };
+
+    /// <summary>401: no token, or one that is unknown, expired or revoked.</summary>
+    public static ApiError Unauthorized(string detail) =>
+        new(401, "unauthorized", "Authentication is required", detail) { Source = ErrorSource.OfHeader("Authorization") };
+
+    /// <summary>403: the token is good, but not for this.</summary>
+    public static ApiError Forbidden(string detail) => new(403, "forbidden", "Not allowed", detail);
+
+    /// <summary>404: no such thing.</summary>
+    public static ApiError NotFound(string detail) => new(404, "not-found", "Not found", detail);
+
+    /// <summary>409: the state of things does not allow it.</summary>
+    public static ApiError Conflict(string code, string detail, ErrorSource? source = null) =>
+        new(409, code, "Conflict with the current state", detail) { Source = source };
+
+    /// <summary>503: not now; <paramref name="retryAfter"/> is in seconds.</summary>
+    public static ApiError Unavailable(string code, string detail, int retryAfter = 1) =>
+        new(503, code, "Temporarily unavailable", detail) { RetryAfter = retryAfter };
+
+    /// <inheritdoc />
+    public async Task ExecuteAsync(HttpContext httpContext)
+    {
+        var response = httpContext.Response;
+        response.StatusCode = Status;
+        response.ContentType = MediaTypes.JsonApi;
+        response.Headers.CacheControl = "no-store";
+        if (RetryAfter is { } seconds)
+            response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+        if (Status == 401)
+            response.Headers.WWWAuthenticate = "Bearer";
+
+        var traceId = Activity.Current?.TraceId.ToString() ?? httpContext.TraceIdentifier;
+        var error = new ErrorObject(Status.ToString(CultureInfo.InvariantCulture), Code, Title, Detail, Source, new(traceId));
+        await response.Body.WriteAsync(
+            JsonSerializer.SerializeToUtf8Bytes(new([error]), ErrorJson.Default.ErrorDocument), httpContext.RequestAborted);
+    }
+}
+
+/// <summary>Thrown where a request cannot go on; answered as its <see cref="Error"/>.</summary>
+public sealed class ApiException(ApiError error, Exception? inner = null) : Exception(error.Detail, inner)
+{
+    /// <summary>The answer.</summary>
+    public ApiError Error => error;
+}
+
+/// <summary>Where in the request a problem is: one of a JSON pointer into the body, a query parameter, a header.</summary>
+public sealed record ErrorSource(string? Pointer = null, string? Parameter = null, string? Header = null)
+{
+    /// <summary>A JSON pointer (RFC 6901) into the body.</summary>
+    public static ErrorSource OfPointer(string pointer) => new(Pointer: pointer);
+
+    /// <summary>The name of a query parameter.</summary>
+    public static ErrorSource OfParameter(string parameter) => new(Parameter: parameter);
+
+    /// <summary>The name of a request header.</summary>
+    public static ErrorSource OfHeader(string header) => new(Header: header);
+}
+
+/// <summary>A JSON:API document that tells errors.</summary>
+public sealed record ErrorDocument(IReadOnlyList<ErrorObject> Errors);
+
+/// <summary>One JSON:API error object.</summary>
+public sealed record ErrorObject(string Status, string Code, string Title, string Detail, ErrorSource? Source, ErrorMeta Meta);
+
+/// <summary>What a JSON:API error object says beside the error.</summary>
+/// <param name="TraceId">The trace of the request, to be named when asking for help.</param>
+public sealed record ErrorMeta(string TraceId);
+
+[JsonSerializable(typeof(ErrorDocument))]
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+sealed partial class ErrorJson : JsonSerializerContext;

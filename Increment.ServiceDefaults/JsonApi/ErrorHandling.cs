@@ -1,0 +1,62 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Diagnostics;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.WebUtilities;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Increment.ServiceDefaults.JsonApi;
+
+/// <summary>Turns every failure, the framework's own included, into a JSON:API error.</summary>
+static partial class ErrorHandling
+{
+    public static IServiceCollection AddErrorHandling(this IServiceCollection services) =>
+        services.AddExceptionHandler<ApiExceptionHandler>();
+
+    public static IApplicationBuilder UseErrorHandling(this IApplicationBuilder app) => app
+        .UseExceptionHandler(new ExceptionHandlerOptions
+        {
+            ExceptionHandler = _ => Task.CompletedTask,
+            SuppressDiagnosticsCallback = context => context.Exception is ApiException or BadHttpRequestException or OperationCanceledException,
+        })
+        .UseStatusCodePages(context => OfStatus(context.HttpContext.Response.StatusCode).ExecuteAsync(context.HttpContext))
+        .Use((context, next) => MediaTypes.Refusal(context.Request) is { } refusal ? refusal.ExecuteAsync(context) : next(context));
+
+    static ApiError OfStatus(int status, string? detail = null) => status switch
+    {
+        404 => ApiError.NotFound("There is nothing at this address. The API is described at /openapi/v1.json."),
+        405 => new(405, "method-not-allowed", "Method not allowed", "This address does not take that method; Allow names those that it takes."),
+        408 => new(408, "request-timeout", "Request timeout", "The request did not arrive in time."),
+        413 => new(413, "content-too-large", "Content too large", "The body is larger than this service takes."),
+        415 => new(415, "unsupported-media-type", "Unsupported media type", "The body's Content-Type is not one that this address takes."),
+        504 => new(504, "timeout", "Timeout", "The request took too long and was given up."),
+        _ => new(status, ReasonPhrases.GetReasonPhrase(status) is { Length: > 0 } reason ? reason.ToLowerInvariant().Replace(' ', '-') : "error",
+            ReasonPhrases.GetReasonPhrase(status) is { Length: > 0 } title ? title : "Error", detail ?? "The request could not be served."),
+    };
+
+    sealed partial class ApiExceptionHandler(ILogger<ApiExceptionHandler> logger) : IExceptionHandler
+    {
+        public async ValueTask<bool> TryHandleAsync(HttpContext httpContext, Exception exception, CancellationToken cancellationToken)
+        {
+            if (httpContext.RequestAborted.IsCancellationRequested)
+            {
+                httpContext.Response.StatusCode = StatusCodes.Status499ClientClosedRequest;
+                return true;
+            }
+            var error = exception switch
+            {
+                ApiException api => api.Error,
+                BadHttpRequestException bad => OfStatus(bad.StatusCode, bad.Message),
+                OperationCanceledException => OfStatus(504),
+                _ => new(500, "internal-error", "Internal error", "Something went wrong here. Its trace is in meta.traceId."),
+            };
+            if (error.Status == 500)
+                LogUnexpected(httpContext.Request.Method, httpContext.Request.Path, exception);
+            await error.ExecuteAsync(httpContext);
+            return true;
+        }
+
+        [LoggerMessage(LogLevel.Error, "{Method} {Path} failed")]
+        partial void LogUnexpected(string method, string path, Exception exception);
+    }
+}

@@ -1,0 +1,49 @@
+using Microsoft.Extensions.Configuration;
+
+namespace Increment.ServiceDefaults.Storage;
+
+/// <summary>The engine that keeps a service's data.</summary>
+public enum StoreEngine
+{
+    /// <summary>A SQLite file; the connection string begins with <c>Data Source=</c>.</summary>
+    Sqlite,
+
+    /// <summary>MongoDB; the connection string begins with <c>mongodb://</c> or <c>mongodb+srv://</c>.</summary>
+    MongoDB,
+}
+
+/// <summary>The connection string <c>increment</c>, which says where a service keeps its data.</summary>
+public static class StoreConnection
+{
+    /// <summary>The name of the connection string.</summary>
+    public const string Name = "increment";
+
+    /// <summary>Which engine the connection string asks for.</summary>
+    /// <exception cref="InvalidOperationException">There is none, or this build cannot use it.</exception>
+    public static StoreEngine GetStoreEngine(this IConfiguration configuration)
+    {
+        var connectionString = configuration.GetStoreConnectionString();
+        if (connectionString.StartsWith("Data Source=", StringComparison.OrdinalIgnoreCase))
+            return StoreEngine.Sqlite;
+        if (connectionString.StartsWith("mongodb://", StringComparison.Ordinal) || connectionString.StartsWith("mongodb+srv://", StringComparison.Ordinal))
+        {
+#if FULL_PROFILE
+            return StoreEngine.MongoDB;
+#else
+            throw new InvalidOperationException(
+                "The connection string 'increment' names a MongoDB server, but this build has no MongoDB driver. "
+                + "Build with -p:AspirePackages=true, or give 'Data Source=FILE'.");
+#endif
+        }
+        throw new InvalidOperationException(
+            "The connection string 'increment' must begin with 'Data Source=' (SQLite) or 'mongodb://' (MongoDB).");
+    }
+
+    /// <summary>The connection string itself.</summary>
+    /// <exception cref="InvalidOperationException">There is none.</exception>
+    public static string GetStoreConnectionString(this IConfiguration configuration) =>
+        configuration.GetConnectionString(Name) is { Length: > 0 } connectionString ? connectionString
+            : throw new InvalidOperationException(
+                "The connection string 'increment' is missing. Set ConnectionStrings__increment to 'Data Source=FILE' or 'mongodb://…', "
+                + "or start the service through Increment.AppHost.");
+}
