@@ -37,7 +37,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
 
         var external = engine is "auto" && configuration.GetConnectionString("increment") is not null;
         var containers = engine is "containers"
-            || (engine is "auto" && !external && Profile is "full" && ContainerRuntimeAnswers(configuration));
+            || (engine is "auto" && !external && Profile is "full" && ContainerRuntimeAnswers(configuration["ASPIRE_CONTAINER_RUNTIME"]));
         var folder = external || containers ? null
             : Path.GetFullPath(configuration["Increment:Storage:Path"] ?? ".data", builder.AppHostDirectory);
         if (folder is not null)
@@ -57,9 +57,9 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     public string Cache => Folder is null ? Configuration.GetConnectionString("cache") ?? "" : "";
 
     /// <summary>Asks the runtime that Aspire would use; a client on the PATH without an engine counts as none.</summary>
-    static bool ContainerRuntimeAnswers(IConfiguration configuration)
+    static bool ContainerRuntimeAnswers(string? configured)
     {
-        string[] candidates = configuration["ASPIRE_CONTAINER_RUNTIME"] is { } name ? [name] : ["docker", "podman"];
+        string[] candidates = configured is null ? ["docker", "podman"] : [configured];
         return candidates.Any(runtime =>
         {
             try
