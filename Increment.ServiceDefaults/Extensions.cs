@@ -23,6 +23,7 @@ public static class Extensions
         builder.Services.AddErrorHandling();
         builder.Services.AddGracefulShutdown(builder.Configuration);
         builder.Services.AddOpenApi();
+        builder.Services.AddSingleton<ITokenRevocations, NoTokenRevocations>();
         return builder;
     }
 
@@ -44,7 +45,7 @@ public static class Extensions
         app.UseErrorHandling();
         app.UseRouting();
         app.UseRequestTimeouts();
-        app.UseTokenAuthentication(app.Services.GetRequiredService<ITokenVerifier>());
+        app.UseTokenAuthentication();
         app.MapHealth();
         app.MapOpenApi("/openapi/{documentName}.json");
         return app;

@@ -23,13 +23,13 @@ sealed class AuthServiceClient(HttpClient http) : ITokenVerifier
         .AddTimeout(TimeSpan.FromSeconds(2))
         .Build();
 
-    public async ValueTask<Principal?> VerifyAsync(string token, CancellationToken cancellationToken)
+    public async ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken)
     {
         try
         {
             using var response = await Resilience.ExecuteAsync(async ct =>
             {
-                using var request = new HttpRequestMessage(HttpMethod.Post, "auth") { Content = JsonContent.Create(new { token }) };
+                using var request = new HttpRequestMessage(HttpMethod.Post, "auth") { Content = JsonContent.Create(new { token = token.ToString() }) };
                 request.Headers.Accept.ParseAdd(MediaTypes.Json);
                 return await http.SendAsync(request, ct);
             }, cancellationToken);

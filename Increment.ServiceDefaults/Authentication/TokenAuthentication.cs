@@ -11,8 +11,6 @@ namespace Increment.ServiceDefaults.Authentication;
 /// </summary>
 public static class TokenAuthentication
 {
-    const string Scheme = "Bearer ";
-
     /// <summary>Requires a token with a scope.</summary>
     public static TBuilder RequireScope<TBuilder>(this TBuilder builder, string scope) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(new RequiredScope(scope));
@@ -23,41 +21,51 @@ public static class TokenAuthentication
         return context.Features.Get<Principal>() ?? throw new InvalidOperationException("The endpoint does not require a scope.");
     }
 
-    internal static IApplicationBuilder UseTokenAuthentication(this IApplicationBuilder app, ITokenVerifier verifier) =>
-        app.Use(async (context, next) =>
-        {
-            if (context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>() is { } required)
-            {
-                if (await AuthenticateAsync(context, verifier, required.Scope) is { } refusal)
-                {
-                    await refusal.ExecuteAsync(context);
-                    return;
-                }
-            }
-            await next(context);
-        });
+    internal static IApplicationBuilder UseTokenAuthentication(this IApplicationBuilder app) =>
+        app.UseMiddleware<TokenAuthenticationMiddleware>();
+}
 
-    static async ValueTask<ApiError?> AuthenticateAsync(HttpContext context, ITokenVerifier verifier, string scope)
+sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier verifier)
+{
+    const string Scheme = "Bearer ";
+
+    /// <summary>Does not go asynchronous for a token that the verifier knows.</summary>
+    public Task InvokeAsync(HttpContext context)
     {
-        if (ReadToken(context.Request) is not { } token)
-            return ApiError.Unauthorized("Send a token: 'Authorization: Bearer TOKEN'.");
-        if (await verifier.VerifyAsync(token, context.RequestAborted) is not { } principal)
-            return ApiError.Unauthorized("The token is unknown, expired or revoked. Sign in, or make a new one.");
+        if (context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>() is not { } required)
+            return next(context);
+        var token = ReadToken(context.Request);
+        if (token.IsEmpty)
+            return ApiError.Unauthorized("Send a token: 'Authorization: Bearer TOKEN'.").ExecuteAsync(context);
+        var verification = verifier.VerifyAsync(token, context.RequestAborted);
+        return verification.IsCompletedSuccessfully
+            ? GoOnAsync(context, verification.Result, required.Scope)
+            : AwaitAsync(context, verification, required.Scope);
+    }
+
+    async Task AwaitAsync(HttpContext context, ValueTask<Principal?> verification, string scope) =>
+        await GoOnAsync(context, await verification, scope);
+
+    Task GoOnAsync(HttpContext context, Principal? principal, string scope)
+    {
+        if (principal is null)
+            return ApiError.Unauthorized("The token is unknown, expired or revoked. Sign in, or make a new one.").ExecuteAsync(context);
         if (!principal.Scopes.Contains(scope))
-            return ApiError.Forbidden($"The token lacks the scope '{scope}'.");
+            return ApiError.Forbidden($"The token lacks the scope '{scope}'.").ExecuteAsync(context);
         context.Features.Set(principal);
-        return null;
+        return next(context);
     }
 
     /// <summary>From <c>Authorization: Bearer T</c>, a bare <c>Authorization: T</c>, or, for old clients, <c>?token=T</c>.</summary>
-    static string? ReadToken(HttpRequest request)
+    static ReadOnlyMemory<char> ReadToken(HttpRequest request)
     {
-        if (request.Headers.Authorization is { Count: 1 } header && header[0] is { Length: > 0 } value)
-        {
-            var token = (value.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase) ? value[Scheme.Length..] : value).Trim();
-            return token.Length > 0 ? token : null;
-        }
-        return request.Query["token"] is { Count: 1 } query && query[0] is { Length: > 0 } old ? old : null;
+        var header = request.Headers.Authorization;
+        if (header.Count == 0)
+            return request.QueryString.HasValue && request.Query["token"] is { Count: 1 } query ? query[0].AsMemory() : default;
+        if (header.Count > 1)
+            return default;
+        var value = header[0].AsMemory();
+        return (value.Span.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase) ? value[Scheme.Length..] : value).Trim();
     }
 }
 
