@@ -6,7 +6,12 @@ namespace Increment.ServiceDefaults.Authentication;
 /// <param name="TokenId">The token's identifier, by which it is revoked.</param>
 /// <param name="Scopes">What the token may do; see <see cref="Authentication.Scopes"/>.</param>
 /// <param name="ExpiresAt">When the token ends; null for never.</param>
-public sealed record Principal(string UserId, string Name, string TokenId, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt);
+/// <param name="CheckedAt">
+/// An instant, by AuthService's clock, at which the token was good: it is taken before the store is read, so a revocation
+/// that the answer has not seen was committed after it.
+/// </param>
+public sealed record Principal(
+    string UserId, string Name, string TokenId, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt, DateTimeOffset CheckedAt);
 
 /// <summary>What a token may be allowed to do.</summary>
 public static class Scopes
