@@ -1,0 +1,35 @@
+namespace Increment.CounterApi.Counters;
+
+/// <summary>The settings under <c>Increment:Counters</c>.</summary>
+/// <param name="InitialValue">What a counter that was never used stands at, 0 to 2^63-1: its first <c>next</c> is one more. Default 0.</param>
+/// <param name="LimitPerUser">How many named counters one user may have beside the default one. Default 1,000.</param>
+/// <param name="QueueLimit">How many writes may wait for the store before more are refused with 503. Default 10,000.</param>
+/// <param name="KeyRetention">How long idempotency keys are remembered, at least 24 h. Default 24 h.</param>
+sealed record CounterOptions(long InitialValue = 0, int LimitPerUser = 1_000, int QueueLimit = 10_000, TimeSpan KeyRetention = default)
+{
+    /// <summary>The largest block that one call may take.</summary>
+    public const int MaxCount = 1_000_000;
+
+    static readonly TimeSpan Day = TimeSpan.FromDays(1);
+
+    /// <inheritdoc cref="CounterOptions" />
+    public TimeSpan KeyRetention { get; init; } = KeyRetention == default ? Day : KeyRetention;
+
+    /// <summary>Reads the settings.</summary>
+    /// <exception cref="InvalidOperationException">One is out of its range; the message says which, and what it may be.</exception>
+    public static CounterOptions From(IConfiguration configuration)
+    {
+        var section = configuration.GetSection("Increment:Counters");
+        var options = new CounterOptions(
+            section.GetValue("InitialValue", 0L), section.GetValue("LimitPerUser", 1_000),
+            section.GetValue("QueueLimit", 10_000), section.GetValue("KeyRetention", Day));
+        Require(options.InitialValue >= 0, "InitialValue", "0 to 9223372036854775807");
+        Require(options.LimitPerUser >= 0, "LimitPerUser", "0 or more");
+        Require(options.QueueLimit >= 1, "QueueLimit", "1 or more");
+        Require(options.KeyRetention >= Day, "KeyRetention", "1.00:00:00 (24 hours) or more");
+        return options;
+
+        static void Require(bool condition, string name, string range) => _ = condition ? true
+            : throw new InvalidOperationException($"The setting Increment:Counters:{name} must be {range}.");
+    }
+}

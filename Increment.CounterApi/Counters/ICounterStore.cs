@@ -1,0 +1,147 @@
+namespace Increment.CounterApi.Counters;
+
+/// <summary>
+/// Where the counters are kept. A write is answered only when it is durable; one whose outcome is not known throws. The
+/// writes of one counter take effect one after the other, in an order that agrees with real time.
+/// </summary>
+/// <remarks>
+/// A store that cannot do its work now throws an <see cref="ServiceDefaults.JsonApi.ApiException"/> with status 503 and a
+/// Retry-After: the work is then either not done, or done without an answer (integers lost, allowed by the promise).
+/// A caller who cancels before his operation is taken up leaves no trace; after that it may be done all the same.
+/// </remarks>
+interface ICounterStore
+{
+    /// <summary>
+    /// Takes the next <paramref name="count"/> integers, and creates the counter if need be.
+    /// </summary>
+    /// <remarks>
+    /// With an idempotency key, that the integers were taken and that the key has them is one atomic fact: no crash comes
+    /// between. A repetition, also at another replica and while the first is under way, is answered with the first one's
+    /// integers. Only a <see cref="CounterOutcome.Done"/> is remembered, for at least
+    /// <see cref="CounterOptions.KeyRetention"/>, or until the counter is deleted.
+    /// </remarks>
+    /// <param name="counter">The counter.</param>
+    /// <param name="count">How many, 1 to <see cref="CounterOptions.MaxCount"/>.</param>
+    /// <param name="idempotencyKey">The client's name for this call, unique for the counter; null for none.</param>
+    /// <param name="cancellationToken">The caller gives up.</param>
+    /// <returns>
+    /// <see cref="CounterOutcome.Done"/> with the first and the last integer; or, with nothing changed,
+    /// <see cref="CounterOutcome.EndOfRange"/>, <see cref="CounterOutcome.KeyReused"/>, <see cref="CounterOutcome.TooManyCounters"/>.
+    /// </returns>
+    ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken);
+
+    /// <summary>Sets the counter, and creates it if need be. Its idempotency keys stay.</summary>
+    /// <returns>
+    /// <see cref="CounterOutcome.Done"/> with the new state; or, with nothing changed,
+    /// <see cref="CounterOutcome.PreconditionFailed"/>, <see cref="CounterOutcome.TooManyCounters"/>.
+    /// </returns>
+    ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken);
+
+    /// <summary>Deletes the counter and its idempotency keys, atomically.</summary>
+    /// <returns>
+    /// <see cref="CounterOutcome.Done"/>; or, with nothing changed, <see cref="CounterOutcome.NotFound"/>,
+    /// <see cref="CounterOutcome.PreconditionFailed"/>.
+    /// </returns>
+    ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The counter's committed state, never older than what any caller, also of another replica, had been told before
+    /// this call began; null when it does not exist.
+    /// </summary>
+    ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The committed states of many counters in one look at the store, in the order asked for; null where there is none.
+    /// </summary>
+    ValueTask<IReadOnlyList<CounterState?>> GetManyAsync(IReadOnlyList<CounterKey> counters, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// The owner's counters by name, ordinally, those after <paramref name="after"/> (null for the first), at most
+    /// <paramref name="limit"/>.
+    /// </summary>
+    ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken);
+
+    /// <summary>Deletes all counters of an owner and their idempotency keys. Repeated after a failure, it finishes the rest.</summary>
+    ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Forgets at most <paramref name="limit"/> idempotency keys that were first used before <paramref name="before"/>,
+    /// the oldest first.
+    /// </summary>
+    /// <returns>How many were forgotten; less than <paramref name="limit"/> when no more are that old.</returns>
+    ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
+}
+
+/// <summary>Which counter.</summary>
+/// <param name="Owner">The <see cref="ServiceDefaults.Authentication.Principal.UserId"/> of the user whose it is.</param>
+/// <param name="Name">Its name, unique for the owner; valid according to <see cref="CounterName"/>.</param>
+readonly record struct CounterKey(string Owner, string Name);
+
+/// <summary>A counter as it is.</summary>
+/// <param name="Current">The last integer taken or set, 0 to 2^63-1.</param>
+/// <param name="Version">
+/// Positive, another with every write. It begins at a random number when a counter is created, so that it does not come
+/// back after the counter was deleted and made anew.
+/// </param>
+readonly record struct CounterState(long Current, long Version)
+{
+    /// <summary>A version for a counter that is created: 62 random bits leave room to count on, and never are 0.</summary>
+    public static long NewVersion() =>
+        BitConverter.ToInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(sizeof(long))) & (long.MaxValue >> 1) | 1;
+}
+
+/// <summary>A counter in a list.</summary>
+readonly record struct NamedCounter(string Name, CounterState State);
+
+/// <summary>How a write ended.</summary>
+enum CounterOutcome
+{
+    /// <summary>It is done and durable.</summary>
+    Done,
+
+    /// <summary>Fewer integers are left up to 2^63-1 than were asked for.</summary>
+    EndOfRange,
+
+    /// <summary>The counter is not in a state that the precondition names.</summary>
+    PreconditionFailed,
+
+    /// <summary>The idempotency key was used for another count.</summary>
+    KeyReused,
+
+    /// <summary>The owner has as many counters as he may have.</summary>
+    TooManyCounters,
+
+    /// <summary>There is no such counter.</summary>
+    NotFound,
+}
+
+/// <summary>What a write did.</summary>
+/// <param name="Outcome">How it ended; the rest holds only when it is done.</param>
+/// <param name="First">The first integer taken; the last one is <paramref name="Current"/>.</param>
+/// <param name="Current">The counter's integer after this write, as a repetition of an idempotent call tells it too.</param>
+/// <param name="Version">The counter's version after this write; 0 where it is not known (a take).</param>
+readonly record struct CounterResult(CounterOutcome Outcome, long First = 0, long Current = 0, long Version = 0);
+
+/// <summary>Which states a write may find: the headers If-Match and If-None-Match (RFC 9110, 13.1).</summary>
+readonly struct Precondition
+{
+    readonly bool negated;
+    readonly long[]? versions;
+
+    Precondition(bool negated, long[] versions) => (this.negated, this.versions) = (negated, versions);
+
+    /// <summary>If-Match: one of these versions; 0 is that of a counter that does not exist. None: any that exists.</summary>
+    public static Precondition Matches(params long[] versions) => new(false, versions);
+
+    /// <summary>If-None-Match: none of these versions. None: the counter must not exist.</summary>
+    public static Precondition MatchesNone(params long[] versions) => new(true, versions);
+
+    /// <summary>Whether a counter may be written; null is one that does not exist.</summary>
+    public bool Holds(CounterState? state)
+    {
+        if (versions is null)
+            return true;
+        var matches = versions.Length == 0 ? state is not null : versions.Contains(state?.Version ?? 0);
+        return matches != negated;
+    }
+}
