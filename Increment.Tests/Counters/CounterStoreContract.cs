@@ -1,0 +1,340 @@
+using Increment.CounterApi.Counters;
+
+namespace Increment.Tests.Counters;
+
+/// <summary>What every engine's store keeps to. Each test has an empty store of its own.</summary>
+public abstract class CounterStoreContract : IAsyncLifetime
+{
+    static readonly CounterKey Default = new("alice", CounterName.Default);
+    static readonly CounterKey Invoices = new("alice", "invoices");
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    ICounterStore store = null!;
+
+    /// <summary>Another replica's view of the test's store; the first one finds it empty.</summary>
+    private protected abstract Task<ICounterStore> OpenAsync(CounterOptions options);
+
+    public async ValueTask InitializeAsync() => store = await OpenAsync(new());
+
+    /// <summary>Closes what <see cref="OpenAsync"/> opened.</summary>
+    private protected abstract ValueTask CloseAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        await CloseAsync();
+        GC.SuppressFinalize(this);
+    }
+
+    [Fact]
+    public async Task A_counter_begins_after_its_initial_value_and_takes_one_step_at_a_time()
+    {
+        Assert.Null(await store.GetAsync(Default, ct));
+        Assert.Equal(1, await Next(Default));
+        Assert.Equal(2, await Next(Default));
+        Assert.Equal(2, await Current(Default));
+    }
+
+    [Fact]
+    public async Task The_initial_value_is_a_setting()
+    {
+        var other = await OpenAsync(new(InitialValue: 41));
+        Assert.Equal(42, (await other.TakeAsync(Default, 1, null, ct)).Current);
+    }
+
+    [Fact]
+    public async Task Counters_are_apart_by_owner_and_by_name()
+    {
+        await Set(Default, 10);
+        await Set(Invoices, 20);
+        await Set(Default with { Owner = "bob" }, 30);
+        Assert.Equal([10, 20, 30, null], (await store.GetManyAsync(
+            [Default, Invoices, Default with { Owner = "bob" }, Invoices with { Owner = "bob" }], ct)).Select(s => s?.Current));
+        Assert.Null(await store.GetAsync(Invoices with { Name = "INVOICES" }, ct));
+    }
+
+    [Fact]
+    public async Task A_block_is_contiguous_and_the_next_one_follows_it()
+    {
+        Assert.Equal(new CounterResult(CounterOutcome.Done, 1, 1_000_000), (await Take(Default, CounterOptions.MaxCount)) with { Version = 0 });
+        Assert.Equal(new CounterResult(CounterOutcome.Done, 1_000_001, 1_000_003), (await Take(Default, 3)) with { Version = 0 });
+        Assert.Equal(1_000_003, await Current(Default));
+    }
+
+    [Fact]
+    public async Task At_the_end_of_the_range_what_does_not_fit_is_refused_and_changes_nothing()
+    {
+        await Set(Default, long.MaxValue - 3);
+        Assert.Equal(CounterOutcome.EndOfRange, (await Take(Default, 4)).Outcome);
+        Assert.Equal(long.MaxValue - 2, await Next(Default));
+        Assert.Equal(long.MaxValue, (await Take(Default, 2)).Current);
+        Assert.Equal(CounterOutcome.EndOfRange, (await Take(Default, 1)).Outcome);
+        Assert.Equal(CounterOutcome.EndOfRange, (await Take(Default, CounterOptions.MaxCount)).Outcome);
+        Assert.Equal(long.MaxValue, await Current(Default));
+        await Set(Default, 0);
+        Assert.Equal(1, await Next(Default));
+    }
+
+    [Fact]
+    public async Task Of_a_crowd_at_the_end_of_the_range_those_that_fit_succeed()
+    {
+        await Set(Default, long.MaxValue - 10);
+        var results = await Task.WhenAll(Enumerable.Range(0, 40).Select(i => Task.Run(() => Take(Default, i % 4 == 3 ? 100 : 1), ct)));
+        Assert.Equal(Enumerable.Range(0, 10).Select(i => long.MaxValue - i),
+            results.Where(r => r.Outcome == CounterOutcome.Done).Select(r => r.Current).OrderDescending());
+        Assert.All(results.Where(r => r.Outcome != CounterOutcome.Done), r => Assert.Equal(CounterOutcome.EndOfRange, r.Outcome));
+    }
+
+    [Fact]
+    public async Task A_crowd_at_several_replicas_gets_every_integer_once()
+    {
+        ICounterStore[] replicas = [store, await OpenAsync(new()), await OpenAsync(new())];
+        var taken = await Task.WhenAll(Enumerable.Range(0, 30).Select(i => Task.Run(async () =>
+        {
+            var mine = new List<long>();
+            for (var n = 0; n < 40; n++)
+                mine.Add((await replicas[i % 3].TakeAsync(Default, 1, null, ct)).Current);
+            return mine;
+        }, ct)));
+        Assert.Equal(Enumerable.Range(1, 1200).Select(i => (long)i), taken.SelectMany(t => t).Order());
+        Assert.All(taken, mine => Assert.Equal(mine.Order(), mine));
+        foreach (var replica in replicas)
+            Assert.Equal(1200, (await replica.GetAsync(Default, ct))?.Current);
+    }
+
+    [Fact]
+    public async Task Writes_of_one_counter_keep_the_order_in_which_they_were_made()
+    {
+        var first = Take(Default, 1);
+        var reset = store.SetAsync(Default, 100, default, ct).AsTask();
+        var second = Take(Default, 1);
+        await Task.WhenAll(first, reset, second);
+        Assert.Equal((1, 101), ((await first).Current, (await second).Current));
+    }
+
+    [Fact]
+    public async Task No_two_states_share_a_version_not_even_after_delete_and_create()
+    {
+        var versions = new List<long>();
+        for (var round = 0; round < 3; round++)
+        {
+            versions.Add((await Set(Default, 7)).Version);
+            versions.Add((await Set(Default, 7)).Version);
+            Assert.Equal(8, await Next(Default));
+            versions.Add((await store.GetAsync(Default, ct))!.Value.Version);
+            Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, default, ct)).Outcome);
+        }
+        Assert.Equal(versions, versions.Distinct());
+        Assert.All(versions, version => Assert.True(version > 0));
+    }
+
+    [Fact]
+    public async Task A_set_tells_the_version_that_a_read_tells()
+    {
+        var set = await Set(Default, 5);
+        Assert.Equal(new CounterState(5, set.Version), await store.GetAsync(Default, ct));
+    }
+
+    [Fact]
+    public async Task A_write_with_a_precondition_happens_only_in_the_state_it_names()
+    {
+        var first = (await Set(Default, 1)).Version;
+        var second = (await Set(Default, 2)).Version;
+
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Precondition.Matches(first), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Precondition.Matches(0), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Precondition.MatchesNone(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Precondition.MatchesNone(second), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.DeleteAsync(Default, Precondition.Matches(first), ct)).Outcome);
+        Assert.Equal(2, await Current(Default));
+
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 3, Precondition.Matches(first, second), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 4, Precondition.Matches(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 5, Precondition.MatchesNone(first), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, Precondition.Matches(), ct)).Outcome);
+    }
+
+    [Fact]
+    public async Task A_precondition_may_ask_that_the_counter_does_not_exist()
+    {
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 1, Precondition.Matches(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 1, Precondition.Matches(12345), ct)).Outcome);
+        Assert.Null(await store.GetAsync(Default, ct));
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 1, Precondition.Matches(0), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Invoices, 1, Precondition.MatchesNone(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Invoices, 2, Precondition.MatchesNone(), ct)).Outcome);
+    }
+
+    [Fact]
+    public async Task Of_many_who_set_on_the_same_precondition_one_succeeds()
+    {
+        var replica = await OpenAsync(new());
+        var version = (await Set(Default, 0)).Version;
+        var results = await Task.WhenAll(Enumerable.Range(1, 20).Select(i => Task.Run(() =>
+            (i % 2 == 0 ? store : replica).SetAsync(Default, i, Precondition.Matches(version), ct).AsTask(), ct)));
+        var winner = Assert.Single(results, r => r.Outcome == CounterOutcome.Done);
+        Assert.Equal(winner.Current, await Current(Default));
+    }
+
+    [Fact]
+    public async Task A_repeated_idempotency_key_gets_the_first_answer_and_takes_nothing()
+    {
+        var replica = await OpenAsync(new());
+        var first = await store.TakeAsync(Default, 5, "k", ct);
+        Assert.Equal(6, await Next(Default));
+        foreach (var repeated in (CounterResult[])[await store.TakeAsync(Default, 5, "k", ct), await replica.TakeAsync(Default, 5, "k", ct)])
+            Assert.Equal((CounterOutcome.Done, first.First, first.Current), (repeated.Outcome, repeated.First, repeated.Current));
+        Assert.Equal(6, await Current(Default));
+    }
+
+    [Fact]
+    public async Task An_idempotency_key_belongs_to_its_counter_and_to_its_count()
+    {
+        await store.TakeAsync(Default, 5, "k", ct);
+        Assert.Equal(CounterOutcome.KeyReused, (await store.TakeAsync(Default, 1, "k", ct)).Outcome);
+        Assert.Equal(1, (await store.TakeAsync(Invoices, 1, "k", ct)).Current);
+        Assert.Equal(1, (await store.TakeAsync(Default with { Owner = "bob" }, 1, "k", ct)).Current);
+        Assert.Equal(6, (await store.TakeAsync(Default, 1, "K", ct)).Current);
+        Assert.Equal(6, await Current(Default));
+    }
+
+    [Fact]
+    public async Task A_reset_keeps_idempotency_keys_and_a_delete_forgets_them()
+    {
+        await store.TakeAsync(Default, 1, "k", ct);
+        await Set(Default, 100);
+        Assert.Equal(1, (await store.TakeAsync(Default, 1, "k", ct)).Current);
+        await store.DeleteAsync(Default, default, ct);
+        Assert.Equal(3, (await store.TakeAsync(Default, 3, "k", ct)).Current);
+    }
+
+    [Fact]
+    public async Task A_refused_take_leaves_its_idempotency_key_unused()
+    {
+        await Set(Default, long.MaxValue);
+        Assert.Equal(CounterOutcome.EndOfRange, (await store.TakeAsync(Default, 2, "k", ct)).Outcome);
+        await Set(Default, 0);
+        Assert.Equal(1, (await store.TakeAsync(Default, 1, "k", ct)).Current);
+    }
+
+    [Fact]
+    public async Task Repetitions_at_once_and_at_several_replicas_get_the_same_integer()
+    {
+        ICounterStore[] replicas = [store, await OpenAsync(new())];
+        for (var round = 1; round <= 10; round++)
+        {
+            var key = $"key-{round}";
+            var results = await Task.WhenAll(Enumerable.Range(0, 16).Select(i => Task.Run(() =>
+                replicas[i % 2].TakeAsync(Default, 1, key, ct).AsTask(), ct)));
+            Assert.All(results, r => Assert.Equal((CounterOutcome.Done, round), (r.Outcome, r.Current)));
+        }
+        Assert.Equal(10, await Current(Default));
+    }
+
+    [Fact]
+    public async Task Old_idempotency_keys_are_forgotten_the_oldest_first_and_in_small_steps()
+    {
+        for (var i = 0; i < 5; i++)
+            await store.TakeAsync(Default, 1, $"old-{i}", ct);
+        var now = DateTimeOffset.UtcNow;
+        Assert.Equal(0, await store.ForgetKeysAsync(now.AddDays(-1), 10, ct));
+        Assert.Equal(2, await store.ForgetKeysAsync(now.AddMinutes(1), 2, ct));
+        long[] expected = [6, 7, 3, 4, 5];
+        for (var i = 0; i < 5; i++)
+            Assert.Equal(expected[i], (await store.TakeAsync(Default, 1, $"old-{i}", ct)).Current);
+        Assert.Equal(5, await store.ForgetKeysAsync(now.AddMinutes(1), 10, ct));
+        Assert.Equal(0, await store.ForgetKeysAsync(now.AddMinutes(1), 10, ct));
+    }
+
+    [Fact]
+    public async Task An_owner_has_at_most_as_many_named_counters_as_the_limit_says()
+    {
+        var limited = await OpenAsync(new(LimitPerUser: 2));
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("alice", "a"), 1, null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await limited.SetAsync(new("alice", "b"), 1, default, ct)).Outcome);
+        Assert.Equal(CounterOutcome.TooManyCounters, (await limited.TakeAsync(new("alice", "c"), 1, "k", ct)).Outcome);
+        Assert.Equal(CounterOutcome.TooManyCounters, (await limited.SetAsync(new("alice", "c"), 1, default, ct)).Outcome);
+        Assert.Null(await store.GetAsync(new("alice", "c"), ct));
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(Default, 1, null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("alice", "a"), 1, null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("bob", "c"), 1, null, ct)).Outcome);
+        await limited.DeleteAsync(new("alice", "a"), default, ct);
+        Assert.Equal(1, (await limited.TakeAsync(new("alice", "c"), 1, "k", ct)).Current);
+    }
+
+    [Fact]
+    public async Task A_list_has_the_owners_counters_by_name_a_page_at_a_time()
+    {
+        foreach (var name in (string[])["b", "a", "Z", "a.b", "a-b", "_", "0"])
+            await Set(new("alice", name), name.Length);
+        await Set(new("alic", "a"), 1);
+        await Set(new("alice2", "a"), 1);
+
+        var all = await store.ListAsync("alice", null, 100, ct);
+        Assert.Equal(["0", "Z", "_", "a", "a-b", "a.b", "b"], all.Select(c => c.Name));
+        Assert.Equal(3, all[4].State.Current);
+        Assert.Equal(["a", "a-b", "a.b"], (await store.ListAsync("alice", "_", 3, ct)).Select(c => c.Name));
+        Assert.Equal(["a-b"], (await store.ListAsync("alice", "a", 1, ct)).Select(c => c.Name));
+        Assert.Empty(await store.ListAsync("alice", "b", 3, ct));
+        Assert.Empty(await store.ListAsync("nobody", null, 3, ct));
+    }
+
+    [Fact]
+    public async Task Deleting_what_is_not_there_says_so()
+    {
+        Assert.Equal(CounterOutcome.NotFound, (await store.DeleteAsync(Default, default, ct)).Outcome);
+        await Next(Default);
+        Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, default, ct)).Outcome);
+        Assert.Equal(CounterOutcome.NotFound, (await store.DeleteAsync(Default, default, ct)).Outcome);
+        Assert.Equal(1, await Next(Default));
+    }
+
+    [Fact]
+    public async Task Deleting_an_owner_deletes_his_counters_and_keys_and_nobody_elses()
+    {
+        await store.TakeAsync(Default, 1, "k", ct);
+        await store.TakeAsync(Invoices, 1, "k", ct);
+        await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", ct);
+        await store.DeleteAllAsync("alice", ct);
+        await store.DeleteAllAsync("alice", ct);
+        Assert.Empty(await store.ListAsync("alice", null, 10, ct));
+        Assert.Equal(5, await Current(Default with { Owner = "bob" }));
+        Assert.Equal(5, (await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", ct)).Current);
+        Assert.Equal(2, (await store.TakeAsync(Default, 2, "k", ct)).Current);
+    }
+
+    [Fact]
+    public async Task Another_replica_reads_what_was_acknowledged()
+    {
+        var replica = await OpenAsync(new());
+        for (var i = 1; i <= 20; i++)
+        {
+            Assert.Equal(i, await Next(Default));
+            Assert.Equal(i, (await replica.GetAsync(Default, ct))?.Current);
+        }
+    }
+
+    [Fact]
+    public async Task A_caller_who_gave_up_before_he_asked_takes_nothing()
+    {
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.TakeAsync(Default, 1, null, new(canceled: true)));
+        Assert.Null(await store.GetAsync(Default, ct));
+    }
+
+    Task<CounterResult> Take(CounterKey counter, int count) => store.TakeAsync(counter, count, null, ct).AsTask();
+
+    async Task<long> Next(CounterKey counter)
+    {
+        var result = await Take(counter, 1);
+        Assert.Equal((CounterOutcome.Done, result.Current), (result.Outcome, result.First));
+        return result.Current;
+    }
+
+    async Task<long?> Current(CounterKey counter) => (await store.GetAsync(counter, ct))?.Current;
+
+    async Task<CounterResult> Set(CounterKey counter, long current)
+    {
+        var result = await store.SetAsync(counter, current, default, ct);
+        Assert.Equal((CounterOutcome.Done, current), (result.Outcome, result.Current));
+        return result;
+    }
+}
