@@ -25,8 +25,10 @@ public static class MediaTypes
             return false;
         if (!MediaTypeHeaderValue.TryParseList(accept, out var accepted))
             return false;
+        // Not MatchesMediaType alone: to it application/json is also a name of application/vnd.api+json.
         double Quality(string wanted) => accepted
-            .Where(a => a.MatchesMediaType(wanted) && !a.MatchesAllTypes)
+            .Where(a => a.MediaType.Equals(wanted, StringComparison.OrdinalIgnoreCase)
+                || (a.MatchesAllSubTypes && !a.MatchesAllTypes && a.MatchesMediaType(wanted)))
             .Select(a => a.Quality ?? 1).DefaultIfEmpty(0).Max();
         return Quality(mediaType) > Quality(JsonApi);
     }
