@@ -1,0 +1,104 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using Increment.AuthService.Tokens;
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.IdentityModel.Tokens;
+
+namespace Increment.AuthService.Keys;
+
+/// <summary>
+/// The keys that sign JWTs (ES256), shared by all replicas through the store. Time is cut into periods of
+/// <c>Increment:Tokens:KeyRotation</c>; a period's key is named after its beginning, so that replicas that make it at
+/// once agree on the one that the store took first. The next period's key is made, and published, a period ahead, so
+/// that no verifier meets a signature by a key that it could not have fetched.
+/// </summary>
+sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, TimeProvider time, IConfiguration configuration) : IDisposable
+{
+    const string Purpose = "signing";
+
+    readonly IDataProtector protector = protection.CreateProtector(Purpose);
+    readonly TimeSpan period = configuration.GetValue("Increment:Tokens:KeyRotation", TimeSpan.FromDays(30));
+    readonly TimeSpan tokenLifetime = configuration.GetTokenLifetime();
+    readonly SemaphoreSlim loading = new(1);
+    Loaded? loaded;
+
+    /// <summary>The key that signs now.</summary>
+    public async ValueTask<SigningCredentials> GetCurrentAsync(CancellationToken cancellationToken) =>
+        (await LoadAsync(cancellationToken)).Current;
+
+    /// <summary>The public halves of all keys that sign now, will sign next, or signed tokens that may be alive.</summary>
+    public async ValueTask<IReadOnlyList<PublicKey>> GetPublicAsync(CancellationToken cancellationToken) =>
+        (await LoadAsync(cancellationToken)).Public;
+
+    public void Dispose() => loading.Dispose();
+
+    async ValueTask<Loaded> LoadAsync(CancellationToken cancellationToken)
+    {
+        var start = StartOf(time.GetUtcNow());
+        if (Volatile.Read(ref loaded) is { } known && known.Start == start)
+            return known;
+        await loading.WaitAsync(cancellationToken);
+        try
+        {
+            if (loaded is { } other && other.Start == start)
+                return other;
+            await store.RemoveExpiredAsync(time.GetUtcNow(), cancellationToken);
+            var stored = await store.ListAsync(Purpose, cancellationToken);
+            foreach (var id in (string[])[IdOf(start), IdOf(start + period)])
+                if (!stored.Any(key => key.Id == id))
+                    await store.AddAsync(New(id), cancellationToken);
+            var keys = (await store.ListAsync(Purpose, cancellationToken)).Select(Open).ToList();
+            var current = keys.Single(key => key.KeyId == IdOf(start));
+            var now = new Loaded(start, new(current, SecurityAlgorithms.EcdsaSha256), [.. keys.Select(PublicKey.Of)]);
+            Volatile.Write(ref loaded, now);
+            return now;
+        }
+        finally
+        {
+            loading.Release();
+        }
+    }
+
+    StoredKey New(string id)
+    {
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        var lastUse = Start(id) + period + tokenLifetime;
+        return new(Purpose, id, Convert.ToBase64String(protector.Protect(key.ExportPkcs8PrivateKey())), lastUse);
+    }
+
+    ECDsaSecurityKey Open(StoredKey stored)
+    {
+        var key = ECDsa.Create();
+        try
+        {
+            key.ImportPkcs8PrivateKey(protector.Unprotect(Convert.FromBase64String(stored.Value)), out _);
+        }
+        catch (CryptographicException e)
+        {
+            throw new InvalidOperationException(
+                $"The signing key '{stored.Id}' in the store cannot be decrypted. Give this replica the same "
+                + "Increment:DataProtection:Certificate as the one that wrote it, or delete the contents of 'keys' to begin with new keys.", e);
+        }
+        return new(key) { KeyId = stored.Id };
+    }
+
+    DateTimeOffset StartOf(DateTimeOffset instant) => new(instant.UtcTicks - instant.UtcTicks % period.Ticks, TimeSpan.Zero);
+
+    static string IdOf(DateTimeOffset start) => start.ToString(Format, CultureInfo.InvariantCulture);
+
+    static DateTimeOffset Start(string id) => DateTimeOffset.ParseExact(id, Format, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
+
+    const string Format = "yyyyMMdd'T'HHmmss'Z'";
+
+    sealed record Loaded(DateTimeOffset Start, SigningCredentials Current, IReadOnlyList<PublicKey> Public);
+}
+
+/// <summary>A JSON Web Key of an elliptic curve (RFC 7517; RFC 7518, 6.2).</summary>
+sealed record PublicKey(string Kty, string Crv, string X, string Y, string Kid, string Use, string Alg)
+{
+    public static PublicKey Of(ECDsaSecurityKey key)
+    {
+        var point = key.ECDsa.ExportParameters(includePrivateParameters: false).Q;
+        return new("EC", "P-256", Base64UrlEncoder.Encode(point.X), Base64UrlEncoder.Encode(point.Y), key.KeyId, "sig", "ES256");
+    }
+}

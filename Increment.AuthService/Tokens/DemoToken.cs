@@ -1,0 +1,32 @@
+using Increment.AuthService.Users;
+using Increment.ServiceDefaults.Authentication;
+
+namespace Increment.AuthService.Tokens;
+
+/// <summary>
+/// The user <c>density</c>, whose token is the setting <c>Increment:DemoToken</c>; without the setting there is none.
+/// A token that was set before and is no longer is revoked.
+/// </summary>
+sealed class DemoToken(IUserStore users, ITokenStore tokens, ITokenRevocations revocations, TimeProvider time, IConfiguration configuration) : IHostedService
+{
+    const string UserId = "demo";
+    const string UserName = "density";
+
+    public async Task StartAsync(CancellationToken cancellationToken)
+    {
+        var value = configuration["Increment:DemoToken"];
+        var now = time.GetUtcNow();
+        // Named after the token, so that replicas that start together, or with another token, do not undo each other's.
+        var hash = string.IsNullOrEmpty(value) ? null : TokenHash.Of(value);
+        var id = hash is null ? null : $"demo-{hash[..8]}";
+        if (hash is not null)
+        {
+            await users.AddAsync(new(UserId, UserName, null, now), cancellationToken);
+            await tokens.AddAsync(new(id!, hash, UserId, UserName, TokenKind.Key, "demo",
+                [Scopes.Counters, Scopes.JobsRead, Scopes.JobsWrite], now, null), cancellationToken);
+        }
+        await revocations.AnnounceAsync(await tokens.RemoveAllAsync(UserId, [TokenKind.Key], id, cancellationToken));
+    }
+
+    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+}

@@ -1,0 +1,104 @@
+using Increment.ServiceDefaults.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace Increment.AuthService.Tokens;
+
+sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore
+{
+    const string Columns = "id, hash, user_id, user_name, kind, name, scopes, created_at, expires_at, last_used_at";
+
+    public Task<bool> AddAsync(Token token, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        return Task.FromResult(connection.Execute(
+            $"""
+            INSERT INTO tokens ({Columns}) VALUES ($id, $hash, $user, $userName, $kind, $name, $scopes, $created, $expires, $used)
+            ON CONFLICT DO NOTHING
+            """,
+            ("$id", token.Id), ("$hash", token.Hash), ("$user", token.UserId), ("$userName", token.UserName), ("$kind", token.Kind.ToString()),
+            ("$name", token.Name), ("$scopes", string.Join(' ', token.Scopes)), ("$created", token.CreatedAt.ToUnixTimeMilliseconds()),
+            ("$expires", token.ExpiresAt?.ToUnixTimeMilliseconds()), ("$used", token.LastUsedAt?.ToUnixTimeMilliseconds())) == 1);
+    }
+
+    public ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var command = connection.Command($"SELECT {Columns} FROM tokens WHERE hash = $hash", ("$hash", hash));
+        using var reader = command.ExecuteReader();
+        return new(reader.Read() ? Read(reader) : null);
+    }
+
+    public Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var command = connection.Command(
+            $"""
+            SELECT {Columns} FROM tokens
+            WHERE user_id = $user AND id > $after AND (expires_at IS NULL OR expires_at > $now) ORDER BY id LIMIT $limit
+            """,
+            ("$user", userId), ("$after", after ?? ""), ("$now", now.ToUnixTimeMilliseconds()), ("$limit", limit));
+        using var reader = command.ExecuteReader();
+        var tokens = new List<Token>();
+        while (reader.Read())
+            tokens.Add(Read(reader));
+        return Task.FromResult<IReadOnlyList<Token>>(tokens);
+    }
+
+    public Task<int> CountAsync(string userId, TokenKind kind, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var command = connection.Command(
+            "SELECT count(*) FROM tokens WHERE user_id = $user AND kind = $kind AND (expires_at IS NULL OR expires_at > $now)",
+            ("$user", userId), ("$kind", kind.ToString()), ("$now", now.ToUnixTimeMilliseconds()));
+        return Task.FromResult((int)(long)command.ExecuteScalar()!);
+    }
+
+    public Task<string?> RemoveAsync(string userId, string id, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var command = connection.Command("DELETE FROM tokens WHERE user_id = $user AND id = $id RETURNING hash", ("$user", userId), ("$id", id));
+        return Task.FromResult((string?)command.ExecuteScalar());
+    }
+
+    public Task<IReadOnlyList<string>> RemoveAllAsync(
+        string userId, IReadOnlyList<TokenKind> kinds, string? exceptId, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var command = connection.Command(
+            """
+            DELETE FROM tokens WHERE user_id = $user AND id IS NOT $except AND kind IN (SELECT value FROM json_each($kinds))
+            RETURNING hash
+            """,
+            ("$user", userId), ("$except", exceptId), ("$kinds", $"[{string.Join(',', kinds.Select(kind => $"\"{kind}\""))}]"));
+        using var reader = command.ExecuteReader();
+        var hashes = new List<string>();
+        while (reader.Read())
+            hashes.Add(reader.GetString(0));
+        return Task.FromResult<IReadOnlyList<string>>(hashes);
+    }
+
+    public Task<int> RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        return Task.FromResult(connection.Execute("DELETE FROM tokens WHERE expires_at <= $now", ("$now", now.ToUnixTimeMilliseconds())));
+    }
+
+    public Task NoteUseAsync(IReadOnlyCollection<KeyValuePair<string, DateTimeOffset>> uses, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction();
+        foreach (var (hash, at) in uses)
+            connection.Execute("UPDATE tokens SET last_used_at = max(ifnull(last_used_at, 0), $at) WHERE hash = $hash",
+                ("$hash", hash), ("$at", at.ToUnixTimeMilliseconds()));
+        transaction.Commit();
+        return Task.CompletedTask;
+    }
+
+    static Token Read(SqliteDataReader reader) => new(
+        reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.GetString(3), Enum.Parse<TokenKind>(reader.GetString(4)),
+        reader.IsDBNull(5) ? null : reader.GetString(5), reader.GetString(6).Split(' ', StringSplitOptions.RemoveEmptyEntries),
+        DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(7)), Instant(reader, 8), Instant(reader, 9));
+
+    static DateTimeOffset? Instant(SqliteDataReader reader, int column) =>
+        reader.IsDBNull(column) ? null : DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column));
+}

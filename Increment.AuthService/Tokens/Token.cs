@@ -1,0 +1,33 @@
+namespace Increment.AuthService.Tokens;
+
+/// <summary>A token as it is kept: everything but the token itself.</summary>
+/// <param name="Id">By which it is listed and revoked; the <c>jti</c> of a JWT. Identifiers made later sort later.</param>
+/// <param name="Hash"><see cref="ServiceDefaults.Authentication.TokenHash"/> of the token.</param>
+/// <param name="UserId">Whose it is.</param>
+/// <param name="UserName">The user's name, kept here too so that one read tells all that <c>POST /auth</c> answers.</param>
+/// <param name="Kind">How it came to be.</param>
+/// <param name="Name">What the user calls it; API keys only.</param>
+/// <param name="Scopes">What it may do.</param>
+/// <param name="CreatedAt">When it was made.</param>
+/// <param name="ExpiresAt">When it ends; null for never.</param>
+/// <param name="LastUsedAt">When it was last used, to about a minute; null for never.</param>
+sealed record Token(
+    string Id, string Hash, string UserId, string UserName, TokenKind Kind, string? Name, IReadOnlyList<string> Scopes,
+    DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt = null)
+{
+    /// <summary>An identifier for a new token.</summary>
+    public static string NewId() => Guid.CreateVersion7().ToString("n");
+}
+
+/// <summary>How a token came to be.</summary>
+enum TokenKind
+{
+    /// <summary>A JWT, from registering or signing in.</summary>
+    Login,
+
+    /// <summary>An API key, which the user made and named.</summary>
+    Key,
+
+    /// <summary>The value of a page's session cookie.</summary>
+    Session,
+}

@@ -1,0 +1,63 @@
+namespace Increment.AuthService.Users;
+
+/// <summary>
+/// The accounts. One account is one document; its name and each of its identities are unique among all accounts, which
+/// the engine's unique indexes see to, also when two callers race.
+/// </summary>
+interface IUserStore
+{
+    /// <summary>Adds an account whole, identities included, or changes nothing.</summary>
+    Task<AddUserResult> AddAsync(User user, CancellationToken cancellationToken);
+
+    /// <summary>The account, or null when there is none or it is being deleted.</summary>
+    Task<User?> FindByIdAsync(string id, CancellationToken cancellationToken);
+
+    /// <summary>The account with exactly this name, or null when there is none or it is being deleted.</summary>
+    Task<User?> FindByNameAsync(string name, CancellationToken cancellationToken);
+
+    /// <summary>The account that this identity signs in to, or null when there is none or it is being deleted.</summary>
+    Task<User?> FindByIdentityAsync(ExternalIdentity identity, CancellationToken cancellationToken);
+
+    /// <summary>Lets an identity sign in to an account; does nothing when it does already.</summary>
+    Task<AddIdentityResult> AddIdentityAsync(string id, ExternalIdentity identity, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Changes the password, provided that it is still <paramref name="expectedHash"/>: false when it is not, or the
+    /// account is gone.
+    /// </summary>
+    Task<bool> SetPasswordHashAsync(string id, string? expectedHash, string newHash, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Begins to delete an account: from now on it is not found, but its name and identities stay taken. Does nothing
+    /// when it is begun already or the account is gone.
+    /// </summary>
+    Task BeginDeleteAsync(string id, CancellationToken cancellationToken);
+
+    /// <summary>Identifiers of accounts whose deletion began and has not ended, 100 at most.</summary>
+    Task<IReadOnlyList<string>> ListBeingDeletedAsync(CancellationToken cancellationToken);
+
+    /// <summary>Ends the deletion: removes what is left of an account whose deletion began; does nothing to any other.</summary>
+    Task EndDeleteAsync(string id, CancellationToken cancellationToken);
+}
+
+enum AddUserResult
+{
+    Added,
+
+    /// <summary>Another account has the name (or this one the identifier).</summary>
+    NameTaken,
+
+    /// <summary>Another account has one of the identities.</summary>
+    IdentityTaken,
+}
+
+enum AddIdentityResult
+{
+    Added,
+
+    /// <summary>It signs in to another account.</summary>
+    Taken,
+
+    /// <summary>There is no such account, or it is being deleted.</summary>
+    NoUser,
+}

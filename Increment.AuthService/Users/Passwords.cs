@@ -1,0 +1,101 @@
+using System.Collections.Frozen;
+using System.Security.Cryptography;
+using System.Text;
+using Increment.ServiceDefaults.JsonApi;
+using Microsoft.AspNetCore.Identity;
+using Microsoft.Extensions.Options;
+
+namespace Increment.AuthService.Users;
+
+/// <summary>
+/// What passwords are accepted, and how they are kept: by ASP.NET Core Identity's hasher, PBKDF2-HMAC-SHA512 with a salt
+/// of 128 bits and OWASP's number of iterations.
+/// </summary>
+sealed class Passwords : IDisposable
+{
+    public const int MinLength = 8;
+    public const int MaxLength = 256;
+    const int Iterations = 210_000;
+    const int MaxWaiting = 64;
+
+    // Identity's hasher has a user in its signatures and never looks at it.
+    static readonly object Nobody = new();
+    static readonly FrozenSet<string> Common = ReadCommon();
+
+    readonly PasswordHasher<object> hasher = new(Options.Create(new PasswordHasherOptions { IterationCount = Iterations }));
+
+    // A hash takes a tenth of a second of a core. One core is left for everything else, and who would wait longer than
+    // a client does is told so at once.
+    readonly SemaphoreSlim slots = new(Math.Max(1, Environment.ProcessorCount - 1));
+    int waiting;
+
+    /// <summary>What a login at an account that does not exist, or has no password, is held against.</summary>
+    readonly string dummyHash;
+
+    public Passwords() => dummyHash = hasher.HashPassword(Nobody, RandomNumberGenerator.GetHexString(32));
+
+    /// <summary>Why a password is not accepted; null when it is.</summary>
+    public static string? Refusal(string password, string userName)
+    {
+        var normal = Normalize(password);
+        var length = normal.EnumerateRunes().Count();
+        return length < MinLength ? $"The password must have at least {MinLength} characters."
+            : length > MaxLength ? $"The password must have at most {MaxLength} characters."
+            : Common.Contains(normal.ToLowerInvariant()) ? "The password is among the commonest and would be guessed first. Choose another."
+            : normal.Equals(userName, StringComparison.OrdinalIgnoreCase) ? "The password is the e-mail address. Choose another."
+            : null;
+    }
+
+    /// <summary>Hashes a new password.</summary>
+    /// <exception cref="ApiException">503: too many are waiting.</exception>
+    public Task<string> HashAsync(string password, CancellationToken cancellationToken) =>
+        InSlotAsync(() => hasher.HashPassword(Nobody, Normalize(password)), cancellationToken);
+
+    /// <summary>
+    /// Whether it is the password; it takes as long when <paramref name="hash"/> is null. <paramref name="mayTry"/> is asked
+    /// last, when the hasher is free, so that attempts that wait together cannot pass a limit together.
+    /// </summary>
+    /// <exception cref="ApiException">503: too many are waiting; or what <paramref name="mayTry"/> throws.</exception>
+    public Task<PasswordVerificationResult> VerifyAsync(string? hash, string password, Action? mayTry, CancellationToken cancellationToken) => InSlotAsync(() =>
+    {
+        mayTry?.Invoke();
+        var result = hasher.VerifyHashedPassword(Nobody, hash ?? dummyHash, Normalize(password));
+        return hash is null ? PasswordVerificationResult.Failed : result;
+    }, cancellationToken);
+
+    public void Dispose() => slots.Dispose();
+
+    async Task<T> InSlotAsync<T>(Func<T> work, CancellationToken cancellationToken)
+    {
+        if (Interlocked.Increment(ref waiting) > MaxWaiting)
+        {
+            Interlocked.Decrement(ref waiting);
+            throw new ApiException(ApiError.Unavailable("busy", "Too many are signing in at once. Try again in a moment.", 2));
+        }
+        try
+        {
+            await slots.WaitAsync(cancellationToken);
+        }
+        finally
+        {
+            Interlocked.Decrement(ref waiting);
+        }
+        try
+        {
+            return await Task.Run(work, cancellationToken);
+        }
+        finally
+        {
+            slots.Release();
+        }
+    }
+
+    /// <summary>The same password typed on two keyboards has the same characters, if not the same code points (NIST SP 800-63B, 3.1.1.2).</summary>
+    static string Normalize(string password) => password.Normalize(NormalizationForm.FormKC);
+
+    static FrozenSet<string> ReadCommon()
+    {
+        using var reader = new StreamReader(typeof(Passwords).Assembly.GetManifestResourceStream("common-passwords.txt")!);
+        return reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries).ToFrozenSet(StringComparer.Ordinal);
+    }
+}

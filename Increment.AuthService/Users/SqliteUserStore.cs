@@ -1,0 +1,122 @@
+using Increment.ServiceDefaults.Storage;
+using Microsoft.Data.Sqlite;
+
+namespace Increment.AuthService.Users;
+
+sealed class SqliteUserStore(SqliteDatabase database) : IUserStore
+{
+    public Task<AddUserResult> AddAsync(User user, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction();
+        try
+        {
+            connection.Execute("INSERT INTO users (id, name, password_hash, created_at) VALUES ($id, $name, $hash, $at)",
+                ("$id", user.Id), ("$name", user.Name), ("$hash", user.PasswordHash), ("$at", user.CreatedAt.ToUnixTimeMilliseconds()));
+        }
+        catch (SqliteException e) when (e.IsUniqueViolation())
+        {
+            return Task.FromResult(AddUserResult.NameTaken);
+        }
+        try
+        {
+            foreach (var identity in user.Identities)
+                InsertIdentity(connection, user.Id, identity);
+        }
+        catch (SqliteException e) when (e.IsUniqueViolation())
+        {
+            return Task.FromResult(AddUserResult.IdentityTaken);
+        }
+        transaction.Commit();
+        return Task.FromResult(AddUserResult.Added);
+    }
+
+    public Task<User?> FindByIdAsync(string id, CancellationToken cancellationToken) => Find("id = $id", ("$id", id));
+
+    public Task<User?> FindByNameAsync(string name, CancellationToken cancellationToken) => Find("name = $name", ("$name", name));
+
+    public Task<User?> FindByIdentityAsync(ExternalIdentity identity, CancellationToken cancellationToken) =>
+        Find("id = (SELECT user_id FROM identities WHERE provider = $provider AND subject = $subject)",
+            ("$provider", identity.Provider), ("$subject", identity.Subject));
+
+    public Task<AddIdentityResult> AddIdentityAsync(string id, ExternalIdentity identity, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction();
+        using var exists = connection.Command("SELECT 1 FROM users WHERE id = $id AND NOT deleting", ("$id", id));
+        if (exists.ExecuteScalar() is null)
+            return Task.FromResult(AddIdentityResult.NoUser);
+        using var owner = connection.Command("SELECT user_id FROM identities WHERE provider = $provider AND subject = $subject",
+            ("$provider", identity.Provider), ("$subject", identity.Subject));
+        if (owner.ExecuteScalar() is string ownerId)
+            return Task.FromResult(ownerId == id ? AddIdentityResult.Added : AddIdentityResult.Taken);
+        InsertIdentity(connection, id, identity);
+        transaction.Commit();
+        return Task.FromResult(AddIdentityResult.Added);
+    }
+
+    public Task<bool> SetPasswordHashAsync(string id, string? expectedHash, string newHash, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        return Task.FromResult(connection.Execute(
+            "UPDATE users SET password_hash = $new WHERE id = $id AND password_hash IS $expected AND NOT deleting",
+            ("$id", id), ("$expected", expectedHash), ("$new", newHash)) == 1);
+    }
+
+    public Task BeginDeleteAsync(string id, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        connection.Execute("UPDATE users SET deleting = 1 WHERE id = $id", ("$id", id));
+        return Task.CompletedTask;
+    }
+
+    public Task<IReadOnlyList<string>> ListBeingDeletedAsync(CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var command = connection.Command("SELECT id FROM users WHERE deleting LIMIT 100");
+        using var reader = command.ExecuteReader();
+        var ids = new List<string>();
+        while (reader.Read())
+            ids.Add(reader.GetString(0));
+        return Task.FromResult<IReadOnlyList<string>>(ids);
+    }
+
+    public Task EndDeleteAsync(string id, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction();
+        if (connection.Execute("DELETE FROM users WHERE id = $id AND deleting", ("$id", id)) == 1)
+            connection.Execute("DELETE FROM identities WHERE user_id = $id", ("$id", id));
+        transaction.Commit();
+        return Task.CompletedTask;
+    }
+
+    Task<User?> Find(string condition, params ReadOnlySpan<(string, object?)> parameters)
+    {
+        using var connection = database.Open();
+        // A transaction, so that the account and its identities are of one moment.
+        using var transaction = connection.BeginTransaction(deferred: true);
+        using var command = connection.Command(
+            $"SELECT id, name, password_hash, created_at FROM users WHERE {condition} AND NOT deleting", parameters);
+        using var reader = command.ExecuteReader();
+        if (!reader.Read())
+            return Task.FromResult<User?>(null);
+        var user = new User(reader.GetString(0), reader.GetString(1), reader.IsDBNull(2) ? null : reader.GetString(2),
+            DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(3)));
+        return Task.FromResult<User?>(user with { Identities = Identities(connection, user.Id) });
+    }
+
+    static List<ExternalIdentity> Identities(SqliteConnection connection, string userId)
+    {
+        using var command = connection.Command("SELECT provider, subject FROM identities WHERE user_id = $id ORDER BY provider, subject", ("$id", userId));
+        using var reader = command.ExecuteReader();
+        var identities = new List<ExternalIdentity>();
+        while (reader.Read())
+            identities.Add(new(reader.GetString(0), reader.GetString(1)));
+        return identities;
+    }
+
+    static void InsertIdentity(SqliteConnection connection, string userId, ExternalIdentity identity) => connection.Execute(
+        "INSERT INTO identities (provider, subject, user_id) VALUES ($provider, $subject, $user)",
+        ("$provider", identity.Provider), ("$subject", identity.Subject), ("$user", userId));
+}
