@@ -1,10 +1,12 @@
+using Increment.JobsService.Jobs;
 using Increment.ServiceDefaults;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.AddAuthServiceClient();
+builder.AddJobs();
 
 var app = builder.Build();
 app.UseServiceDefaults();
-app.MapGet("/hello", () => "Hello there");
+app.MapJobs();
 app.Run();

@@ -23,6 +23,7 @@ public static class Extensions
         builder.Services.AddErrorHandling();
         builder.Services.AddGracefulShutdown(builder.Configuration);
         builder.Services.AddOpenApi();
+        builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<ITokenRevocations, NoTokenRevocations>();
         return builder;
     }

@@ -15,8 +15,8 @@ public static class MediaTypes
     /// <summary>Plain text.</summary>
     public const string Text = "text/plain";
 
-    /// <summary>Whether the client would rather have <paramref name="mediaType"/> than JSON:API.</summary>
-    public static bool Prefers(this HttpRequest request, string mediaType)
+    /// <summary>Whether the client would rather have <paramref name="mediaType"/> than <paramref name="otherwise"/>, the default.</summary>
+    public static bool Prefers(this HttpRequest request, string mediaType, string otherwise = JsonApi)
     {
         var accept = request.Headers.Accept;
         if (accept.Count == 0)
@@ -30,7 +30,7 @@ public static class MediaTypes
             .Where(a => a.MediaType.Equals(wanted, StringComparison.OrdinalIgnoreCase)
                 || (a.MatchesAllSubTypes && !a.MatchesAllTypes && a.MatchesMediaType(wanted)))
             .Select(a => a.Quality ?? 1).DefaultIfEmpty(0).Max();
-        return Quality(mediaType) > Quality(JsonApi);
+        return Quality(mediaType) > Quality(otherwise);
     }
 
     /// <summary>

@@ -15,6 +15,9 @@ public sealed class RequestBody
 
     RequestBody(Dictionary<string, JsonElement> fields, string pointerPrefix) => (this.fields, this.pointerPrefix) = (fields, pointerPrefix);
 
+    /// <summary>The id that a JSON:API document gives its resource, as it was sent; null when it gives none.</summary>
+    public JsonElement? Id { get; private init; }
+
     /// <summary>Reads the body.</summary>
     /// <param name="request">The request.</param>
     /// <param name="type">The resource type that a JSON:API document must have.</param>
@@ -43,9 +46,10 @@ public sealed class RequestBody
         if (!sentType.ValueEquals(type))
             throw new ApiException(ApiError.Conflict("wrong-type", $"The resource must have \"type\": \"{type}\".",
                 ErrorSource.OfPointer("/data/type")));
-        return data.TryGetProperty("attributes", out var attributes)
-            ? new(Fields(attributes, "/data/attributes"), "/data/attributes/")
-            : new([], "/data/attributes/");
+        return new(data.TryGetProperty("attributes", out var attributes) ? Fields(attributes, "/data/attributes") : [], "/data/attributes/")
+        {
+            Id = data.TryGetProperty("id", out var id) ? id : null,
+        };
     }
 
     /// <summary>The value of a field as it was sent, or null when it is missing or null.</summary>

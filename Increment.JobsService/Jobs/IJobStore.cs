@@ -1,0 +1,56 @@
+namespace Increment.JobsService.Jobs;
+
+/// <summary>A job that is open.</summary>
+/// <param name="Id">Unique, never reused, and sorting as the jobs were added.</param>
+/// <param name="Title">One line, 1 to 200 characters.</param>
+/// <param name="Description">One line, 1 to 2,000 characters.</param>
+sealed record Job(string Id, string Title, string Description)
+{
+    /// <summary>How long a title may be, in characters.</summary>
+    public const int MaxTitle = 200;
+
+    /// <summary>How long a description may be, in characters.</summary>
+    public const int MaxDescription = 2000;
+
+    /// <summary>The job that a new store begins with.</summary>
+    public static readonly Job Seed = new("00000000-0000-7000-8000-000000000001", "Devops", "Awesome");
+
+    /// <summary>
+    /// A version-7 UUID (RFC 9562) whose first random bits tell the time within its millisecond (section 6.2, method 3),
+    /// so that jobs added one after the other sort so.
+    /// </summary>
+    public static string NewId(DateTimeOffset now)
+    {
+        Span<byte> bytes = stackalloc byte[16];
+        Guid.CreateVersion7(now).TryWriteBytes(bytes, bigEndian: true, out _);
+        var fraction = (int)(now.Ticks % TimeSpan.TicksPerMillisecond * 4096 / TimeSpan.TicksPerMillisecond);
+        bytes[6] = (byte)(0x70 | fraction >> 8);
+        bytes[7] = (byte)fraction;
+        return new Guid(bytes, bigEndian: true).ToString();
+    }
+}
+
+/// <summary>
+/// Keeps the jobs. A new store holds <see cref="Job.Seed"/>, once: deleted, it stays deleted. What a call has answered
+/// survives the end of the process.
+/// </summary>
+interface IJobStore
+{
+    /// <summary>The first jobs after one, in the order of their ids.</summary>
+    /// <param name="after">The id before the first; null for the beginning. It need not exist.</param>
+    /// <param name="limit">How many at most.</param>
+    /// <param name="cancellationToken">Gives up.</param>
+    Task<IReadOnlyList<Job>> ListAsync(string? after, int limit, CancellationToken cancellationToken);
+
+    /// <summary>The job, or null.</summary>
+    Task<Job?> FindAsync(string id, CancellationToken cancellationToken);
+
+    /// <summary>Adds a job whose id is new.</summary>
+    Task AddAsync(Job job, CancellationToken cancellationToken);
+
+    /// <summary>Changes what is not null, and answers the job as it is then; null when there is none.</summary>
+    Task<Job?> UpdateAsync(string id, string? title, string? description, CancellationToken cancellationToken);
+
+    /// <summary>Whether there was one to delete.</summary>
+    Task<bool> DeleteAsync(string id, CancellationToken cancellationToken);
+}

@@ -1,0 +1,107 @@
+using System.Text.Json;
+using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
+
+namespace Increment.JobsService.Jobs;
+
+/// <summary>The listing that old clients know, and the jobs as resources.</summary>
+static class JobEndpoints
+{
+    const string Form = "application/x-www-form-urlencoded";
+
+    public static void MapJobs(this WebApplication app)
+    {
+        app.MapGet("/hello", () => "Hello there").WithSummary("A greeting").WithTags("Listing");
+
+        var listing = app.Services.GetRequiredService<JobListing>();
+        app.MapMethods("/jobs", [HttpMethods.Get, HttpMethods.Post], (Delegate)listing.AnswerAsync).RequireScope(Scopes.JobsRead)
+            .WithSummary("All the jobs, as text or, where JSON is asked for, as a JSON:API document").WithTags("Listing")
+            .Produces<string>(200, MediaTypes.Text).Produces<ListDocument<JobAttributes>>(200, MediaTypes.JsonApi);
+
+        var jobs = app.MapGroup("/v1/jobs").WithTags("Jobs");
+        jobs.MapGet("/", ListAsync).RequireScope(Scopes.JobsRead)
+            .WithSummary("The jobs, in the order in which they were added, in pages")
+            .Produces<ListDocument<JobAttributes>>(200, MediaTypes.JsonApi);
+        jobs.MapGet("/{id}", FindAsync).RequireScope(Scopes.JobsRead)
+            .WithSummary("A job")
+            .Produces<Document<JobAttributes>>(200, MediaTypes.JsonApi).Produces<ErrorDocument>(404, MediaTypes.JsonApi);
+        jobs.MapPost("/", AddAsync).RequireScope(Scopes.JobsWrite)
+            .WithSummary("Adds a job")
+            .Accepts<JobAttributes>(MediaTypes.Json, MediaTypes.JsonApi, Form).Produces<Document<JobAttributes>>(201, MediaTypes.JsonApi);
+        jobs.MapPatch("/{id}", UpdateAsync).RequireScope(Scopes.JobsWrite)
+            .WithSummary("Changes a job's title, its description, or both")
+            .Accepts<JobAttributes>(MediaTypes.Json, MediaTypes.JsonApi, Form)
+            .Produces<Document<JobAttributes>>(200, MediaTypes.JsonApi).Produces<ErrorDocument>(404, MediaTypes.JsonApi);
+        jobs.MapDelete("/{id}", DeleteAsync).RequireScope(Scopes.JobsWrite)
+            .WithSummary("Deletes a job")
+            .Produces(204).Produces<ErrorDocument>(404, MediaTypes.JsonApi);
+    }
+
+    static async Task<IResult> ListAsync(HttpRequest request, IJobStore store, CancellationToken cancellationToken)
+    {
+        var page = Page.Read(request);
+        var jobs = await store.ListAsync(page.After, page.Size + 1, cancellationToken);
+        return page.List(request, [.. jobs.Select(JobAttributes.Resource)]);
+    }
+
+    static async Task<IResult> FindAsync(string id, IJobStore store, CancellationToken cancellationToken) =>
+        await store.FindAsync(id, cancellationToken) is { } job ? Answer(job) : NotFound(id);
+
+    static async Task<IResult> AddAsync(HttpContext context, IJobStore store, JobListing listing, TimeProvider time)
+    {
+        var body = await RequestBody.ReadAsync(context.Request, JobAttributes.Type);
+        if (body.Id is not null)
+            return ApiError.Forbidden("A job's id is given by the service; leave data.id out.") with { Source = ErrorSource.OfPointer("/data/id") };
+        var job = new Job(Job.NewId(time.GetUtcNow()), ReadLine(body, "title", Job.MaxTitle)!, ReadLine(body, "description", Job.MaxDescription)!);
+        await store.AddAsync(job, CancellationToken.None);
+        listing.Forget();
+        context.Response.Headers.Location = "/v1/jobs/" + job.Id;
+        return Answer(job, StatusCodes.Status201Created);
+    }
+
+    static async Task<IResult> UpdateAsync(string id, HttpContext context, IJobStore store, JobListing listing)
+    {
+        var body = await RequestBody.ReadAsync(context.Request, JobAttributes.Type);
+        if (body.Id is { } sent && !(sent.ValueKind == JsonValueKind.String && sent.ValueEquals(id)))
+            return ApiError.Conflict("wrong-id", "data.id must be the id in the address.", ErrorSource.OfPointer("/data/id"));
+        var (title, description) = (ReadLine(body, "title", Job.MaxTitle, optional: true), ReadLine(body, "description", Job.MaxDescription, optional: true));
+        if (title is null && description is null)
+            return ApiError.BadRequest("missing-field", "Give the title, the description, or both.", body.SourceOf("title"));
+        var job = await store.UpdateAsync(id, title, description, CancellationToken.None);
+        listing.Forget();
+        return job is null ? NotFound(id) : Answer(job);
+    }
+
+    static async Task<IResult> DeleteAsync(string id, IJobStore store, JobListing listing)
+    {
+        var deleted = await store.DeleteAsync(id, CancellationToken.None);
+        listing.Forget();
+        return deleted ? Results.NoContent() : NotFound(id);
+    }
+
+    /// <summary>One line of text: the listing puts each field on a line of its own.</summary>
+    static string? ReadLine(RequestBody body, string field, int maxLength, bool optional = false)
+    {
+        if ((optional ? body.TryGetText(field) : body.GetText(field)) is not { } text)
+            return null;
+        if (text.Length > maxLength || string.IsNullOrWhiteSpace(text) || text.Any(char.IsControl))
+            throw new ApiException(ApiError.BadRequest("invalid-field",
+                $"The field '{field}' must be one line of 1 to {maxLength} characters.", body.SourceOf(field)));
+        return text;
+    }
+
+    static IResult Answer(Job job, int status = StatusCodes.Status200OK) =>
+        JsonApiResults.Resource(JobAttributes.Type, job.Id, new JobAttributes(job.Title, job.Description), status);
+
+    static ApiError NotFound(string id) => ApiError.NotFound($"There is no job '{id}'. GET /v1/jobs lists them.");
+}
+
+/// <summary>A job, as the API has it.</summary>
+/// <param name="Title">One line, 1 to 200 characters.</param>
+/// <param name="Description">One line, 1 to 2,000 characters.</param>
+sealed record JobAttributes(string Title, string Description)
+{
+    public const string Type = "job";
+
+    public static Resource<JobAttributes> Resource(Job job) => new(Type, job.Id, new(job.Title, job.Description));
+}

@@ -1,0 +1,85 @@
+using System.Text;
+using System.Text.Json;
+using Increment.ServiceDefaults.JsonApi;
+
+namespace Increment.JobsService.Jobs;
+
+/// <summary>
+/// All the jobs, as the bytes of an answer. They are read from the store when they are older than
+/// <see cref="MaxAge"/>, which is how late another replica's change shows here; a change made here shows at once.
+/// </summary>
+sealed class JobListing(IJobStore store, TimeProvider time)
+{
+    public static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(1);
+
+    readonly Lock gate = new();
+    volatile Snapshot? current;
+    Task<Snapshot>? reading;
+    int changes;
+
+    /// <summary>Answers as text or, where the client asks for JSON, as a JSON:API document.</summary>
+    public Task AnswerAsync(HttpContext context)
+    {
+        var snapshot = GetAsync(context.RequestAborted);
+        return snapshot.IsCompletedSuccessfully ? WriteAsync(context, snapshot.Result) : AwaitAsync(context, snapshot);
+
+        static async Task AwaitAsync(HttpContext context, ValueTask<Snapshot> snapshot) => await WriteAsync(context, await snapshot);
+
+        static Task WriteAsync(HttpContext context, Snapshot snapshot)
+        {
+            var json = context.Request.Prefers(MediaTypes.JsonApi, MediaTypes.Text) || context.Request.Prefers(MediaTypes.Json, MediaTypes.Text);
+            var body = json ? snapshot.Json : snapshot.Text;
+            context.Response.ContentType = json ? MediaTypes.JsonApi : "text/plain; charset=utf-8";
+            context.Response.ContentLength = body.Length;
+            return context.Response.Body.WriteAsync(body, context.RequestAborted).AsTask();
+        }
+    }
+
+    public ValueTask<Snapshot> GetAsync(CancellationToken cancellationToken)
+    {
+        if (current is { } known && time.GetElapsedTime(known.ReadAt) < MaxAge)
+            return new(known);
+        lock (gate)
+            return new((reading ??= ReadAsync(changes)).WaitAsync(cancellationToken));
+    }
+
+    /// <summary>To be called when a change is in the store; a reading begun before it is for those who asked before it.</summary>
+    public void Forget()
+    {
+        lock (gate)
+            (current, reading, changes) = (null, null, changes + 1);
+    }
+
+    async Task<Snapshot> ReadAsync(int begunAfter)
+    {
+        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding); // out of the lock
+        Snapshot? read = null;
+        try
+        {
+            var readAt = time.GetTimestamp();
+            return read = new(readAt, await store.ListAsync(after: null, int.MaxValue, CancellationToken.None));
+        }
+        finally
+        {
+            lock (gate)
+            {
+                if (changes == begunAfter)
+                    (current, reading) = (read, null);
+            }
+        }
+    }
+
+    /// <summary>The jobs as they were at one moment.</summary>
+    internal sealed class Snapshot(long readAt, IReadOnlyList<Job> jobs)
+    {
+        public long ReadAt => readAt;
+
+        /// <summary>As the contract has it: <c>Jobs:</c>, then a line for each title and description.</summary>
+        public ReadOnlyMemory<byte> Text { get; } = Encoding.UTF8.GetBytes(
+            "Jobs:\n" + string.Concat(jobs.Select(job => $"Title: {job.Title}\nDescription: {job.Description}\n")));
+
+        /// <summary>A JSON:API document.</summary>
+        public ReadOnlyMemory<byte> Json { get; } = JsonSerializer.SerializeToUtf8Bytes(
+            new ListDocument<JobAttributes>([.. jobs.Select(JobAttributes.Resource)], new("/jobs", "/jobs", Next: null)), JsonSerializerOptions.Web);
+    }
+}

@@ -1,0 +1,25 @@
+using Increment.ServiceDefaults.Storage;
+
+namespace Increment.JobsService.Jobs;
+
+/// <summary>Chooses the engine that the connection string <c>increment</c> asks for.</summary>
+static partial class JobStores
+{
+    public static void AddJobs(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<JobListing>();
+        switch (builder.Configuration.GetStoreEngine())
+        {
+            case StoreEngine.Sqlite:
+                var database = new SqliteDatabase(builder.Configuration.GetStoreConnectionString(), SqliteJobStore.Migrations);
+                builder.Services.AddSingleton(database).AddSingleton<IJobStore, SqliteJobStore>();
+                builder.Services.AddHealthChecks().AddCheck("store", database);
+                break;
+            case StoreEngine.MongoDB:
+                AddMongo(builder);
+                break;
+        }
+    }
+
+    static partial void AddMongo(WebApplicationBuilder builder);
+}

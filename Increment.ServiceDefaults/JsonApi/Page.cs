@@ -1,0 +1,54 @@
+using System.Globalization;
+using Microsoft.AspNetCore.Http;
+
+namespace Increment.ServiceDefaults.JsonApi;
+
+/// <summary>Which part of a list is wanted, by JSON:API's cursor parameters <c>page[size]</c> and <c>page[after]</c>.</summary>
+/// <param name="Size">How many resources at most, 1 to 100.</param>
+/// <param name="After">The id before the first; null for the beginning.</param>
+public readonly record struct Page(int Size, string? After)
+{
+    const int DefaultSize = 20;
+    const int MaxSize = 100;
+
+    /// <summary>Reads the request's query.</summary>
+    /// <exception cref="ApiException">400: a value that is none, or a parameter that lists do not have.</exception>
+    public static Page Read(HttpRequest request)
+    {
+        var page = new Page(DefaultSize, null);
+        foreach (var (name, values) in request.Query)
+        {
+            if (name is "token")
+                continue;
+            if (name is not ("page[size]" or "page[after]"))
+                throw new ApiException(ApiError.BadRequest("unknown-parameter",
+                    "This list takes page[size] and page[after] alone.", ErrorSource.OfParameter(name)));
+            if (values is not [{ Length: > 0 } value])
+                throw new ApiException(ApiError.BadRequest("invalid-parameter", $"Give {name} one value.", ErrorSource.OfParameter(name)));
+            if (name is "page[after]")
+                page = page with { After = value };
+            else if (int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var size) && size is >= 1 and <= MaxSize)
+                page = page with { Size = size };
+            else
+                throw new ApiException(ApiError.BadRequest("invalid-parameter",
+                    $"page[size] must be an integer from 1 to {MaxSize}.", ErrorSource.OfParameter(name)));
+        }
+        return page;
+    }
+
+    /// <summary>
+    /// Answers with the page, given one resource more than it holds (<see cref="Size"/> + 1) if there are so many.
+    /// </summary>
+    public IResult List<T>(HttpRequest request, IReadOnlyList<Resource<T>> found)
+    {
+        var resources = found.Count > Size ? found.Take(Size).ToList() : found;
+        var path = request.PathBase + request.Path;
+        var self = $"{path}?page%5Bsize%5D={Size}";
+        return JsonApiResults.List(resources, new(
+            Self: After is null ? self : Link(self, After),
+            First: self,
+            Next: found.Count > Size ? Link(self, resources[^1].Id) : null));
+    }
+
+    static string Link(string first, string after) => $"{first}&page%5Bafter%5D={Uri.EscapeDataString(after)}";
+}

@@ -1,0 +1,119 @@
+using Increment.JobsService.Jobs;
+
+namespace Increment.Tests.Jobs;
+
+/// <summary>What every job store must do, whatever its engine.</summary>
+public abstract class JobStoreContract
+{
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    DateTimeOffset lastAdded = DateTimeOffset.UtcNow;
+
+    /// <summary>The store over one and the same new data; the second call is a process that starts later.</summary>
+    private protected abstract IJobStore Open();
+
+    [Fact]
+    public async Task A_new_store_holds_the_job_of_the_contract() =>
+        Assert.Equal([new("00000000-0000-7000-8000-000000000001", "Devops", "Awesome")], await All(Open()));
+
+    [Fact]
+    public async Task A_deleted_seed_does_not_come_back()
+    {
+        Assert.True(await Open().DeleteAsync(Job.Seed.Id, ct));
+        Assert.Empty(await All(Open()));
+    }
+
+    [Fact]
+    public async Task Two_processes_that_start_together_seed_once()
+    {
+        var stores = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(Open)));
+        foreach (var store in stores)
+            Assert.Equal([Job.Seed], await All(store));
+    }
+
+    [Fact]
+    public async Task What_was_added_is_found_listed_last_and_outlives_the_process()
+    {
+        var store = Open();
+        var first = await Add(store, "Zoologist", "Feeds the lions");
+        var second = await Add(store, "Actor", "Plays the \"lion\" \\ 獅子 🦁");
+
+        Assert.Equal([Job.Seed, first, second], await All(store));
+        Assert.Equal([Job.Seed, first, second], await All(Open()));
+        Assert.Equal(second, await store.FindAsync(second.Id, ct));
+    }
+
+    [Fact]
+    public async Task An_update_changes_what_it_is_given_and_nothing_else()
+    {
+        var store = Open();
+        var other = await Add(store, "Actor", "Plays");
+        var job = await Add(store, "Zoologist", "Feeds");
+
+        Assert.Equal(job with { Title = "Vet" }, await store.UpdateAsync(job.Id, "Vet", null, ct));
+        Assert.Equal(job with { Title = "Vet", Description = "Heals" }, await store.UpdateAsync(job.Id, null, "Heals", ct));
+        Assert.Equal([Job.Seed, other, job with { Title = "Vet", Description = "Heals" }], await All(Open()));
+    }
+
+    [Fact]
+    public async Task What_is_not_there_is_neither_found_nor_changed_nor_deleted()
+    {
+        var store = Open();
+        Assert.Null(await store.FindAsync("nobody", ct));
+        Assert.Null(await store.UpdateAsync("nobody", "A", "B", ct));
+        Assert.False(await store.DeleteAsync("nobody", ct));
+        Assert.Equal([Job.Seed], await All(store));
+    }
+
+    [Fact]
+    public async Task A_job_is_deleted_once()
+    {
+        var store = Open();
+        var job = await Add(store, "Actor", "Plays");
+        var deleted = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => store.DeleteAsync(job.Id, ct))));
+        Assert.Single(deleted, true);
+        Assert.Equal([Job.Seed], await All(store));
+    }
+
+    [Fact]
+    public async Task Pages_go_over_the_jobs_once_even_when_one_is_deleted_on_the_way()
+    {
+        var store = Open();
+        List<Job> jobs = [Job.Seed];
+        for (var i = 0; i < 6; i++)
+            jobs.Add(await Add(store, $"Job {i}", "…"));
+
+        var first = await store.ListAsync(null, 3, ct);
+        Assert.Equal(jobs[..3], first);
+        await store.DeleteAsync(first[^1].Id, ct);
+        var second = await store.ListAsync(first[^1].Id, 3, ct);
+        Assert.Equal(jobs[3..6], second);
+        Assert.Equal(jobs[6..], await store.ListAsync(second[^1].Id, 3, ct));
+    }
+
+    [Fact]
+    public async Task Jobs_added_side_by_side_are_all_kept()
+    {
+        var store = Open();
+        var added = await Task.WhenAll(Enumerable.Range(0, 32).Select(i =>
+        {
+            var job = new Job(Job.NewId(DateTimeOffset.UtcNow), $"Job {i}", "…");
+            return Task.Run(async () =>
+            {
+                await store.AddAsync(job, ct);
+                return job;
+            });
+        }));
+        Assert.Equal(added.Prepend(Job.Seed).ToHashSet(), (await All(store)).ToHashSet());
+    }
+
+    /// <summary>Each a tick later than the one before: what one client adds one after the other.</summary>
+    async Task<Job> Add(IJobStore store, string title, string description)
+    {
+        lastAdded += TimeSpan.FromMicroseconds(1);
+        var job = new Job(Job.NewId(lastAdded), title, description);
+        await store.AddAsync(job, ct);
+        return job;
+    }
+
+    Task<IReadOnlyList<Job>> All(IJobStore store) => store.ListAsync(null, int.MaxValue, ct);
+}
