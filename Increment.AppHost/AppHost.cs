@@ -17,6 +17,10 @@ var counter = builder.AddProject<Projects.Increment_CounterApi>("counter")
     .WithReference(auth).WaitFor(auth)
     .WithExternalHttpEndpoints();
 
+// What one replica takes before the autoscaler adds another; aspire-manifest/templates reads it, and gives these an Ingress.
+jobs.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
+counter.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
+
 List<IResourceBuilder<ProjectResource>> services = [auth, jobs, counter];
 services.ForEach(service => service.WithHttpHealthCheck("/health").WithReplicas(replicas));
 

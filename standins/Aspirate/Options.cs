@@ -1,0 +1,78 @@
+using System.Text.Json;
+
+namespace Aspirate;
+
+sealed class UsageException(string message) : Exception(message);
+
+/// <summary>The part of aspirate's command line that Increment uses; every flag is required but those with a default.</summary>
+sealed record Options(
+    string Manifest, string Output, string Namespace, string ImagePullPolicy, string Registry, string RepositoryPrefix, string Tag,
+    string TemplatePath, IReadOnlyDictionary<string, string> Parameters)
+{
+    const string Usage = "usage: aspirate generate @generate.rsp, or generate --non-interactive --disable-secrets --disable-state --skip-build "
+        + "-m MANIFEST -o OUT --image-pull-policy POLICY --include-dashboard false --namespace NAMESPACE -pa NAME=VALUE … [-cr REGISTRY] [-crp PREFIX] -ct TAG";
+
+    static readonly Dictionary<string, string> Names = new()
+    {
+        ["--aspire-manifest"] = "-m", ["--output-path"] = "-o", ["--container-registry"] = "-cr",
+        ["--container-repository-prefix"] = "-crp", ["--container-image-tag"] = "-ct", ["--parameter"] = "-pa",
+    };
+
+    public static Options Parse(string[] arguments)
+    {
+        if (arguments is not ["generate", ..])
+            throw new UsageException(Usage);
+        string[] args = [.. arguments.SelectMany(argument => argument.StartsWith('@') ? ReadResponseFile(argument[1..]) : [argument])];
+
+        var switches = new HashSet<string>();
+        var values = new Dictionary<string, string>();
+        var parameters = new Dictionary<string, string>();
+        for (var i = 1; i < args.Length; i++)
+        {
+            var name = Names.GetValueOrDefault(args[i], args[i]);
+            if (name is "--non-interactive" or "--disable-secrets" or "--disable-state" or "--skip-build")
+            {
+                switches.Add(name);
+                continue;
+            }
+            if (name is not ("-m" or "-o" or "-pa" or "-cr" or "-crp" or "-ct" or "--image-pull-policy" or "--include-dashboard" or "--namespace"))
+                throw new UsageException($"'{args[i]}' is not among the flags that this stand-in has; aspirate itself may know it.\n{Usage}");
+            if (++i == args.Length)
+                throw new UsageException($"{args[i - 1]} needs a value.\n{Usage}");
+            if (name != "-pa")
+                values[name] = args[i];
+            else if (args[i].Split('=', 2) is [var parameter, var value])
+                parameters[parameter] = value;
+            else
+                throw new UsageException($"-pa '{args[i]}' is not of the form NAME=VALUE.");
+        }
+
+        if (switches.Count < 4 || values.GetValueOrDefault("--include-dashboard") != "false")
+            throw new UsageException($"this stand-in asks no questions, keeps no state, makes no secrets, images or dashboard.\n{Usage}");
+        string Value(string name) => values.GetValueOrDefault(name) ?? throw new UsageException($"{name} is missing.\n{Usage}");
+        return new(Value("-m"), Value("-o"), Value("--namespace"), Value("--image-pull-policy"), values.GetValueOrDefault("-cr", ""),
+            values.GetValueOrDefault("-crp", ""), Value("-ct"), ReadTemplatePath(), parameters);
+    }
+
+    /// <summary>The image of a project whose own file names none: <c>registry/prefix/name:tag</c>.</summary>
+    public string ImageOf(string resource) =>
+        $"{Registry}/{(RepositoryPrefix.Length > 0 ? $"{RepositoryPrefix}/" : "")}{resource}:{Tag}".Trim('/');
+
+    /// <summary>System.CommandLine's response files: arguments between white space, <c>#</c> for a line of comment.</summary>
+    static IEnumerable<string> ReadResponseFile(string file)
+    {
+        if (!File.Exists(file))
+            throw new UsageException($"there is no response file '{file}'; run in aspire-manifest/.");
+        return File.ReadLines(file).Where(line => !line.TrimStart().StartsWith('#'))
+            .SelectMany(line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
+    }
+
+    static string ReadTemplatePath()
+    {
+        if (!File.Exists("aspirate.json"))
+            throw new UsageException("there is no aspirate.json in the current folder; run in aspire-manifest/.");
+        using var settings = JsonDocument.Parse(File.ReadAllText("aspirate.json"));
+        return settings.RootElement.TryGetProperty(nameof(TemplatePath), out var path) ? path.GetString()!
+            : throw new UsageException("aspirate.json has no TemplatePath; this stand-in has no templates of its own.");
+    }
+}
