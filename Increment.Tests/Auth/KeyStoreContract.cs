@@ -1,0 +1,45 @@
+using Increment.AuthService.Keys;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>What every engine's key store keeps to.</summary>
+public abstract class KeyStoreContract : StoreContract
+{
+    /// <summary>The store that was opened last.</summary>
+    private protected abstract IKeyStore Store { get; }
+
+    [Fact]
+    public async Task Keys_are_listed_by_purpose_in_order()
+    {
+        StoredKey first = new("signing", "1", "one", Now), second = new("signing", "2", "<two/>", null), other = new("else", "1", "other", null);
+        foreach (var key in (StoredKey[])[second, other, first])
+            await Store.AddAsync(key, ct);
+        Assert.Equal([first, second], await Store.ListAsync("signing", ct));
+        Assert.Equal([other], await Store.ListAsync("else", ct));
+        Assert.Empty(await Store.ListAsync("nothing", ct));
+    }
+
+    [Fact]
+    public async Task The_first_key_of_a_race_stays()
+    {
+        await RaceAsync(async i =>
+        {
+            await Store.AddAsync(new("signing", "1", $"value {i}", null), ct);
+            return i;
+        });
+        var kept = Assert.Single(await Store.ListAsync("signing", ct));
+        await Store.AddAsync(kept with { Value = "later" }, ct);
+        await OpenAsync();
+        Assert.Equal([kept], await Store.ListAsync("signing", ct));
+    }
+
+    [Fact]
+    public async Task What_expired_is_removed_and_nothing_else()
+    {
+        StoredKey expired = new("signing", "1", "one", Now), live = new("signing", "2", "two", Now.AddMilliseconds(1)), eternal = new("signing", "3", "three", null);
+        foreach (var key in (StoredKey[])[expired, live, eternal])
+            await Store.AddAsync(key, ct);
+        await Store.RemoveExpiredAsync(Now, ct);
+        Assert.Equal([live, eternal], await Store.ListAsync("signing", ct));
+    }
+}

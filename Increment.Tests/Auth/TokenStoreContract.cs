@@ -1,0 +1,145 @@
+using Increment.AuthService.Tokens;
+using Increment.ServiceDefaults.Authentication;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>What every engine's token store keeps to.</summary>
+public abstract class TokenStoreContract : StoreContract
+{
+    static readonly IReadOnlyList<TokenKind> AllKinds = Enum.GetValues<TokenKind>();
+
+    /// <summary>The store that was opened last.</summary>
+    private protected abstract ITokenStore Store { get; }
+
+    [Theory]
+    [InlineData("Login"), InlineData("Key"), InlineData("Session")]
+    public async Task A_token_is_found_by_its_hash_as_it_was_kept(string kind)
+    {
+        var token = NewToken("ada") with
+        {
+            Kind = Enum.Parse<TokenKind>(kind), Name = "Ada's laptop ☂", Scopes = [Scopes.Counters, Scopes.JobsRead],
+            ExpiresAt = Now.AddHours(1), LastUsedAt = Now.AddMinutes(1),
+        };
+        var plain = NewToken("ada") with { Name = null, Scopes = [], ExpiresAt = null };
+        Assert.True(await Store.AddAsync(token, ct));
+        Assert.True(await Store.AddAsync(plain, ct));
+        AssertSame(token, await Store.FindAsync(token.Hash, ct));
+        AssertSame(plain, await Store.FindAsync(plain.Hash, ct));
+        Assert.Null(await Store.FindAsync(TokenHash.Of("unknown"), ct));
+    }
+
+    [Fact]
+    public async Task A_hash_and_an_identifier_are_kept_once_also_in_a_race()
+    {
+        var token = NewToken("ada");
+        Assert.Single(await RaceAsync(_ => Store.AddAsync(token, ct)), true);
+        Assert.False(await Store.AddAsync(NewToken("bob") with { Hash = token.Hash }, ct));
+        Assert.False(await Store.AddAsync(NewToken("bob") with { Id = token.Id }, ct));
+        AssertSame(token, await Store.FindAsync(token.Hash, ct));
+    }
+
+    [Fact]
+    public async Task A_list_is_one_users_unexpired_tokens_page_by_page()
+    {
+        var mine = new List<Token>();
+        for (var i = 0; i < 5; i++)
+        {
+            mine.Add(NewToken("ada") with { Id = $"{i}", ExpiresAt = i % 2 == 0 ? null : Now.AddSeconds(1) });
+            await Store.AddAsync(mine[i], ct);
+        }
+        await Store.AddAsync(NewToken("ada") with { Id = "21", ExpiresAt = Now }, ct);
+        await Store.AddAsync(NewToken("bob") with { Id = "22" }, ct);
+
+        Assert.Equal(mine.Select(t => t.Id), (await Store.ListAsync("ada", null, 100, Now, ct)).Select(t => t.Id));
+        Assert.Equal(["0", "1"], (await Store.ListAsync("ada", null, 2, Now, ct)).Select(t => t.Id));
+        Assert.Equal(["2", "3"], (await Store.ListAsync("ada", "1", 2, Now, ct)).Select(t => t.Id));
+        Assert.Empty(await Store.ListAsync("ada", "4", 2, Now, ct));
+        AssertSame(mine[1], (await Store.ListAsync("ada", "0", 1, Now, ct))[0]);
+    }
+
+    [Fact]
+    public async Task The_count_is_of_one_kind_and_leaves_out_what_expired()
+    {
+        await Store.AddAsync(NewToken("ada"), ct);
+        await Store.AddAsync(NewToken("ada") with { ExpiresAt = Now.AddSeconds(1) }, ct);
+        await Store.AddAsync(NewToken("ada") with { ExpiresAt = Now }, ct);
+        await Store.AddAsync(NewToken("ada") with { Kind = TokenKind.Login }, ct);
+        await Store.AddAsync(NewToken("bob"), ct);
+        Assert.Equal(2, await Store.CountAsync("ada", TokenKind.Key, Now, ct));
+    }
+
+    [Fact]
+    public async Task A_token_is_removed_once_and_only_for_its_user()
+    {
+        var token = NewToken("ada");
+        await Store.AddAsync(token, ct);
+        Assert.Null(await Store.RemoveAsync("bob", token.Id, ct));
+        AssertSame(token, await Store.FindAsync(token.Hash, ct));
+        Assert.Single(await RaceAsync(_ => Store.RemoveAsync("ada", token.Id, ct)), token.Hash);
+        Assert.Null(await Store.FindAsync(token.Hash, ct));
+        Assert.Null(await Store.RemoveAsync("ada", token.Id, ct));
+    }
+
+    [Fact]
+    public async Task All_of_a_users_tokens_are_removed_but_the_one_that_is_spared()
+    {
+        List<Token> mine = [NewToken("ada"), NewToken("ada") with { Kind = TokenKind.Login }, NewToken("ada") with { Kind = TokenKind.Session }];
+        var theirs = NewToken("bob");
+        foreach (var token in (List<Token>)[.. mine, theirs])
+            await Store.AddAsync(token, ct);
+
+        Assert.Equal([mine[1].Hash], await Store.RemoveAllAsync("ada", [TokenKind.Login, TokenKind.Session], mine[2].Id, ct));
+        Assert.Equal([mine[0].Id, mine[2].Id], (await Store.ListAsync("ada", null, 10, Now, ct)).Select(t => t.Id));
+        Assert.Equal(new[] { mine[0].Hash, mine[2].Hash }.Order(), (await Store.RemoveAllAsync("ada", AllKinds, null, ct)).Order());
+        Assert.Empty(await Store.RemoveAllAsync("ada", AllKinds, null, ct));
+        AssertSame(theirs, await Store.FindAsync(theirs.Hash, ct));
+    }
+
+    [Fact]
+    public async Task What_expired_is_swept_and_nothing_else()
+    {
+        Token[] tokens = [NewToken("ada") with { ExpiresAt = Now }, NewToken("ada") with { ExpiresAt = Now.AddMilliseconds(1) }, NewToken("ada")];
+        foreach (var token in tokens)
+            await Store.AddAsync(token, ct);
+        Assert.Equal(1, await Store.RemoveExpiredAsync(Now, ct));
+        Assert.Null(await Store.FindAsync(tokens[0].Hash, ct));
+        Assert.NotNull(await Store.FindAsync(tokens[1].Hash, ct));
+        Assert.NotNull(await Store.FindAsync(tokens[2].Hash, ct));
+    }
+
+    [Fact]
+    public async Task The_last_use_never_goes_back_and_brings_no_token_back()
+    {
+        Token used = NewToken("ada"), gone = NewToken("ada");
+        await Store.AddAsync(used, ct);
+        await Store.NoteUseAsync([new(used.Hash, Now.AddMinutes(2)), new(gone.Hash, Now)], ct);
+        await Store.NoteUseAsync([new(used.Hash, Now.AddMinutes(1))], ct);
+        Assert.Equal(Now.AddMinutes(2), (await Store.FindAsync(used.Hash, ct))!.LastUsedAt);
+        Assert.Null(await Store.FindAsync(gone.Hash, ct));
+    }
+
+    [Fact]
+    public async Task Another_replica_sees_the_tokens_and_their_removal()
+    {
+        var token = NewToken("ada");
+        await Store.AddAsync(token, ct);
+        var first = Store;
+        await OpenAsync();
+        AssertSame(token, await Store.FindAsync(token.Hash, ct));
+        await first.RemoveAsync("ada", token.Id, ct);
+        Assert.Null(await Store.FindAsync(token.Hash, ct));
+    }
+
+    static Token NewToken(string userId)
+    {
+        var id = Token.NewId();
+        return new(id, TokenHash.Of(id), userId, $"{userId}@example.com", TokenKind.Key, "laptop", [Scopes.Counters], Now, null);
+    }
+
+    static void AssertSame(Token expected, Token? found)
+    {
+        Assert.NotNull(found);
+        Assert.Equal(expected with { Scopes = [] }, found with { Scopes = [] });
+        Assert.Equal(expected.Scopes, found.Scopes);
+    }
+}

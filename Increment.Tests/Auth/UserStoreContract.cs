@@ -1,0 +1,157 @@
+using Increment.AuthService.Users;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>What every engine's user store keeps to.</summary>
+public abstract class UserStoreContract : StoreContract
+{
+    static readonly ExternalIdentity Octocat = new("github", "583231");
+
+    /// <summary>The stores that were opened, one for each replica.</summary>
+    private protected abstract IUserStore Store { get; }
+
+    [Fact]
+    public async Task An_account_is_found_by_identifier_name_and_identity()
+    {
+        var ada = NewUser("ada@example.com") with { Identities = [Octocat, new("google", "1")] };
+        Assert.Equal(AddUserResult.Added, await Store.AddAsync(ada, ct));
+        await Store.AddAsync(NewUser("bob@example.com"), ct);
+
+        foreach (var found in new[]
+        {
+            await Store.FindByIdAsync(ada.Id, ct), await Store.FindByNameAsync("ada@example.com", ct),
+            await Store.FindByIdentityAsync(Octocat, ct), await Store.FindByIdentityAsync(new("google", "1"), ct),
+        })
+        {
+            Assert.NotNull(found);
+            Assert.Equal(ada with { Identities = [] }, found with { Identities = [] });
+            Assert.Equal(ada.Identities, found.Identities);
+        }
+    }
+
+    [Fact]
+    public async Task What_is_not_there_is_not_found()
+    {
+        await Store.AddAsync(NewUser("ada@example.com") with { Identities = [Octocat] }, ct);
+        Assert.Null(await Store.FindByIdAsync("nobody", ct));
+        Assert.Null(await Store.FindByNameAsync("ADA@example.com", ct));
+        Assert.Null(await Store.FindByIdentityAsync(Octocat with { Provider = "gitlab" }, ct));
+        Assert.Null(await Store.FindByIdentityAsync(Octocat with { Subject = "58323" }, ct));
+    }
+
+    [Fact]
+    public async Task Accounts_without_a_password_or_an_identity_are_many()
+    {
+        Assert.Equal(AddUserResult.Added, await Store.AddAsync(NewUser("a@example.com") with { PasswordHash = null }, ct));
+        Assert.Equal(AddUserResult.Added, await Store.AddAsync(NewUser("b@example.com") with { PasswordHash = null }, ct));
+        Assert.Null((await Store.FindByNameAsync("b@example.com", ct))!.PasswordHash);
+    }
+
+    [Fact]
+    public async Task A_name_is_given_once_also_in_a_race()
+    {
+        var results = await RaceAsync(_ => Store.AddAsync(NewUser("ada@example.com"), ct));
+        Assert.Single(results, AddUserResult.Added);
+        Assert.Equal(15, results.Count(result => result is AddUserResult.NameTaken));
+    }
+
+    [Fact]
+    public async Task An_identity_makes_one_account_also_in_a_race_and_a_loser_leaves_nothing()
+    {
+        var results = await RaceAsync(i => Store.AddAsync(NewUser($"user{i}@example.com") with { Identities = [Octocat] }, ct));
+        Assert.Single(results, AddUserResult.Added);
+        Assert.Equal(15, results.Count(result => result is AddUserResult.IdentityTaken));
+        for (var i = 0; i < results.Length; i++)
+            Assert.Equal(results[i] is AddUserResult.Added, await Store.FindByNameAsync($"user{i}@example.com", ct) is not null);
+    }
+
+    [Fact]
+    public async Task An_identity_is_linked_to_one_account_also_in_a_race()
+    {
+        var users = Enumerable.Range(0, 16).Select(i => NewUser($"user{i}@example.com")).ToList();
+        foreach (var user in users)
+            await Store.AddAsync(user, ct);
+        var results = await RaceAsync(i => Store.AddIdentityAsync(users[i].Id, Octocat, ct));
+        Assert.Single(results, AddIdentityResult.Added);
+        Assert.Equal(15, results.Count(result => result is AddIdentityResult.Taken));
+        Assert.Equal(users[Array.IndexOf(results, AddIdentityResult.Added)].Id, (await Store.FindByIdentityAsync(Octocat, ct))!.Id);
+    }
+
+    [Fact]
+    public async Task Linking_again_changes_nothing()
+    {
+        var ada = NewUser("ada@example.com");
+        await Store.AddAsync(ada, ct);
+        Assert.Equal(AddIdentityResult.Added, await Store.AddIdentityAsync(ada.Id, Octocat, ct));
+        Assert.Equal(AddIdentityResult.Added, await Store.AddIdentityAsync(ada.Id, Octocat, ct));
+        Assert.Equal([Octocat], (await Store.FindByIdAsync(ada.Id, ct))!.Identities);
+        Assert.Equal(AddIdentityResult.NoUser, await Store.AddIdentityAsync("nobody", Octocat with { Subject = "2" }, ct));
+    }
+
+    [Fact]
+    public async Task A_password_changes_only_from_the_one_that_was_seen_also_in_a_race()
+    {
+        var ada = NewUser("ada@example.com");
+        await Store.AddAsync(ada, ct);
+        Assert.False(await Store.SetPasswordHashAsync(ada.Id, "other", "new", ct));
+        Assert.False(await Store.SetPasswordHashAsync(ada.Id, null, "new", ct));
+        Assert.False(await Store.SetPasswordHashAsync("nobody", ada.PasswordHash, "new", ct));
+        var results = await RaceAsync(i => Store.SetPasswordHashAsync(ada.Id, ada.PasswordHash, $"new{i}", ct));
+        Assert.Single(results, true);
+        Assert.Equal($"new{Array.IndexOf(results, true)}", (await Store.FindByIdAsync(ada.Id, ct))!.PasswordHash);
+    }
+
+    [Fact]
+    public async Task A_first_password_is_set_where_there_was_none()
+    {
+        var ada = NewUser("ada@example.com") with { PasswordHash = null };
+        await Store.AddAsync(ada, ct);
+        Assert.True(await Store.SetPasswordHashAsync(ada.Id, null, "new", ct));
+        Assert.Equal("new", (await Store.FindByIdAsync(ada.Id, ct))!.PasswordHash);
+    }
+
+    [Fact]
+    public async Task An_account_that_is_being_deleted_is_not_found_and_holds_its_name_and_identity_to_the_end()
+    {
+        var ada = NewUser("ada@example.com") with { Identities = [Octocat] };
+        await Store.AddAsync(ada, ct);
+        await Store.BeginDeleteAsync(ada.Id, ct);
+        await Store.BeginDeleteAsync(ada.Id, ct);
+
+        Assert.Null(await Store.FindByIdAsync(ada.Id, ct));
+        Assert.Null(await Store.FindByNameAsync(ada.Name, ct));
+        Assert.Null(await Store.FindByIdentityAsync(Octocat, ct));
+        Assert.False(await Store.SetPasswordHashAsync(ada.Id, ada.PasswordHash, "new", ct));
+        Assert.Equal(AddIdentityResult.NoUser, await Store.AddIdentityAsync(ada.Id, new("google", "1"), ct));
+        Assert.Equal(AddUserResult.NameTaken, await Store.AddAsync(NewUser("ada@example.com"), ct));
+        Assert.Equal(AddUserResult.IdentityTaken, await Store.AddAsync(NewUser("eve@example.com") with { Identities = [Octocat] }, ct));
+        Assert.Equal([ada.Id], await Store.ListBeingDeletedAsync(ct));
+
+        await Store.EndDeleteAsync(ada.Id, ct);
+        await Store.EndDeleteAsync(ada.Id, ct);
+        Assert.Empty(await Store.ListBeingDeletedAsync(ct));
+        Assert.Equal(AddUserResult.Added, await Store.AddAsync(NewUser("ada@example.com") with { Identities = [Octocat] }, ct));
+    }
+
+    [Fact]
+    public async Task Only_a_deletion_that_began_can_end()
+    {
+        var ada = NewUser("ada@example.com") with { Identities = [Octocat] };
+        await Store.AddAsync(ada, ct);
+        await Store.EndDeleteAsync(ada.Id, ct);
+        Assert.Equal([Octocat], (await Store.FindByIdAsync(ada.Id, ct))!.Identities);
+        await Store.BeginDeleteAsync("nobody", ct);
+        Assert.Empty(await Store.ListBeingDeletedAsync(ct));
+    }
+
+    [Fact]
+    public async Task Another_replica_sees_the_accounts()
+    {
+        var ada = NewUser("ada@example.com");
+        await Store.AddAsync(ada, ct);
+        await OpenAsync();
+        Assert.Equal(ada.Id, (await Store.FindByNameAsync(ada.Name, ct))!.Id);
+    }
+
+    static User NewUser(string name) => new(User.NewId(), name, "hash", Now);
+}
