@@ -31,12 +31,17 @@ public static class Extensions
     /// <summary>Asks AuthService about tokens.</summary>
     public static WebApplicationBuilder AddAuthServiceClient(this WebApplicationBuilder builder)
     {
-        var address = builder.Configuration["services:auth:http:0"] ?? throw new InvalidOperationException(
-            "AuthService's address is missing. Set services__auth__http__0, or start the service through Increment.AppHost.");
-        builder.Services.AddHttpClient<ITokenVerifier, AuthServiceClient>(http => http.BaseAddress = new(address));
+        var address = builder.Configuration.GetAuthServiceAddress();
+        builder.Services.AddHttpClient<ITokenVerifier, AuthServiceClient>(http => http.BaseAddress = address);
         builder.Services.AddHealthChecks().AddCheck<AuthServiceHealth>("auth");
         return builder;
     }
+
+    /// <summary>AuthService's address, as service discovery's configuration has it.</summary>
+    /// <exception cref="InvalidOperationException">There is none, or it is no address.</exception>
+    public static Uri GetAuthServiceAddress(this IConfiguration configuration) =>
+        Uri.TryCreate(configuration["services:auth:http:0"], UriKind.Absolute, out var address) ? address : throw new InvalidOperationException(
+            "AuthService's address is missing. Set services__auth__http__0, or start the service through Increment.AppHost.");
 
     /// <summary>The middleware that every service has, and its health and OpenAPI endpoints.</summary>
     public static WebApplication UseServiceDefaults(this WebApplication app)

@@ -38,7 +38,7 @@ sealed class AuthServiceHealth(IHttpClientFactory clients, Microsoft.Extensions.
         {
             using var http = clients.CreateClient();
             http.Timeout = TimeSpan.FromSeconds(1);
-            using var response = await http.GetAsync(new Uri(new(configuration["services:auth:http:0"]!), "alive"), cancellationToken);
+            using var response = await http.GetAsync(new Uri(configuration.GetAuthServiceAddress(), "alive"), cancellationToken);
             return response.IsSuccessStatusCode ? HealthCheckResult.Healthy() : HealthCheckResult.Degraded($"answers {(int)response.StatusCode}");
         }
         catch (Exception e) when (e is HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
