@@ -1,7 +1,9 @@
+using Increment.ServiceDefaults.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
+using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -19,8 +21,18 @@ static partial class ErrorHandling
             ExceptionHandler = _ => Task.CompletedTask,
             SuppressDiagnosticsCallback = context => context.Exception is ApiException or BadHttpRequestException or OperationCanceledException,
         })
-        .UseStatusCodePages(context => OfStatus(context.HttpContext.Response.StatusCode).ExecuteAsync(context.HttpContext))
+        .UseStatusCodePages(context => AnswerAsync(context.HttpContext))
         .Use((context, next) => MediaTypes.Refusal(context.Request) is { } refusal ? refusal.ExecuteAsync(context) : next(context));
+
+    /// <summary>A status that came without a body: OPTIONS is told what routing found to be allowed, the rest are errors.</summary>
+    static Task AnswerAsync(HttpContext context)
+    {
+        var response = context.Response;
+        if (response.StatusCode != StatusCodes.Status405MethodNotAllowed || !HttpMethods.IsOptions(context.Request.Method))
+            return OfStatus(response.StatusCode).ExecuteAsync(context);
+        response.StatusCode = StatusCodes.Status204NoContent;
+        return Task.CompletedTask;
+    }
 
     static ApiError OfStatus(int status, string? detail = null) => status switch
     {
@@ -48,9 +60,10 @@ static partial class ErrorHandling
                 ApiException api => api.Error,
                 BadHttpRequestException bad => OfStatus(bad.StatusCode, bad.Message),
                 OperationCanceledException => OfStatus(504),
+                SqliteException sqlite => sqlite.ToApiError(),
                 _ => new(500, "internal-error", "Internal error", "Something went wrong here. Its trace is in meta.traceId."),
             };
-            if (error.Status == 500)
+            if (error.Status == 500 || exception is SqliteException)
                 LogUnexpected(httpContext.Request.Method, httpContext.Request.Path, exception);
             await error.ExecuteAsync(httpContext);
             return true;

@@ -15,35 +15,57 @@ public sealed class SqliteDatabase : IHealthCheck
 
     /// <summary>Opens the file, creates it if need be, and brings its schema up to date.</summary>
     /// <param name="connectionString"><c>Data Source=FILE</c>.</param>
+    /// <param name="pageSize">The page size of a file that is created, in bytes: a power of two, 512 to 65536.</param>
     /// <param name="migrations">
     /// The schema, as the SQL of its every version; number n takes a file from version n (<c>PRAGMA user_version</c>) to
     /// n + 1. Only ever append to it.
     /// </param>
     /// <exception cref="InvalidOperationException">The file is not a database, is damaged, or was written by a newer version.</exception>
-    public SqliteDatabase(string connectionString, params IReadOnlyList<string> migrations)
+    public SqliteDatabase(string connectionString, int pageSize, params IReadOnlyList<string> migrations)
     {
-        this.connectionString = new SqliteConnectionStringBuilder(connectionString) { DefaultTimeout = 5 }.ConnectionString;
+        var settings = new SqliteConnectionStringBuilder(connectionString) { DefaultTimeout = 5 };
+        File = Path.GetFullPath(settings.DataSource);
         try
         {
-            using var connection = Open();
-            connection.Execute("PRAGMA journal_mode = WAL");
-            Migrate(connection, migrations);
+            if (IsCutOff(File))
+                throw new InvalidOperationException($"The database '{File}' is empty, but its write-ahead log is not: it was damaged. It was left as it is.");
+            using (var connection = Open(settings.ConnectionString))
+            {
+                connection.Execute($"PRAGMA page_size = {pageSize}");
+                connection.Execute("PRAGMA journal_mode = WAL");
+                Migrate(connection, migrations);
+            }
+            // From here on a file that is gone is an error, not the beginning of another one.
+            this.connectionString = new SqliteConnectionStringBuilder(settings.ConnectionString) { Mode = SqliteOpenMode.ReadWrite }.ConnectionString;
         }
         catch (SqliteException e)
         {
-            throw new InvalidOperationException(
-                $"The database '{new SqliteConnectionStringBuilder(connectionString).DataSource}' cannot be used: {e.Message}. It was left as it is.", e);
+            throw new InvalidOperationException($"The database '{File}' cannot be used: {e.Message} It was left as it is.", e);
         }
     }
 
+    /// <summary>The same, with SQLite's own page size, 4096 bytes.</summary>
+    public SqliteDatabase(string connectionString, params IReadOnlyList<string> migrations) : this(connectionString, 4096, migrations)
+    {
+    }
+
+    /// <summary>The file's full path.</summary>
+    public string File { get; }
+
     /// <summary>Opens a connection; they are pooled.</summary>
-    public SqliteConnection Open()
+    public SqliteConnection Open() => Open(connectionString);
+
+    static SqliteConnection Open(string connectionString)
     {
         var connection = new SqliteConnection(connectionString);
         connection.Open();
         connection.Execute("PRAGMA synchronous = FULL");
         return connection;
     }
+
+    /// <summary>SQLite would take an empty file for a new database, and throw away the log that still holds its data.</summary>
+    static bool IsCutOff(string file) =>
+        new FileInfo(file) is { Exists: true, Length: 0 } && new FileInfo(file + "-wal") is { Exists: true, Length: > 0 };
 
     /// <inheritdoc />
     public Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
@@ -104,4 +126,18 @@ public static class SqliteExtensions
     {
         return exception.SqliteExtendedErrorCode is 2067 or 1555; // SQLITE_CONSTRAINT_UNIQUE, SQLITE_CONSTRAINT_PRIMARYKEY
     }
+}
+
+/// <summary>What a failure of SQLite means to a client.</summary>
+public static class SqliteErrors
+{
+    /// <summary>503, with what is wrong; nothing is told to have happened.</summary>
+    public static ApiError ToApiError(this SqliteException exception) => exception.SqliteErrorCode switch // https://sqlite.org/rescode.html
+    {
+        5 or 6 => ApiError.Unavailable("store-busy", "The store is busy for too long. Try again."),
+        13 => ApiError.Unavailable("store-full", "The store's disk is full. Try again when there is room.", retryAfter: 5),
+        8 => ApiError.Unavailable("store-read-only", "The store cannot be written now. Try again.", retryAfter: 5),
+        11 or 26 => ApiError.Unavailable("store-damaged", "The store's file is damaged. It must be restored from a backup.", retryAfter: 60),
+        _ => ApiError.Unavailable("store-unavailable", "The store cannot be used now. Try again.", retryAfter: 5),
+    };
 }
