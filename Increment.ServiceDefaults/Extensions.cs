@@ -19,6 +19,8 @@ public static class Extensions
         builder.AddTelemetry();
         builder.AddLimits();
         builder.AddForwardedHeaders();
+        builder.AddRateLimits();
+        builder.AddCors();
         builder.Services.AddHealthChecks();
         builder.Services.AddErrorHandling();
         builder.Services.AddGracefulShutdown(builder.Configuration);
@@ -47,11 +49,15 @@ public static class Extensions
     public static WebApplication UseServiceDefaults(this WebApplication app)
     {
         app.UseForwardedHeaders();
+        app.UsePublicOrigin();
         app.UseGracefulShutdown();
+        app.UseSecurityHeaders();
         app.UseErrorHandling();
         app.UseRouting();
+        app.UseConfiguredCors();
         app.UseRequestTimeouts();
         app.UseTokenAuthentication();
+        app.UseRateLimits();
         app.MapHealth();
         app.MapOpenApi("/openapi/{documentName}.json");
         return app;
@@ -67,6 +73,26 @@ public static class Extensions
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
         });
         builder.Services.AddRequestTimeouts(timeouts => timeouts.DefaultPolicy = new() { Timeout = TimeSpan.FromSeconds(30) });
+    }
+
+    /// <summary>
+    /// Lets pages of <c>Increment:Cors:Origins</c>, a comma-separated list of origins, use the API with tokens; never with
+    /// the session cookie. Without the setting browsers let no other site's page in.
+    /// </summary>
+    static void AddCors(this WebApplicationBuilder builder)
+    {
+        if (builder.Configuration["Increment:Cors:Origins"] is not { Length: > 0 } origins)
+            return;
+        builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy => policy
+            .WithOrigins(origins.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+            .AllowAnyHeader().AllowAnyMethod()
+            .WithExposedHeaders("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")));
+    }
+
+    static void UseConfiguredCors(this WebApplication app)
+    {
+        if (app.Configuration["Increment:Cors:Origins"] is { Length: > 0 })
+            app.UseCors();
     }
 
     /// <summary>

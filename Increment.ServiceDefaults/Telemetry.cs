@@ -15,8 +15,13 @@ namespace Increment.ServiceDefaults;
 /// </summary>
 static class Telemetry
 {
+    // They write down what a client sent, tokens included: the first the address with its query, the second the line
+    // or header that it could not read.
+    static readonly string[] Indiscreet = ["Microsoft.AspNetCore.Hosting.Diagnostics", "Microsoft.AspNetCore.Server.Kestrel.BadRequests"];
+
     public static void AddTelemetry(this WebApplicationBuilder builder)
     {
+        builder.Services.PostConfigure<LoggerFilterOptions>(KeepTokensOut);
         if (string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
             return;
 
@@ -29,6 +34,17 @@ static class Telemetry
             logs.AddOtlpExporter();
         });
         builder.Services.AddHostedService<Exporters>();
+    }
+
+    /// <summary>
+    /// Below Warning the framework's own account of a request stays unwritten, whatever level the settings ask for. A rule
+    /// for a provider goes before one for all, so there is one for each provider that has any.
+    /// </summary>
+    static void KeepTokensOut(LoggerFilterOptions filters)
+    {
+        foreach (var provider in filters.Rules.Select(rule => rule.ProviderName).Append(null).Distinct().ToList())
+            foreach (var category in Indiscreet)
+                filters.Rules.Add(new(provider, category, LogLevel.Warning, null));
     }
 
     /// <summary>Listens from the start of the host to its end, and sends what is left before it ends.</summary>

@@ -35,6 +35,12 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
         if (context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>() is not { } required)
             return next(context);
         var token = ReadToken(context.Request);
+        if (token.IsEmpty && context.Request.Headers.Authorization.Count == 0 && SessionCookie.Read(context.Request) is { } session)
+        {
+            if (SessionCookie.Refusal(context) is { } refusal)
+                return refusal.ExecuteAsync(context);
+            token = session.AsMemory();
+        }
         if (token.IsEmpty)
             return ApiError.Unauthorized("Send a token: 'Authorization: Bearer TOKEN'.").ExecuteAsync(context);
         var verification = verifier.VerifyAsync(token, context.RequestAborted);

@@ -22,6 +22,9 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
     /// <summary>Seconds after which a retry makes sense, sent as <c>Retry-After</c>; null for none.</summary>
     public int? RetryAfter { get; init; }
 
+    /// <summary>Further headers of the answer.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> Headers { get; init; } = [];
+
     int? IStatusCodeHttpResult.StatusCode => Status;
 
     /// <summary>400: the request is not understood.</summary>
@@ -57,6 +60,9 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
             response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         if (Status == 401)
             response.Headers.WWWAuthenticate = "Bearer";
+        foreach (var (name, value) in Headers)
+            response.Headers[name] = value;
+        SecurityHeaders.Set(response); // again: on the way here from an exception the headers were cleared
 
         var traceId = Activity.Current?.TraceId.ToString() ?? httpContext.TraceIdentifier;
         var error = new ErrorObject(Status.ToString(CultureInfo.InvariantCulture), Code, Title, Detail, Source, new(traceId));
