@@ -1,5 +1,6 @@
 using Increment.CounterApi.Accounts;
 using Increment.CounterApi.Counters;
+using Increment.CounterApi.Live;
 using Increment.ServiceDefaults;
 
 var builder = WebApplication.CreateBuilder(args);
@@ -7,9 +8,12 @@ builder.AddServiceDefaults();
 builder.AddAuthServiceClient();
 builder.AddCounterStore();
 builder.Services.AddSingleton<AuthServiceForwarder>();
+builder.AddLiveCounters();
 
 var app = builder.Build();
 app.UseServiceDefaults();
 app.MapCounters();
 app.MapAccounts();
+app.MapLive();
+app.MapEmbeddedFiles(typeof(Program).Assembly, "wwwroot", "");
 app.Run();

@@ -60,6 +60,7 @@ public static class Extensions
         app.UseRateLimits();
         app.MapHealth();
         app.MapOpenApi("/openapi/{documentName}.json");
+        app.MapEmbeddedFiles(typeof(Extensions).Assembly, "docs", "/docs");
         return app;
     }
 

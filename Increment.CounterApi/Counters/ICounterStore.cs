@@ -61,6 +61,9 @@ interface ICounterStore
     /// </summary>
     ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken);
 
+    /// <summary>All counters of some owners in one look at the store.</summary>
+    ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken);
+
     /// <summary>Deletes all counters of an owner and their idempotency keys. Repeated after a failure, it finishes the rest.</summary>
     ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken);
 

@@ -91,6 +91,22 @@ sealed class SqliteCounterStore : ICounterStore, IDisposable
         return new(counters);
     }
 
+    public ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken)
+    {
+        using var connection = Database.Open();
+        using var transaction = connection.BeginTransaction(deferred: true);
+        using var command = connection.Command("SELECT name, current, version FROM incremental_counter WHERE owner = $owner", ("$owner", ""));
+        var counters = new List<(string Owner, NamedCounter Counter)>();
+        foreach (var owner in owners)
+        {
+            command.Parameters[0].Value = owner;
+            using var reader = command.ExecuteReader();
+            while (reader.Read())
+                counters.Add((owner, new(reader.GetString(0), new(reader.GetInt64(1), reader.GetInt64(2)))));
+        }
+        return new(counters.ToLookup(counter => counter.Owner, counter => counter.Counter));
+    }
+
     public void Dispose() => writer.Dispose();
 
     ValueTask Commit(IReadOnlyList<Write> batch)

@@ -1,6 +1,7 @@
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.ServiceDefaults.Authentication;
 
@@ -19,6 +20,18 @@ public static class TokenAuthentication
     public static Principal GetPrincipal(this HttpContext context)
     {
         return context.Features.Get<Principal>() ?? throw new InvalidOperationException("The endpoint does not require a scope.");
+    }
+
+    /// <summary>
+    /// Whether the caller's token would still be let in, for an answer that goes on for long at an endpoint that requires
+    /// a scope.
+    /// </summary>
+    /// <exception cref="ApiException">503: it cannot be told now.</exception>
+    public static async ValueTask<bool> IsStillAuthorizedAsync(this HttpContext context)
+    {
+        var verifier = context.RequestServices.GetRequiredService<ITokenVerifier>();
+        return await verifier.VerifyAsync(TokenAuthenticationMiddleware.ReadToken(context.Request), context.RequestAborted) is { } principal
+            && principal.Scopes.Contains(context.GetEndpoint()!.Metadata.GetRequiredMetadata<RequiredScope>().Scope);
     }
 
     internal static IApplicationBuilder UseTokenAuthentication(this IApplicationBuilder app) =>
@@ -63,7 +76,7 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
     }
 
     /// <summary>From <c>Authorization: Bearer T</c>, a bare <c>Authorization: T</c>, or, for old clients, <c>?token=T</c>.</summary>
-    static ReadOnlyMemory<char> ReadToken(HttpRequest request)
+    internal static ReadOnlyMemory<char> ReadToken(HttpRequest request)
     {
         var header = request.Headers.Authorization;
         if (header.Count == 0)

@@ -35,6 +35,19 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_counters_of_many_owners_are_listed_in_one_look()
+    {
+        foreach (var counter in (CounterKey[])[Default, Invoices, new("bob", "orders"), new("carol", "orders")])
+            await Next(counter);
+
+        var counters = await store.ListManyAsync(["alice", "bob", "nobody"], ct);
+
+        Assert.Equal(["default", "invoices"], counters["alice"].Select(counter => counter.Name).Order());
+        Assert.Equal(await store.GetAsync(new("bob", "orders"), ct), Assert.Single(counters["bob"]).State);
+        Assert.Equal(2, counters.Count);
+    }
+
+    [Fact]
     public async Task The_initial_value_is_a_setting()
     {
         var other = await OpenAsync(new(InitialValue: 41));

@@ -1,0 +1,85 @@
+using System.Net.ServerSentEvents;
+using System.Runtime.CompilerServices;
+using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
+using Microsoft.AspNetCore.Http.HttpResults;
+
+namespace Increment.CounterApi.Live;
+
+/// <summary>The counters as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).</summary>
+static class LiveEndpoints
+{
+    /// <summary>How often a stream's token is checked again; how late a revocation ends it is up to the token cache.</summary>
+    static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long a stream is silent at most, so that proxies and clients can tell a quiet one from a dead one.</summary>
+    static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(15);
+
+    public static void AddLiveCounters(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<LiveCounters>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<LiveCounters>());
+    }
+
+    public static void MapLive(this IEndpointRouteBuilder routes) => routes.MapGet("/v1/events", Watch)
+        .RequireScope(Scopes.Counters)
+        .DisableRequestTimeout()
+        .DisableHttpMetrics()
+        .WithName("watch").WithTags("Counters")
+        .WithSummary("Watch the counters")
+        .WithDescription(
+            """
+            A stream of server-sent events. It begins with a `snapshot` of all counters; then come `change` with those that
+            changed and `remove` with those that were deleted, within a second, whoever changed them. `ping` keeps the
+            stream alive. The data of each but `ping` is a JSON:API document. The stream ends when the token does, and when
+            the service stops; a new one begins with a snapshot again, so nothing needs to be remembered in between.
+            """);
+
+    static ServerSentEventsResult<string> Watch(HttpContext context, LiveCounters live, IHostApplicationLifetime lifetime)
+    {
+        var watcher = live.Watch(context.GetPrincipal().UserId);
+        context.Response.RegisterForDispose(watcher);
+        context.Response.Headers["X-Accel-Buffering"] = "no"; // nginx, and ingresses made of it, would hold events back
+        return TypedResults.ServerSentEvents(TellAsync(context, watcher, lifetime.ApplicationStopping));
+    }
+
+    static async IAsyncEnumerable<SseItem<string>> TellAsync(HttpContext context, LiveCounters.Watcher watcher,
+        CancellationToken stopping, [EnumeratorCancellation] CancellationToken aborted = default)
+    {
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(stopping, aborted, context.RequestAborted);
+        var hasMore = watcher.News.WaitToReadAsync(end.Token).AsTask();
+        var silentSince = TimeProvider.System.GetTimestamp();
+        while (true)
+        {
+            await Task.WhenAny(hasMore, Task.Delay(CheckInterval, end.Token));
+            if (end.IsCancellationRequested || (hasMore.IsCompleted && !await hasMore) || !await IsGoodAsync(context))
+                yield break;
+
+            while (watcher.News.TryRead(out var item))
+            {
+                yield return item;
+                silentSince = TimeProvider.System.GetTimestamp();
+            }
+            if (hasMore.IsCompleted)
+                hasMore = watcher.News.WaitToReadAsync(end.Token).AsTask();
+            if (TimeProvider.System.GetElapsedTime(silentSince) >= PingInterval)
+            {
+                yield return new("", "ping");
+                silentSince = TimeProvider.System.GetTimestamp();
+            }
+        }
+    }
+
+    static async ValueTask<bool> IsGoodAsync(HttpContext context)
+    {
+        try
+        {
+            return await context.IsStillAuthorizedAsync();
+        }
+        catch (ApiException e) when (e.Error.Status == StatusCodes.Status503ServiceUnavailable)
+        {
+            // Nobody can tell now: as with other calls under way, what was good goes on to the token's end.
+            return context.GetPrincipal().ExpiresAt is not { } end || end > DateTimeOffset.UtcNow;
+        }
+    }
+}

@@ -1,0 +1,100 @@
+/** What the service, or the way to it, refused. `status` is 0 when no answer came. */
+export class Refusal extends Error {
+  constructor(status, code, detail, retryAfter) {
+    super(detail);
+    Object.assign(this, { status, code, retryAfter });
+  }
+
+  /** Whether the same call may succeed in a moment. */
+  get isPassing() {
+    return this.status === 0 || this.status >= 502 || this.code === 'idempotency-key-in-use';
+  }
+}
+
+/** Tells of calls that found the session ended (`signed-out`) and of the way to the service (`reached`, `unreachable`). */
+export const events = new EventTarget();
+
+/**
+ * Calls the API, with the session's cookie.
+ * @param body a plain object, sent as JSON, or URLSearchParams, sent as a form.
+ * @returns the JSON document, with integers that a Number cannot hold left as text; null for 204.
+ */
+export async function call(method, path, body, headers = {}) {
+  const isJson = body && !(body instanceof URLSearchParams);
+  let response, text;
+  try {
+    response = await fetch(path, {
+      method,
+      headers: { Accept: 'application/vnd.api+json', ...(isJson && { 'Content-Type': 'application/json' }), ...headers },
+      body: isJson ? JSON.stringify(body) : body,
+      cache: 'no-store',
+    });
+    text = await response.text();
+  } catch {
+    events.dispatchEvent(new Event('unreachable'));
+    throw new Refusal(0, 'unreachable', '');
+  }
+  if (response.status < 502) events.dispatchEvent(new Event('reached'));
+  if (response.ok) return text ? parse(text) : null;
+
+  const error = readError(text);
+  const refusal = new Refusal(response.status, error.code, error.detail, Number(response.headers.get('Retry-After')) || undefined);
+  if (refusal.status === 401 && refusal.code === 'unauthorized') events.dispatchEvent(new Event('signed-out'));
+  throw refusal;
+}
+
+/** JSON.parse, except that an integer of 16 digits or more becomes text, since a Number would round it. */
+export function parse(json) {
+  return JSON.parse(json.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}/g, token => token[0] === '"' ? token : `"${token}"`));
+}
+
+function readError(text) {
+  try {
+    return JSON.parse(text).errors[0];
+  } catch {
+    return { code: 'unknown', detail: '' };
+  }
+}
+
+/** What went wrong and what to do, in the page's words. */
+export function explain(problem) {
+  if (!(problem instanceof Refusal)) {
+    console.error(problem);
+    return 'Something went wrong in this page. Load it again.';
+  }
+  const words = {
+    0: navigator.onLine ? 'No answer from the service. Try again in a moment.' : 'You are offline. Try again when you are back.',
+    401: 'Your session has ended. Sign in again.',
+    429: `That was too often. Try again in ${problem.retryAfter ?? 60} seconds.`,
+    500: 'The service made a mistake. Nothing was lost; try again.',
+    502: 'The service is starting or busy. Try again in a moment.',
+    503: 'The service is busy or starting. Try again in a moment.',
+    504: 'The service took too long. Try again.',
+  };
+  return words[problem.status] ?? (problem.message || `The service refused this (${problem.status}).`);
+}
+
+const pathOf = name => name === 'default' ? '/v1' : `/v1/counters/${encodeURIComponent(name)}`;
+const attributes = answer => answer.data.attributes;
+
+/**
+ * Takes the next integer, or a block. A call that gets no answer is made again under the same Idempotency-Key, so that
+ * what it took is handed over and not lost.
+ */
+export async function next(name, count) {
+  const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('');
+  for (let attempt = 0; ; attempt++) {
+    try {
+      const taken = attributes(await call('POST', `${pathOf(name)}/next${count ? `?count=${count}` : ''}`, null, { 'Idempotency-Key': `"${key}"` }));
+      return { current: BigInt(taken.current), first: BigInt(taken.first ?? taken.current), last: BigInt(taken.last ?? taken.current) };
+    } catch (problem) {
+      if (!problem.isPassing || attempt === 8) throw problem;
+      await new Promise(resolve => setTimeout(resolve, Math.min(250 * 2 ** attempt, 4000)));
+    }
+  }
+}
+
+/** Sets a counter, creating it where there is none; `value` is text, as a form carries any integer exactly. */
+export const reset = (name, value) => call('PUT', `${pathOf(name)}/current`, new URLSearchParams({ current: value }));
+
+export const remove = name => call('DELETE', `/v1/counters/${encodeURIComponent(name)}`);

@@ -1,0 +1,90 @@
+import { call, explain } from './api.js';
+import { ask, busy, copy, day, make, say } from './dom.js';
+import { fresh } from './snippets.js';
+
+/** The API keys: made, shown once, listed, revoked. */
+export function keys(main) {
+  const [root, part] = make('keys');
+  document.title = 'API keys · Increment';
+
+  const row = token => {
+    const [item, cell] = make('key-row');
+    const { name, createdAt, lastUsedAt, expiresAt, scopes } = token.attributes;
+    cell.name.textContent = name;
+    cell.facts.textContent = [
+      `made ${day(createdAt)}`,
+      lastUsedAt ? `last used ${day(lastUsedAt)}` : 'never used',
+      expiresAt && `ends ${day(expiresAt)}`,
+      scopes?.join(', '),
+    ].filter(Boolean).join(' · ');
+    cell.revokeName.textContent = ` ${name}`;
+    cell.revoke.addEventListener('click', async () => {
+      const done = await ask({
+        title: `Revoke “${name}”?`,
+        text: 'Programs that use this key are refused within seconds. This cannot be undone.',
+        confirm: 'Revoke', danger: true, explain,
+        action: () => call('DELETE', `v1/tokens/${encodeURIComponent(token.id)}`),
+      });
+      if (!done) return;
+      if (fresh.id === token.id) {
+        fresh.key = fresh.id = undefined;
+        part.made.hidden = true;
+      }
+      await show();
+    });
+    return item;
+  };
+
+  const show = async () => {
+    try {
+      const tokens = [];
+      for (let page = 'v1/tokens'; page; ) {
+        const answer = await call('GET', page);
+        tokens.push(...answer.data);
+        page = answer.links?.next;
+      }
+      say(part.listError);
+      part.list.replaceChildren(...tokens.map(row));
+      part.empty.hidden = tokens.length > 0;
+    } catch (problem) {
+      say(part.listError, explain(problem));
+    }
+  };
+
+  part.make.addEventListener('submit', event => {
+    event.preventDefault();
+    const { name, expiry } = part.make.elements;
+    const scopes = [...part.make.querySelectorAll('[name="scope"]:checked')].map(box => box.value);
+    const problem = !name.value.trim() ? 'Give the key a name, to know it by later.' : !scopes.length ? 'Choose what the key may do.' : '';
+    name.toggleAttribute('aria-invalid', false);
+    say(part.error, problem);
+    if (problem) {
+      if (scopes.length) {
+        name.setAttribute('aria-invalid', 'true');
+        name.focus();
+      }
+      return;
+    }
+    busy(event.submitter, async () => {
+      try {
+        const expiresAt = expiry.value ? new Date(Date.now() + expiry.value * 86_400_000).toISOString() : undefined;
+        const { data } = await call('POST', 'v1/tokens', { name: name.value.trim(), scopes, expiresAt });
+        fresh.key = data.attributes.token;
+        fresh.id = data.id;
+        part.madeName.textContent = `“${data.attributes.name ?? name.value.trim()}” is made.`;
+        part.madeToken.textContent = fresh.key;
+        part.made.hidden = false;
+        part.make.reset();
+        part.made.focus();
+        await show();
+      } catch (refusal) {
+        say(part.error, explain(refusal));
+      }
+    });
+  });
+  part.madeCopy.addEventListener('click', () => copy(part.madeCopy, part.madeToken.textContent));
+
+  show();
+  main.replaceChildren(root);
+  return () => {};
+}

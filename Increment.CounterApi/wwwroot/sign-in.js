@@ -1,0 +1,81 @@
+import { call, explain } from './api.js';
+import { busy, make, say } from './dom.js';
+
+const modes = {
+  'sign-up': {
+    title: 'Create an account', submit: 'Create account', autocomplete: 'new-password',
+    question: 'Have an account?', other: 'Sign in', otherHref: '#/sign-in',
+  },
+  'sign-in': {
+    title: 'Sign in', submit: 'Sign in', autocomplete: 'current-password',
+    question: 'New here?', other: 'Create an account', otherHref: '#/sign-up',
+  },
+};
+
+/** Signing in, or up; `enter` is called when it is done. */
+export function signIn(main, mode, enter, message) {
+  const [root, part] = make('sign-in');
+  const words = modes[mode];
+  const { email, password } = part.form.elements;
+  document.title = `${words.title} · Increment`;
+  part.origin.textContent = location.origin;
+  part.title.textContent = words.title;
+  part.submit.textContent = words.submit;
+  part.otherQuestion.textContent = words.question;
+  part.other.textContent = words.other;
+  part.other.href = words.otherHref;
+  part.hint.hidden = mode === 'sign-in';
+  password.autocomplete = words.autocomplete;
+  say(part.error, message);
+
+  part.reveal.addEventListener('click', () => {
+    const isShown = password.type === 'password';
+    password.type = isShown ? 'text' : 'password';
+    part.reveal.setAttribute('aria-pressed', isShown);
+    part.reveal.textContent = isShown ? 'Hide' : 'Show';
+  });
+
+  const complain = (field, text) => {
+    say(part.error, text);
+    field?.setAttribute('aria-invalid', 'true');
+    (field ?? part.error).focus();
+  };
+
+  part.form.addEventListener('submit', event => {
+    event.preventDefault();
+    say(part.error);
+    for (const field of [email, password]) field.removeAttribute('aria-invalid');
+    const credentials = { email: email.value.trim(), password: password.value };
+    if (!email.validity.valid) return complain(email, 'Give your e-mail address, as in ann@example.com.');
+    if (!credentials.password) return complain(password, 'Give your password.');
+    if (mode === 'sign-up' && [...credentials.password].length < 8) return complain(password, 'The password needs at least 8 characters.');
+
+    busy(part.submit, async () => {
+      try {
+        if (mode === 'sign-up') await call('POST', 'v1/register', credentials);
+        await call('POST', 'v1/session', credentials);
+        await enter();
+      } catch (problem) {
+        complain(undefined, problem.status === 401 ? 'The e-mail or the password is wrong.' : explain(problem));
+      }
+    });
+  });
+
+  showProviders(part.providers);
+  main.replaceChildren(root);
+  return () => {};
+}
+
+async function showProviders(box) {
+  try {
+    const { data } = await call('GET', 'v1/oauth');
+    for (const provider of data) {
+      const link = document.createElement('a');
+      link.className = 'button';
+      link.href = `v1/oauth/${encodeURIComponent(provider.id)}?session=true`;
+      link.textContent = `Continue with ${provider.attributes.name}`;
+      box.append(link);
+    }
+    box.hidden = data.length === 0;
+  } catch { /* none to offer; the form is there */ }
+}
