@@ -63,8 +63,6 @@ public static class EmbeddedFiles
             headers.CacheControl = "no-cache";
             headers.Vary = HeaderNames.AcceptEncoding;
             headers.ContentSecurityPolicy = ContentSecurityPolicy;
-            headers.XContentTypeOptions = "nosniff";
-            headers["Referrer-Policy"] = "no-referrer";
 
             var takesGzip = context.Request.GetTypedHeaders().AcceptEncoding.Any(encoding => encoding.Value == "gzip" && encoding.Quality is not 0);
             if (!takesGzip)

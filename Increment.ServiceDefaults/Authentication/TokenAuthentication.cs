@@ -30,7 +30,7 @@ public static class TokenAuthentication
     public static async ValueTask<bool> IsStillAuthorizedAsync(this HttpContext context)
     {
         var verifier = context.RequestServices.GetRequiredService<ITokenVerifier>();
-        return await verifier.VerifyAsync(TokenAuthenticationMiddleware.ReadToken(context.Request), context.RequestAborted) is { } principal
+        return await verifier.VerifyAsync(TokenAuthenticationMiddleware.ReadToken(context.Request, out _), context.RequestAborted) is { } principal
             && principal.Scopes.Contains(context.GetEndpoint()!.Metadata.GetRequiredMetadata<RequiredScope>().Scope);
     }
 
@@ -47,13 +47,9 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
     {
         if (context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>() is not { } required)
             return next(context);
-        var token = ReadToken(context.Request);
-        if (token.IsEmpty && context.Request.Headers.Authorization.Count == 0 && SessionCookie.Read(context.Request) is { } session)
-        {
-            if (SessionCookie.Refusal(context) is { } refusal)
-                return refusal.ExecuteAsync(context);
-            token = session.AsMemory();
-        }
+        var token = ReadToken(context.Request, out var isSession);
+        if (isSession && SessionCookie.Refusal(context) is { } refusal)
+            return refusal.ExecuteAsync(context);
         if (token.IsEmpty)
             return ApiError.Unauthorized("Send a token: 'Authorization: Bearer TOKEN'.").ExecuteAsync(context);
         var verification = verifier.VerifyAsync(token, context.RequestAborted);
@@ -75,8 +71,21 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
         return next(context);
     }
 
-    /// <summary>From <c>Authorization: Bearer T</c>, a bare <c>Authorization: T</c>, or, for old clients, <c>?token=T</c>.</summary>
-    internal static ReadOnlyMemory<char> ReadToken(HttpRequest request)
+    /// <summary>
+    /// From <c>Authorization: Bearer T</c>, a bare <c>Authorization: T</c>, or, for old clients, <c>?token=T</c>; where
+    /// there is none of these, from the session cookie.
+    /// </summary>
+    internal static ReadOnlyMemory<char> ReadToken(HttpRequest request, out bool isSession)
+    {
+        var token = ReadToken(request);
+        isSession = false;
+        if (!token.IsEmpty || request.Headers.Authorization.Count > 0 || SessionCookie.Read(request) is not { } session)
+            return token;
+        isSession = true;
+        return session.AsMemory();
+    }
+
+    static ReadOnlyMemory<char> ReadToken(HttpRequest request)
     {
         var header = request.Headers.Authorization;
         if (header.Count == 0)
