@@ -1,0 +1,205 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
+using static Increment.Tests.Kubernetes.Rendered;
+
+namespace Increment.Tests.Kubernetes;
+
+/// <summary>Rules that the YAML keeps, whatever is in it.</summary>
+public sealed partial class DeploymentTests
+{
+    public static TheoryData<string> Kustomizations => [Base, Minikube, Production];
+
+    public static TheoryData<string, string> Services =>
+        [.. from k in (string[])[Base, Minikube, Production] from s in (string[])["auth", "jobs", "counter"] select new TheoryDataRow<string, string>(k, s)];
+
+    [Theory]
+    [MemberData(nameof(Kustomizations))]
+    public async Task Everything_namespaced_is_in_a_namespace_and_no_two_things_have_one_name(string kustomization)
+    {
+        var rendered = await Of(kustomization);
+        Assert.All(rendered.Objects, o => Assert.True(
+            o["metadata"]!["namespace"] is not null || (string)o["kind"]! is "Namespace" or "ClusterRole" or "ClusterRoleBinding" or "APIService",
+            $"{o["kind"]} {NameOf(o)} has no namespace"));
+        Assert.Distinct(rendered.Objects.Select(o => $"{o["kind"]} {o["metadata"]!["namespace"]}/{NameOf(o)}"));
+    }
+
+    [Theory]
+    [MemberData(nameof(Kustomizations))]
+    public async Task Every_image_has_a_version(string kustomization)
+    {
+        var rendered = await Of(kustomization);
+        var images = rendered.Workloads().SelectMany(w => ContainersOf(w.Template)).Select(c => (string)c["image"]!).ToList();
+        Assert.All(images, image => Assert.Matches(@"^[\w./-]+:[\w.-]+$", image));
+        if (kustomization is not Base)
+            Assert.DoesNotContain(images, image => image.EndsWith(":unset", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void The_word_latest_appears_nowhere()
+    {
+        var root = Path.GetDirectoryName(Folder)!;
+        var files = Directory.GetFiles(Folder, "*", SearchOption.AllDirectories)
+            .Concat(((string[])[".github"]).Select(f => Path.Combine(root, f)).Where(Directory.Exists).SelectMany(f => Directory.GetFiles(f, "*", SearchOption.AllDirectories)))
+            .Concat(((string[])["compose.yaml"]).Select(f => Path.Combine(root, f)).Where(File.Exists));
+        Assert.All(files, file => Assert.DoesNotContain(":latest", File.ReadAllText(file), StringComparison.OrdinalIgnoreCase));
+    }
+
+    [Theory]
+    [MemberData(nameof(Kustomizations))]
+    public async Task Every_selector_selects_pods_of_its_own_namespace(string kustomization)
+    {
+        var rendered = await Of(kustomization);
+        var pods = rendered.Workloads().Select(w => (Namespace: (string?)w.Workload["metadata"]!["namespace"], Labels: w.Template["metadata"]!["labels"]!)).ToList();
+        foreach (var (workload, template) in rendered.Workloads().Where(w => w.Workload["spec"]!["selector"] is not null))
+            Assert.True(ManifestTests.Selects(workload["spec"]!["selector"]!, template["metadata"]!["labels"]!), $"{NameOf(workload)} does not select its own pods");
+        foreach (var service in rendered.OfKind("Service"))
+        {
+            var selector = new JsonObject { ["matchLabels"] = service["spec"]!["selector"]!.DeepClone() };
+            Assert.Single(pods, p => p.Namespace == (string?)service["metadata"]!["namespace"] && ManifestTests.Selects(selector, p.Labels));
+        }
+        foreach (var policy in rendered.OfKind("PodDisruptionBudget").Concat(rendered.OfKind("NetworkPolicy").Where(p => p["spec"]!["podSelector"]!.AsObject().Count > 0)))
+        {
+            var selector = policy["spec"]!["selector"] ?? policy["spec"]!["podSelector"]!;
+            Assert.Contains(pods, p => p.Namespace == (string?)policy["metadata"]!["namespace"] && ManifestTests.Selects(selector, p.Labels));
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Services))]
+    public async Task A_service_is_rolled_without_a_gap_and_cuts_no_request(string kustomization, string name)
+    {
+        var deployment = (await Of(kustomization)).Find("Deployment", name)!;
+        Assert.Null(deployment["spec"]!["replicas"]);
+        Assert.Equal("""{"maxSurge":1,"maxUnavailable":0}""", deployment["spec"]!["strategy"]!["rollingUpdate"]!.ToJsonString());
+        var pod = deployment["spec"]!["template"]!["spec"]!;
+        var container = pod["containers"]![0]!;
+        Assert.Equal("/health", (string)container["startupProbe"]!["httpGet"]!["path"]!);
+        Assert.Equal("/health", (string)container["readinessProbe"]!["httpGet"]!["path"]!);
+        Assert.Equal("/alive", (string)container["livenessProbe"]!["httpGet"]!["path"]!);
+
+        var drain = TimeSpan.Parse((string)Items(container["env"]).Single(e => (string)e["name"]! is "Increment__Shutdown__Drain")["value"]!,
+            CultureInfo.InvariantCulture).TotalSeconds;
+        var sleep = (int)container["lifecycle"]!["preStop"]!["sleep"]!["seconds"]!;
+        Assert.True(drain > 0 && sleep > 0);
+        // The host gives what is under way 10 s after the drain (GracefulShutdown).
+        Assert.True((int)pod["terminationGracePeriodSeconds"]! > sleep + drain + 10);
+
+        Assert.Equal(["kubernetes.io/hostname", "topology.kubernetes.io/zone"],
+            Items(pod["topologySpreadConstraints"]).Select(c => (string)c["topologyKey"]!).Order());
+    }
+
+    [Theory]
+    [MemberData(nameof(Services))]
+    public async Task A_service_scales_by_itself_and_is_kept_up_while_nodes_are_drained(string kustomization, string name)
+    {
+        var rendered = await Of(kustomization);
+        var autoscaler = rendered.Find("HorizontalPodAutoscaler", name)!;
+        Assert.Equal($$"""{"apiVersion":"apps/v1","kind":"Deployment","name":"{{name}}"}""", autoscaler["spec"]!["scaleTargetRef"]!.ToJsonString());
+        Assert.True((int)autoscaler["spec"]!["minReplicas"]! < (int)autoscaler["spec"]!["maxReplicas"]!);
+        Assert.NotNull(autoscaler["spec"]!["behavior"]!["scaleUp"]);
+        Assert.NotNull(autoscaler["spec"]!["behavior"]!["scaleDown"]);
+
+        var metrics = Items(autoscaler["spec"]!["metrics"]).ToList();
+        Assert.Equal("cpu", (string)metrics[0]["resource"]!["name"]!);
+        Assert.NotNull(rendered.Find("Deployment", name)!["spec"]!["template"]!["spec"]!["containers"]![0]!["resources"]!["requests"]!["cpu"]);
+        if (name is "auth" || kustomization is Minikube)
+            Assert.Single(metrics);
+        else
+        {
+            var ingress = Assert.Single(metrics.Skip(1))["object"]!["describedObject"]!;
+            Assert.Equal("Ingress", (string)ingress["kind"]!);
+            Assert.Equal((string?)autoscaler["metadata"]!["namespace"], (string?)rendered.Find("Ingress", (string)ingress["name"]!)!["metadata"]!["namespace"]);
+        }
+        Assert.NotNull(rendered.Find("PodDisruptionBudget", name));
+    }
+
+    [Theory]
+    [MemberData(nameof(Kustomizations))]
+    public async Task Every_Ingress_leads_to_a_port_of_a_Service_and_sends_no_request_twice(string kustomization)
+    {
+        var rendered = await Of(kustomization);
+        Assert.Equal(["counter", "jobs"], rendered.OfKind("Ingress").Select(NameOf).Order());
+        foreach (var ingress in rendered.OfKind("Ingress"))
+        {
+            Assert.Equal("haproxy", (string)ingress["spec"]!["ingressClassName"]!);
+            Assert.Equal("retries 0\nretry-on none\n", (string)ingress["metadata"]!["annotations"]!["haproxy.org/backend-config-snippet"]!);
+            foreach (var path in Items(ingress["spec"]!["rules"]).SelectMany(rule => Items(rule["http"]!["paths"])))
+            {
+                var service = rendered.Find("Service", (string)path["backend"]!["service"]!["name"]!)!;
+                Assert.Contains((string)path["backend"]!["service"]!["port"]!["name"]!, Items(service["spec"]!["ports"]).Select(p => (string)p["name"]!));
+            }
+            if (kustomization is Production)
+                Assert.Equal((string)ingress["spec"]!["rules"]![0]!["host"]!, (string)Assert.Single(Items(ingress["spec"]!["tls"]))["hosts"]![0]!);
+        }
+    }
+
+    /// <summary>https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, point by point.</summary>
+    [Theory]
+    [MemberData(nameof(Kustomizations))]
+    public async Task Every_pod_is_admitted_under_the_restricted_policy(string kustomization)
+    {
+        var rendered = await Of(kustomization);
+        Assert.Equal("restricted", (string)rendered.Find("Namespace", "increment")!["metadata"]!["labels"]!["pod-security.kubernetes.io/enforce"]!);
+        foreach (var (workload, template) in rendered.Workloads())
+        {
+            var pod = template["spec"]!;
+            Assert.True((bool)pod["securityContext"]!["runAsNonRoot"]!);
+            Assert.NotEqual(0, (int)pod["securityContext"]!["runAsUser"]!);
+            Assert.Equal("RuntimeDefault", (string)pod["securityContext"]!["seccompProfile"]!["type"]!);
+            Assert.All((string[])["hostNetwork", "hostPID", "hostIPC"], field => Assert.Null(pod[field]));
+            Assert.All(Items(pod["volumes"]), volume => Assert.Single(volume.AsObject().Select(v => v.Key).Where(k => k != "name"), source =>
+                source is "configMap" or "emptyDir" or "secret" or "persistentVolumeClaim" or "projected" or "downwardAPI" or "csi" or "ephemeral"));
+            Assert.All(ContainersOf(template), container =>
+            {
+                var security = container["securityContext"]!;
+                Assert.False((bool)security["allowPrivilegeEscalation"]!);
+                Assert.True((bool)security["readOnlyRootFilesystem"]!);
+                Assert.Equal("""{"drop":["ALL"]}""", security["capabilities"]!.ToJsonString());
+                Assert.All(Items(container["ports"]), port => Assert.Null(port["hostPort"]));
+                Assert.NotNull(container["resources"]!["requests"]!["cpu"]);
+                Assert.NotNull(container["resources"]!["limits"]!["memory"]);
+                var volumes = Items(pod["volumes"]).Concat(Items(workload["spec"]!["volumeClaimTemplates"]).Select(v => v["metadata"]!)).Select(v => (string)v["name"]!);
+                Assert.All(Items(container["volumeMounts"]), mount => Assert.Contains((string)mount["name"]!, volumes));
+            });
+            // Only what asks the API server about the cluster has a token for it.
+            Assert.True((bool)pod["automountServiceAccountToken"]! is false || pod["serviceAccountName"] is not null);
+        }
+    }
+
+    [Theory]
+    [MemberData(nameof(Kustomizations))]
+    public async Task Every_secret_and_setting_that_is_used_exists_and_no_password_stands_outside_the_Secret(string kustomization)
+    {
+        var rendered = await Of(kustomization);
+        var secret = Parse(await Tool.RunAsync(Folder, "bash", "create-secret"));
+        var keys = secret["data"]!.AsObject().Select(d => d.Key).ToHashSet();
+        Assert.All(keys.Except(["demo-token"]), key => Assert.True(Convert.FromBase64String((string)secret["data"]![key]!).Length >= 32));
+        Assert.Empty(rendered.OfKind("Secret"));
+
+        foreach (var (_, template) in rendered.Workloads())
+        {
+            var references = ContainersOf(template).SelectMany(c => Items(c["env"])).Select(e => e["valueFrom"]?["secretKeyRef"]).OfType<JsonNode>()
+                .Select(r => ((string)r["name"]!, (string)r["key"]!))
+                .Concat(Items(template["spec"]!["volumes"]).Select(v => v["secret"]).OfType<JsonNode>()
+                    .SelectMany(s => Items(s["items"]).Select(i => ((string)s["secretName"]!, (string)i["key"]!))));
+            Assert.All(references, r => Assert.True(r.Item1 is "increment" && keys.Contains(r.Item2), $"the Secret {r.Item1} has no {r.Item2}"));
+
+            var configMaps = ContainersOf(template).SelectMany(c => Items(c["envFrom"])).Select(e => e["configMapRef"]).OfType<JsonNode>()
+                .Where(r => !((bool?)r["optional"] ?? false)).Select(r => (string)r["name"]!)
+                .Concat(Items(template["spec"]!["volumes"]).Select(v => (string?)v["configMap"]?["name"]).OfType<string>());
+            Assert.All(configMaps, name => Assert.NotNull(rendered.Find("ConfigMap", name)));
+
+            var claims = Items(template["spec"]!["volumes"]).Select(v => (string?)v["persistentVolumeClaim"]?["claimName"]).OfType<string>();
+            Assert.All(claims, claim => Assert.NotNull(rendered.Find("PersistentVolumeClaim", claim)));
+        }
+
+        // A password is a reference, never a text: in variables by name, in connection strings by place.
+        var variables = rendered.Workloads().SelectMany(w => ContainersOf(w.Template)).SelectMany(c => Items(c["env"])).Where(e => e["value"] is not null);
+        Assert.All(variables.Where(v => PasswordName().IsMatch((string)v["name"]!)), v => Assert.Matches(@"^\$\(\w+\)$|_FILE$|^/", (string)v["value"]!));
+        Assert.All(rendered.Objects.SelectMany(o => Texts(o)), t => Assert.DoesNotMatch(@"://[^/\s:@]+:(?!\$\()[^/\s@]+@|password=(?!\$\()", t.Text));
+    }
+
+    [GeneratedRegex("PASSWORD|TOKEN|SECRET|_KEY$", RegexOptions.IgnoreCase)]
+    private static partial Regex PasswordName();
+}

@@ -1,0 +1,47 @@
+namespace Increment.Tests.Kubernetes;
+
+/// <summary>What is committed under <c>aspire-manifest/</c> is what the generators write from the sources of today.</summary>
+public sealed class GenerateTests
+{
+    [Fact]
+    public Task The_committed_base_is_what_the_stand_in_for_aspirate_writes() =>
+        AssertGenerates("dotnet", Path.Combine(AppContext.BaseDirectory, "aspirate.dll"));
+
+    [Fact]
+    public Task The_committed_base_is_what_aspirate_writes()
+    {
+        Assert.SkipUnless(Tool.IsThere("aspirate"), "aspirate is not on the PATH; it belongs to the full profile.");
+        return AssertGenerates("aspirate");
+    }
+
+    /// <summary>Runs the documented command in a copy of what it reads.</summary>
+    static async Task AssertGenerates(string program, params string[] arguments)
+    {
+        var copy = Directory.CreateTempSubdirectory("increment-generate-").FullName;
+        try
+        {
+            foreach (var file in (string[])["aspire-manifest/aspirate.json", "aspire-manifest/generate.rsp", "aspire-manifest/manifest.json",
+                .. Directory.GetFiles(Path.Combine(Rendered.Folder, "templates")).Select(t => $"aspire-manifest/templates/{Path.GetFileName(t)}"),
+                .. ((string[])["AuthService", "JobsService", "CounterApi"]).Select(p => $"Increment.{p}/Increment.{p}.csproj")])
+            {
+                Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(copy, file))!);
+                File.Copy(Path.Combine(Rendered.Folder, "..", file), Path.Combine(copy, file));
+            }
+            var folder = Path.Combine(copy, "aspire-manifest");
+            await Tool.RunAsync(folder, program, [.. arguments, "generate", "@generate.rsp"]);
+
+            var committed = Read(Path.Combine(Rendered.Folder, "base"));
+            var generated = Read(Path.Combine(folder, "base"));
+            Assert.Equal(committed.Keys, generated.Keys);
+            Assert.All(committed, file => Assert.Equal(file.Value, generated[file.Key]));
+        }
+        finally
+        {
+            Directory.Delete(copy, recursive: true);
+        }
+    }
+
+    static SortedDictionary<string, string> Read(string folder) => new(
+        Directory.GetFiles(folder, "*", SearchOption.AllDirectories).ToDictionary(f => Path.GetRelativePath(folder, f), File.ReadAllText),
+        StringComparer.Ordinal);
+}

@@ -1,0 +1,102 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using YamlDotNet.Serialization;
+
+namespace Increment.Tests.Kubernetes;
+
+/// <summary>A kustomization of <c>aspire-manifest/</c> as <c>kubectl kustomize</c> renders it.</summary>
+sealed class Rendered
+{
+    public const string Base = "base", Minikube = "overlays/minikube", Production = "overlays/production";
+    public static readonly string Folder = Path.Combine(FindRoot(), "aspire-manifest");
+    static readonly ConcurrentDictionary<string, Lazy<Task<Rendered>>> Cache = [];
+
+    Rendered(string text)
+    {
+        Text = text;
+        Objects = [.. text.Split("\n---\n").Select(Parse)];
+    }
+
+    public string Text { get; }
+    public IReadOnlyList<JsonNode> Objects { get; }
+
+    /// <summary>Renders a folder under <c>aspire-manifest/</c>, once; a warning counts as a failure.</summary>
+    public static Task<Rendered> Of(string kustomization)
+    {
+        Tool.Require("kubectl");
+        return Cache.GetOrAdd(kustomization, _ => new(async () => new(await Tool.RunAsync(Folder, "kubectl", "kustomize", kustomization)))).Value;
+    }
+
+    public IEnumerable<JsonNode> OfKind(params string[] kinds) => Objects.Where(o => kinds.Contains((string)o["kind"]!));
+
+    public JsonNode? Find(string kind, string name) => OfKind(kind).SingleOrDefault(o => NameOf(o) == name);
+
+    /// <summary>Everything that makes pods, with its pod template.</summary>
+    public IEnumerable<(JsonNode Workload, JsonNode Template)> Workloads() =>
+        OfKind("Deployment", "StatefulSet", "DaemonSet", "Job").Select(o => (o, o["spec"]!["template"]!))
+            .Concat(OfKind("CronJob").Select(o => (o, o["spec"]!["jobTemplate"]!["spec"]!["template"]!)));
+
+    public static IEnumerable<JsonNode> ContainersOf(JsonNode template) =>
+        Items(template["spec"]!["initContainers"]).Concat(Items(template["spec"]!["containers"]));
+
+    public static IEnumerable<JsonNode> Items(JsonNode? array) => array?.AsArray().Select(item => item!) ?? [];
+
+    public static string NameOf(JsonNode resource) => (string)resource["metadata"]!["name"]!;
+
+    /// <summary>Every text in a resource, with the names that lead to it.</summary>
+    public static IEnumerable<(string Path, string Text)> Texts(JsonNode? node, string path = "") => node switch
+    {
+        JsonObject map => map.SelectMany(member => Texts(member.Value, $"{path}/{member.Key}")),
+        JsonArray list => list.SelectMany((item, i) => Texts(item, $"{path}/{i}")),
+        JsonValue value when value.TryGetValue<string>(out var text) => [(path, text)],
+        _ => [],
+    };
+
+    public static JsonNode Parse(string yaml)
+    {
+        var value = new DeserializerBuilder().WithAttemptingUnquotedStringTypeDeserialization().Build().Deserialize<object>(yaml);
+        return JsonNode.Parse(new SerializerBuilder().JsonCompatible().Build().Serialize(value))!;
+    }
+
+    static string FindRoot()
+    {
+        var folder = AppContext.BaseDirectory;
+        while (!Directory.Exists(Path.Combine(folder, "aspire-manifest")))
+            folder = Path.GetDirectoryName(folder) ?? throw new InvalidOperationException("These tests run inside the repository.");
+        return folder;
+    }
+}
+
+/// <summary>A program that a test runs.</summary>
+static class Tool
+{
+    /// <summary>Skips the test where the machine does not have the program.</summary>
+    public static void Require(string program) =>
+        Assert.SkipUnless(IsThere(program), $"{program} is not on the PATH of this machine.");
+
+    public static bool IsThere(string program) => Environment.GetEnvironmentVariable("PATH")!
+        .Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, program)));
+
+    /// <summary>Runs a program to its end and gives what it wrote; it fails if it ends with an error or wrote one.</summary>
+    public static async Task<string> RunAsync(string folder, string program, params string[] arguments)
+    {
+        var (exitCode, output, error) = await TryRunAsync(folder, program, arguments);
+        Assert.True(exitCode == 0 && error.Length == 0, $"{program} {string.Join(' ', arguments)} ended with {exitCode}:\n{error}{output}");
+        return output;
+    }
+
+    public static async Task<(int ExitCode, string Output, string Error)> TryRunAsync(string folder, string program, params string[] arguments)
+    {
+        using var process = Process.Start(new ProcessStartInfo(program, arguments)
+        {
+            WorkingDirectory = folder,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
+        var output = process.StandardOutput.ReadToEndAsync();
+        var error = process.StandardError.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return (process.ExitCode, await output, await error);
+    }
+}
