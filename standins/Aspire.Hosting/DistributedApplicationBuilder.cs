@@ -84,6 +84,8 @@ public partial class DistributedApplicationBuilder : IDistributedApplicationBuil
 
         _host.Logging.AddFilter("Microsoft.Hosting.Lifetime", LogLevel.Warning);
         _host.Logging.AddFilter("Microsoft.AspNetCore", LogLevel.Warning);
+        // A failed start is told once, by whoever started.
+        _host.Logging.AddFilter("Microsoft.Extensions.Hosting.Internal.Host", LogLevel.None);
         _host.Logging.AddConfiguration(Configuration.GetSection("Logging"));
         Services.AddSingleton(options);
         Services.AddSingleton(ExecutionContext);

@@ -53,7 +53,14 @@ sealed class ApplicationRunner(
         foreach (var resource in model.Resources.Except(projects))
             await PublishAsync(resource, cancellationToken);
         foreach (var replica in _replicas)
-            Publish(replica, Initial);
+        {
+            Publish(replica, snapshot => snapshot with
+            {
+                ResourceType = "Project",
+                State = KnownResourceStates.NotStarted,
+                Urls = [.. replica.Project.GetEndpoints().Select(endpoint => new UrlSnapshot(endpoint.EndpointName, endpoint.Url, IsInternal: false))],
+            });
+        }
         _starting = Task.WhenAll(_replicas.Select(replica => Task.Run(() => replica.StartAsync(_stopping.Token), CancellationToken.None)));
         log.LogInformation("Distributed application started. Press Ctrl+C to shut down.");
     }
@@ -171,8 +178,6 @@ sealed class ApplicationRunner(
         Random.Shared.Shuffle(order);
         return [.. order.OrderByDescending(replica => replica.Health is HealthStatus.Healthy).Select(replica => replica.PortOf(endpoint)).OfType<int>()];
     }
-
-    CustomResourceSnapshot Initial(CustomResourceSnapshot snapshot) => snapshot with { ResourceType = "Project", State = KnownResourceStates.NotStarted };
 
     async Task PublishAsync(IResource resource, CancellationToken cancellationToken)
     {
