@@ -16,15 +16,19 @@ builder.Services.AddDataProtection().SetApplicationName("Increment.AuthService")
 builder.Services.AddSingleton<IXmlRepository, KeyStoreXmlRepository>();
 builder.Services.AddOptions<KeyManagementOptions>().Configure<IXmlRepository>((keys, repository) => keys.XmlRepository = repository);
 
-builder.Services.AddSingleton(TimeProvider.System);
 builder.Services.AddSingleton<SigningKeys>();
 builder.Services.AddSingleton<Passwords>();
+builder.Services.AddSingleton<WrongPasswords>();
 builder.Services.AddSingleton<Accounts>();
 builder.Services.AddSingleton<TokenIssuer>();
+builder.Services.AddSingleton<TokenUses>();
+builder.Services.AddSingleton<Audit>();
 builder.Services.AddSingleton<ITokenVerifier, StoreTokenVerifier>();
 builder.Services.AddHostedService<DemoToken>();
+builder.Services.AddHostedService<Housekeeping>();
 
 var app = builder.Build();
 app.UseServiceDefaults();
-app.MapAuthEndpoints();
+app.MapTokens();
+app.MapAccounts();
 app.Run();

@@ -6,7 +6,7 @@ namespace Increment.AuthService.Tokens;
 /// Looks tokens up in the store. A JWT's signature is not checked here: its hash stands in the store only if this
 /// service made it, byte for byte, which says more than a signature does. The signature is for those who cannot ask.
 /// </summary>
-sealed class StoreTokenVerifier(ITokenStore tokens, TimeProvider time) : ITokenVerifier
+sealed class StoreTokenVerifier(ITokenStore tokens, TokenUses uses, TimeProvider time) : ITokenVerifier
 {
     /// <summary>In characters; a JWT of ours has about 400.</summary>
     const int MaxLength = 4096;
@@ -16,8 +16,9 @@ sealed class StoreTokenVerifier(ITokenStore tokens, TimeProvider time) : ITokenV
         if (token.Length is 0 or > MaxLength)
             return null;
         var now = time.GetUtcNow();
-        return await tokens.FindAsync(TokenHash.Of(token.Span), cancellationToken) is { } found && !(found.ExpiresAt <= now)
-            ? new(found.UserId, found.UserName, found.Id, found.Scopes, found.ExpiresAt, now)
-            : null;
+        if (await tokens.FindAsync(TokenHash.Of(token.Span), cancellationToken) is not { } found || found.ExpiresAt <= now)
+            return null;
+        uses.Note(found, now);
+        return new(found.UserId, found.UserName, found.Id, found.Scopes, found.ExpiresAt, now);
     }
 }

@@ -2,6 +2,7 @@ using System.Buffers.Text;
 using System.Security.Cryptography;
 using Increment.AuthService.Keys;
 using Increment.AuthService.Users;
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.IdentityModel.JsonWebTokens;
@@ -10,51 +11,85 @@ using Microsoft.IdentityModel.Tokens;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>Makes tokens. What the store gets of one is its hash; the token itself is in nobody's hands but the caller's.</summary>
-sealed class TokenIssuer(IUserStore users, ITokenStore tokens, SigningKeys keys, TimeProvider time, IConfiguration configuration)
+sealed class TokenIssuer(
+    IUserStore users, ITokenStore tokens, SigningKeys keys, Audit audit, TimeProvider time, IConfiguration configuration)
 {
     /// <summary>How an API key or session begins, so that people and secret scanners know one when they see it.</summary>
     public const string OpaquePrefix = "inc_";
 
+    /// <summary>API keys of one user.</summary>
+    const int MaxKeys = 100;
+
     static readonly JsonWebTokenHandler Jwt = new() { SetDefaultTimesOnTokenCreation = false };
 
     readonly TimeSpan lifetime = configuration.GetTokenLifetime();
-    readonly string issuer = configuration["Increment:PublicOrigin"] ?? "increment";
+    readonly string issuer = configuration.GetPublicOrigin()?.GetLeftPart(UriPartial.Authority) ?? "increment";
 
-    /// <summary>A JWT for one who has just registered or signed in.</summary>
-    public async Task<IssuedToken> IssueLoginAsync(User user, CancellationToken cancellationToken)
+    /// <summary>
+    /// A token for one who has just registered or signed in, as <paramref name="user"/> was then: a JWT, or for a page's
+    /// session an opaque one, which is shorter and needs no reader.
+    /// </summary>
+    /// <exception cref="ApiException">503: the account has changed since.</exception>
+    public async Task<IssuedToken> IssueLoginAsync(User user, TokenKind kind, HttpContext context)
     {
         var id = Token.NewId();
-        // Whole seconds, as the JWT has them.
+        // Whole seconds, as a JWT has them.
         var now = DateTimeOffset.FromUnixTimeSeconds(time.GetUtcNow().ToUnixTimeSeconds());
-        var value = Jwt.CreateToken(new SecurityTokenDescriptor
+        var value = kind is TokenKind.Session ? NewOpaque() : await NewJwtAsync(id, user.Id, now, context.RequestAborted);
+        var issued = await KeepAsync(value, new(id, TokenHash.Of(value), user.Id, user.Name, kind, null, Scopes.OfUsers, now, now + lifetime), context);
+        // The account may have been deleted since it was looked at, or have another password. Both hide the old state
+        // first and then remove its tokens: whoever still finds the old state now has a token that will be found there.
+        if (await users.FindByIdAsync(user.Id, context.RequestAborted) is not { } current || current.PasswordHash != user.PasswordHash)
         {
-            Issuer = issuer,
-            IssuedAt = now.UtcDateTime,
-            Expires = (now + lifetime).UtcDateTime,
-            Claims = new Dictionary<string, object>
-            {
-                [JwtRegisteredClaimNames.Sub] = user.Id,
-                [JwtRegisteredClaimNames.Jti] = id,
-                ["scope"] = string.Join(' ', Scopes.OfUsers), // RFC 8693, 4.2
-            },
-            SigningCredentials = await keys.GetCurrentAsync(cancellationToken),
-        });
-        return await KeepAsync(value, new(id, TokenHash.Of(value), user.Id, user.Name, TokenKind.Login, null, Scopes.OfUsers, now, now + lifetime), cancellationToken);
+            await tokens.RemoveAsync(user.Id, id, CancellationToken.None);
+            throw new ApiException(AccountChanged);
+        }
+        return issued;
     }
 
-    async Task<IssuedToken> KeepAsync(string value, Token token, CancellationToken cancellationToken)
+    /// <summary>An API key.</summary>
+    /// <exception cref="ApiException">409: the user has too many; 401: the account is being deleted.</exception>
+    public async Task<IssuedToken> IssueKeyAsync(
+        Principal owner, string name, IReadOnlyList<string> scopes, DateTimeOffset? expiresAt, HttpContext context)
     {
-        if (!await tokens.AddAsync(token, cancellationToken))
-            throw new InvalidOperationException($"The token {token.Id} is there already.");
-        // An account may be deleted between the look at it and now. Deletion first hides the account and then removes
-        // its tokens; so whoever still finds it here has a token that the deletion will find.
-        if (await users.FindByIdAsync(token.UserId, cancellationToken) is null)
+        var now = time.GetUtcNow();
+        if (await tokens.CountAsync(owner.UserId, TokenKind.Key, now, context.RequestAborted) >= MaxKeys)
+            throw new ApiException(ApiError.Conflict("too-many-tokens", $"There are {MaxKeys} API keys, and no more are given. Revoke one."));
+        var value = NewOpaque();
+        var issued = await KeepAsync(
+            value, new(Token.NewId(), TokenHash.Of(value), owner.UserId, owner.Name, TokenKind.Key, name, scopes, now, expiresAt), context);
+        if (await users.FindByIdAsync(owner.UserId, context.RequestAborted) is null)
         {
-            await tokens.RemoveAsync(token.UserId, token.Id, CancellationToken.None);
-            throw new ApiException(ApiError.Unauthorized("The account is being deleted."));
+            await tokens.RemoveAsync(owner.UserId, issued.Token.Id, CancellationToken.None);
+            throw new ApiException(ApiError.Unauthorized("The account is gone."));
         }
+        return issued;
+    }
+
+    /// <summary>What is answered when an account changes while its user is signing in.</summary>
+    public static ApiError AccountChanged => ApiError.Unavailable("account-changed", "The account has just changed. Try again.");
+
+    async Task<IssuedToken> KeepAsync(string value, Token token, HttpContext context)
+    {
+        if (!await tokens.AddAsync(token, context.RequestAborted))
+            throw new InvalidOperationException($"The token {token.Id} is there already.");
+        audit.TokenMade(token, context);
         return new(value, token);
     }
+
+    async Task<string> NewJwtAsync(string id, string userId, DateTimeOffset now, CancellationToken cancellationToken) => Jwt.CreateToken(new SecurityTokenDescriptor
+    {
+        Issuer = issuer,
+        IssuedAt = now.UtcDateTime,
+        Expires = (now + lifetime).UtcDateTime,
+        Claims = new Dictionary<string, object>
+        {
+            [JwtRegisteredClaimNames.Sub] = userId,
+            [JwtRegisteredClaimNames.Jti] = id,
+            ["scope"] = string.Join(' ', Scopes.OfUsers), // RFC 8693, 4.2
+        },
+        SigningCredentials = await keys.GetCurrentAsync(cancellationToken),
+    });
 
     /// <summary>256 bits from the system's generator.</summary>
     static string NewOpaque() => OpaquePrefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));

@@ -1,41 +1,113 @@
 using Increment.AuthService.Tokens;
+using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.AspNetCore.Identity;
 
 namespace Increment.AuthService.Users;
 
-/// <summary>Registering and signing in.</summary>
-sealed class Accounts(IUserStore users, Passwords passwords, TimeProvider time)
+/// <summary>What can be done with an account.</summary>
+sealed class Accounts(
+    IUserStore users, ITokenStore tokens, ITokenRevocations revocations, Passwords passwords, WrongPasswords wrongPasswords,
+    Audit audit, TimeProvider time)
 {
-    /// <summary>Makes an account.</summary>
+    static readonly IReadOnlyList<TokenKind> AllKinds = Enum.GetValues<TokenKind>();
+
+    /// <summary>Makes an account with an e-mail address and a password.</summary>
     /// <exception cref="ApiException">400: the address or the password is not accepted; 409: the address is taken.</exception>
-    public async Task<User> RegisterAsync(RequestBody body, CancellationToken cancellationToken)
+    public async Task<User> RegisterAsync(RequestBody body, HttpContext context)
     {
-        var email = EmailAddress.Normalize(body.GetText("email")) ?? throw new ApiException(ApiError.BadRequest(
-            "invalid-email", "The field 'email' is not an e-mail address that is accepted here: name@domain, 254 bytes at most.", body.SourceOf("email")));
-        var password = body.GetText("password");
-        if (Passwords.Refusal(password, email) is { } refusal)
-            throw new ApiException(ApiError.BadRequest("unacceptable-password", refusal, body.SourceOf("password")));
-        // Asked first, so that a hash is not made in vain; the store's word below is the one that counts.
-        if (await users.FindByNameAsync(email, cancellationToken) is not null)
+        var email = EmailAddress.Normalize(body.GetText("email")) ?? throw new ApiException(ApiError.BadRequest("invalid-email",
+            $"The field 'email' must be an e-mail address, name@domain, of {EmailAddress.MaxBytes} bytes at most.", body.SourceOf("email")));
+        var password = ReadNewPassword(body, "password", email);
+        // Asked first, so that no hash is made in vain; the store's word below is the one that counts.
+        if (await users.FindByNameAsync(email, context.RequestAborted) is not null)
             throw Taken(body);
-        var user = new User(User.NewId(), email, await passwords.HashAsync(password, cancellationToken), time.GetUtcNow());
-        return await users.AddAsync(user, cancellationToken) is AddUserResult.Added ? user : throw Taken(body);
+        var user = new User(User.NewId(), email, await passwords.HashAsync(password, context.RequestAborted), time.GetUtcNow());
+        if (await users.AddAsync(user, context.RequestAborted) is not AddUserResult.Added)
+            throw Taken(body);
+        audit.SignedUp(user.Id, "password", context);
+        return user;
     }
 
-    /// <summary>The account with this address and password.</summary>
-    /// <exception cref="ApiException">401, the same for an unknown address and a wrong password.</exception>
-    public async Task<User> LoginAsync(RequestBody body, CancellationToken cancellationToken)
+    /// <summary>The account with an e-mail address and a password.</summary>
+    /// <exception cref="ApiException">401, the same for an unknown address and a wrong password; 429.</exception>
+    public async Task<User> LoginAsync(RequestBody body, HttpContext context)
     {
-        var email = body.GetText("email");
+        var email = EmailAddress.Normalize(body.GetText("email"));
         var password = body.GetText("password");
-        var user = EmailAddress.Normalize(email) is { } name ? await users.FindByNameAsync(name, cancellationToken) : null;
-        var result = await passwords.VerifyAsync(user?.PasswordHash, password, null, cancellationToken);
+        var attempt = wrongPasswords.Begin(email ?? "(none)", context.ClientAddress());
+        attempt.ThrowIfReached();
+        var user = email is null ? null : await users.FindByNameAsync(email, context.RequestAborted);
+        var result = await passwords.VerifyAsync(user?.PasswordHash, password, attempt, context.RequestAborted);
         if (user is null || result is PasswordVerificationResult.Failed)
-            throw new ApiException(ApiError.Unauthorized("The e-mail address or the password is wrong.") with { Code = "wrong-credentials", Source = null });
+        {
+            audit.LoginFailed(user?.Id, context);
+            throw new ApiException(new(401, "wrong-credentials", "Wrong e-mail address or password", "The e-mail address or the password is wrong."));
+        }
         if (result is PasswordVerificationResult.SuccessRehashNeeded)
-            await users.SetPasswordHashAsync(user.Id, user.PasswordHash, await passwords.HashAsync(password, cancellationToken), cancellationToken);
+            user = await ReplacePasswordAsync(user, password, context) ?? throw new ApiException(TokenIssuer.AccountChanged);
+        audit.LoggedIn(user.Id, "password", context);
         return user;
+    }
+
+    /// <summary>Changes the caller's password, and ends every login and session but the one that asks. API keys go on.</summary>
+    /// <exception cref="ApiException">400, 403: the new or the current password is not accepted; 409; 429.</exception>
+    public async Task ChangePasswordAsync(RequestBody body, HttpContext context)
+    {
+        var caller = context.GetPrincipal();
+        var user = await GetAsync(context);
+        if (user.PasswordHash is null)
+            throw new ApiException(ApiError.Conflict("no-password",
+                $"This account has no password: it is signed in to through {string.Join(", ", user.Identities.Select(i => i.Provider))}."));
+        var current = body.GetText("currentPassword");
+        var password = ReadNewPassword(body, "newPassword", user.Name);
+        var attempt = wrongPasswords.Begin(user.Name, context.ClientAddress());
+        attempt.ThrowIfReached();
+        if (await passwords.VerifyAsync(user.PasswordHash, current, attempt, context.RequestAborted) is PasswordVerificationResult.Failed)
+        {
+            audit.LoginFailed(user.Id, context);
+            throw new ApiException(ApiError.Forbidden("The current password is wrong.") with
+            {
+                Code = "wrong-credentials",
+                Source = body.SourceOf("currentPassword"),
+            });
+        }
+        if (await ReplacePasswordAsync(user, password, context) is null)
+            throw new ApiException(ApiError.Conflict("account-changed", "The password has just been changed by another request."));
+        audit.PasswordChanged(user.Id, context);
+        await revocations.AnnounceAsync(
+            await tokens.RemoveAllAsync(user.Id, [TokenKind.Login, TokenKind.Session], caller.TokenId, CancellationToken.None));
+    }
+
+    /// <summary>The caller's account.</summary>
+    /// <exception cref="ApiException">401: it is gone.</exception>
+    public async Task<User> GetAsync(HttpContext context) =>
+        await users.FindByIdAsync(context.GetPrincipal().UserId, context.RequestAborted)
+            ?? throw new ApiException(ApiError.Unauthorized("The account is gone."));
+
+    /// <summary>
+    /// Deletes an account and its tokens. What fails on the way can be begun again by anybody: the user, whose token goes
+    /// second to last, or <see cref="Housekeeping"/>.
+    /// </summary>
+    public async Task DeleteAsync(string userId)
+    {
+        await users.BeginDeleteAsync(userId, CancellationToken.None);
+        await revocations.AnnounceAsync(await tokens.RemoveAllAsync(userId, AllKinds, null, CancellationToken.None));
+        await users.EndDeleteAsync(userId, CancellationToken.None);
+    }
+
+    async Task<User?> ReplacePasswordAsync(User user, string password, HttpContext context)
+    {
+        var hash = await passwords.HashAsync(password, context.RequestAborted);
+        return await users.SetPasswordHashAsync(user.Id, user.PasswordHash, hash, context.RequestAborted) ? user with { PasswordHash = hash } : null;
+    }
+
+    static string ReadNewPassword(RequestBody body, string field, string userName)
+    {
+        var password = body.GetText(field);
+        return Passwords.Refusal(password, userName) is not { } refusal ? password
+            : throw new ApiException(ApiError.BadRequest("unacceptable-password", refusal, body.SourceOf(field)));
     }
 
     static ApiException Taken(RequestBody body) => new(ApiError.Conflict("email-taken",

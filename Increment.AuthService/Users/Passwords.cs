@@ -52,15 +52,20 @@ sealed class Passwords : IDisposable
         InSlotAsync(() => hasher.HashPassword(Nobody, Normalize(password)), cancellationToken);
 
     /// <summary>
-    /// Whether it is the password; it takes as long when <paramref name="hash"/> is null. <paramref name="mayTry"/> is asked
-    /// last, when the hasher is free, so that attempts that wait together cannot pass a limit together.
+    /// Whether it is the password; it takes as long when <paramref name="hash"/> is null. The attempt is checked and
+    /// counted while it has the hasher, so that attempts that wait together cannot pass a limit together.
     /// </summary>
-    /// <exception cref="ApiException">503: too many are waiting; or what <paramref name="mayTry"/> throws.</exception>
-    public Task<PasswordVerificationResult> VerifyAsync(string? hash, string password, Action? mayTry, CancellationToken cancellationToken) => InSlotAsync(() =>
+    /// <exception cref="ApiException">429: too many wrong ones; 503: too many are waiting.</exception>
+    public Task<PasswordVerificationResult> VerifyAsync(
+        string? hash, string password, WrongPasswords.Attempt attempt, CancellationToken cancellationToken) => InSlotAsync(() =>
     {
-        mayTry?.Invoke();
+        attempt.ThrowIfReached();
         var result = hasher.VerifyHashedPassword(Nobody, hash ?? dummyHash, Normalize(password));
-        return hash is null ? PasswordVerificationResult.Failed : result;
+        if (hash is null)
+            result = PasswordVerificationResult.Failed;
+        if (result is PasswordVerificationResult.Failed)
+            attempt.Count();
+        return result;
     }, cancellationToken);
 
     public void Dispose() => slots.Dispose();

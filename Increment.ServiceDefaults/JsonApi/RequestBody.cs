@@ -70,6 +70,18 @@ public sealed class RequestBody
         _ => throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{name}' must be text.", SourceOf(name))),
     };
 
+    /// <summary>A field that is yes or no, or null when it is missing or null: a JSON boolean, or its name as a form has it.</summary>
+    /// <exception cref="ApiException">400: the field is there, but is neither.</exception>
+    public bool? TryGetFlag(string name) => this[name] switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.True } => true,
+        { ValueKind: JsonValueKind.False } => false,
+        { ValueKind: JsonValueKind.String } text when text.ValueEquals("true") => true,
+        { ValueKind: JsonValueKind.String } text when text.ValueEquals("false") => false,
+        _ => throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{name}' must be true or false.", SourceOf(name))),
+    };
+
     /// <summary>Where a field stands in the body, for an error about it.</summary>
     public ErrorSource SourceOf(string name) => ErrorSource.OfPointer(pointerPrefix + name);
 

@@ -1,0 +1,54 @@
+using Increment.AuthService.Tokens;
+using Increment.ServiceDefaults;
+
+namespace Increment.AuthService;
+
+/// <summary>
+/// Who did what to an account, from where: log category <c>Increment.Audit</c>, one line an event. An account is named by
+/// its identifier. What was typed as an address in a failed login is left out: people type passwords there.
+/// </summary>
+sealed partial class Audit(ILoggerFactory loggers)
+{
+    readonly ILogger logger = loggers.CreateLogger("Increment.Audit");
+
+    public void SignedUp(string userId, string by, HttpContext context) => SignedUp(userId, by, context.ClientAddress());
+
+    public void LoggedIn(string userId, string by, HttpContext context) => LoggedIn(userId, by, context.ClientAddress());
+
+    public void LoginFailed(string? userId, HttpContext context) => LoginFailed(userId ?? "(none)", context.ClientAddress());
+
+    public void PasswordChanged(string userId, HttpContext context) => PasswordChanged(userId, context.ClientAddress());
+
+    public void IdentityLinked(string userId, string provider, HttpContext context) => IdentityLinked(userId, provider, context.ClientAddress());
+
+    public void TokenMade(Token token, HttpContext context) =>
+        TokenMade(token.UserId, token.Id, token.Kind, string.Join(' ', token.Scopes), context.ClientAddress());
+
+    public void TokenRevoked(string userId, string tokenId, HttpContext context) => TokenRevoked(userId, tokenId, context.ClientAddress());
+
+    public void AccountDeleted(string userId, HttpContext context) => AccountDeleted(userId, context.ClientAddress());
+
+    [LoggerMessage(1, LogLevel.Information, "Sign-up of {UserId} by {Means} from {Address}")]
+    partial void SignedUp(string userId, string means, string address);
+
+    [LoggerMessage(2, LogLevel.Information, "Login of {UserId} by {Means} from {Address}")]
+    partial void LoggedIn(string userId, string means, string address);
+
+    [LoggerMessage(3, LogLevel.Warning, "Login failed for {UserId} from {Address}")]
+    partial void LoginFailed(string userId, string address);
+
+    [LoggerMessage(4, LogLevel.Information, "Password of {UserId} changed from {Address}")]
+    partial void PasswordChanged(string userId, string address);
+
+    [LoggerMessage(5, LogLevel.Information, "Identity at {Provider} linked to {UserId} from {Address}")]
+    partial void IdentityLinked(string userId, string provider, string address);
+
+    [LoggerMessage(6, LogLevel.Information, "Token {TokenId} ({Kind}; {Scopes}) of {UserId} made from {Address}")]
+    partial void TokenMade(string userId, string tokenId, TokenKind kind, string scopes, string address);
+
+    [LoggerMessage(7, LogLevel.Information, "Token {TokenId} of {UserId} revoked from {Address}")]
+    partial void TokenRevoked(string userId, string tokenId, string address);
+
+    [LoggerMessage(8, LogLevel.Information, "Account {UserId} deleted from {Address}")]
+    partial void AccountDeleted(string userId, string address);
+}

@@ -1,0 +1,161 @@
+using System.Globalization;
+using System.Text.Json;
+using Increment.AuthService.Keys;
+using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
+
+namespace Increment.AuthService.Tokens;
+
+/// <summary>What a token is worth, and the caller's own tokens.</summary>
+static class TokenEndpoints
+{
+    const string Form = "application/x-www-form-urlencoded";
+    const int MaxNameLength = 100;
+
+    public static void MapTokens(this IEndpointRouteBuilder app)
+    {
+        app.MapPost("/auth", CheckAsync).WithTags("Checking")
+            .WithSummary("Whose token is this? The user's name as text, or for Accept: application/json the principal")
+            .Accepts<TokenToCheck>(MediaTypes.Json, Form)
+            .Produces<string>(200, MediaTypes.Text).Produces<Principal>(200, MediaTypes.Json).Produces<string>(401, MediaTypes.Text)
+            .ProducesErrors(400, 415);
+        app.MapGet("/.well-known/jwks.json", GetKeysAsync).WithTags("Checking")
+            .WithSummary("The public keys of the JWTs (RFC 7517)")
+            .Produces<PublicKeySet>(200, MediaTypes.Json);
+
+        var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account).WithTags("Tokens");
+        tokens.MapGet("/", ListAsync).WithSummary("The caller's live tokens, in the order in which they were made, in pages")
+            .Produces<ListDocument<TokenAttributes>>(200, MediaTypes.JsonApi).ProducesErrors(400);
+        tokens.MapPost("/", AddAsync)
+            .LimitByAddress(new("make-token", 60, TimeSpan.FromMinutes(1)))
+            .WithSummary("Makes an API key, which is shown this once")
+            .WithDescription("Its scopes are among the caller's; without 'scopes' it has all of those but 'account'.")
+            .Accepts<NewKey>(MediaTypes.Json, MediaTypes.JsonApi, Form)
+            .Produces<Document<NewKeyAttributes>>(201, MediaTypes.JsonApi).ProducesErrors(400, 409, 415, 429);
+        tokens.MapDelete("/{id}", RevokeAsync).WithSummary("Revokes a token, or with 'current' the one that the request is made with")
+            .Produces(204).ProducesErrors(404);
+    }
+
+    static async Task<IResult> CheckAsync(HttpRequest request, ITokenVerifier verifier, CancellationToken cancellationToken)
+    {
+        request.HttpContext.Response.Headers.CacheControl = "no-store";
+        var token = request.ContentType is null ? null : (await RequestBody.ReadAsync(request, "token")).TryGetText("token");
+        if (await verifier.VerifyAsync(token.AsMemory(), cancellationToken) is not { } principal)
+            return Results.Text("fail", statusCode: StatusCodes.Status401Unauthorized);
+        return request.Prefers(MediaTypes.Json) ? Results.Json(principal) : Results.Text(principal.Name);
+    }
+
+    static async Task<IResult> GetKeysAsync(HttpResponse response, SigningKeys keys, CancellationToken cancellationToken)
+    {
+        response.Headers.CacheControl = "public, max-age=3600";
+        return Results.Json(new PublicKeySet(await keys.GetPublicAsync(cancellationToken)));
+    }
+
+    static async Task<IResult> ListAsync(HttpContext context, ITokenStore store, TimeProvider time)
+    {
+        var page = Page.Read(context.Request);
+        var caller = context.GetPrincipal();
+        var tokens = await store.ListAsync(caller.UserId, page.After, page.Size + 1, time.GetUtcNow(), context.RequestAborted);
+        context.Response.Headers.CacheControl = "no-store";
+        return page.List(context.Request, [.. tokens.Select(token => new Resource<TokenAttributes>("token", token.Id, TokenAttributes.Of(token, caller)))]);
+    }
+
+    static async Task<IResult> AddAsync(HttpContext context, TokenIssuer issuer, TimeProvider time)
+    {
+        var caller = context.GetPrincipal();
+        var body = await RequestBody.ReadAsync(context.Request, "token");
+        var (value, token) = await issuer.IssueKeyAsync(caller, ReadName(body), ReadScopes(body, caller), ReadExpiry(body, time.GetUtcNow()), context);
+        context.Response.Headers.CacheControl = "no-store";
+        return JsonApiResults.Resource("token", token.Id,
+            new NewKeyAttributes(value, token.Name!, token.Scopes, token.CreatedAt, token.ExpiresAt), StatusCodes.Status201Created);
+    }
+
+    static async Task<IResult> RevokeAsync(string id, HttpContext context, ITokenStore tokens, ITokenRevocations revocations, Audit audit)
+    {
+        var caller = context.GetPrincipal();
+        if (id is "current")
+            id = caller.TokenId;
+        if (await tokens.RemoveAsync(caller.UserId, id, CancellationToken.None) is not { } hash)
+            return ApiError.NotFound("You have no token with this id. GET /v1/tokens lists them.");
+        await revocations.AnnounceAsync([hash]);
+        audit.TokenRevoked(caller.UserId, id, context);
+        if (id == caller.TokenId)
+            SessionCookie.Clear(context);
+        return Results.NoContent();
+    }
+
+    static string ReadName(RequestBody body)
+    {
+        var name = body.GetText("name").Trim();
+        return name.Length is > 0 and <= MaxNameLength && !name.Any(char.IsControl) ? name : throw new ApiException(ApiError.BadRequest(
+            "invalid-field", $"The field 'name' must be one line of 1 to {MaxNameLength} characters.", body.SourceOf("name")));
+    }
+
+    /// <summary>A JSON array of names, or, where the body is a form, names with spaces between.</summary>
+    static string[] ReadScopes(RequestBody body, Principal caller)
+    {
+        string[] scopes = body["scopes"] switch
+        {
+            null => [.. caller.Scopes.Where(scope => scope != Scopes.Account)],
+            { ValueKind: JsonValueKind.String } => body.GetText("scopes").Split(' ', StringSplitOptions.RemoveEmptyEntries),
+            { ValueKind: JsonValueKind.Array } array => [.. array.EnumerateArray().Select(
+                scope => scope.ValueKind is JsonValueKind.String ? Scopes.All.FirstOrDefault(scope.ValueEquals) ?? "" : "")],
+            _ => [],
+        };
+        if (scopes.Length == 0 || scopes.Distinct().Count() != scopes.Length || scopes.Except(Scopes.All).Any())
+            throw new ApiException(ApiError.BadRequest("invalid-scopes",
+                $"The field 'scopes' must be a list of some of {string.Join(", ", Scopes.All)}, each once.", body.SourceOf("scopes")));
+        if (scopes.Except(caller.Scopes).FirstOrDefault() is { } excess)
+            throw new ApiException(ApiError.Forbidden($"A token can give only scopes that it has itself, and this one lacks '{excess}'.") with
+            {
+                Source = body.SourceOf("scopes"),
+            });
+        return scopes;
+    }
+
+    static DateTimeOffset? ReadExpiry(RequestBody body, DateTimeOffset now)
+    {
+        if (body.TryGetText("expiresAt") is not { } text)
+            return null;
+        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var instant)
+            && instant > now ? instant
+            : throw new ApiException(ApiError.BadRequest("invalid-field",
+                "The field 'expiresAt' must be an instant to come, as '2030-01-31T12:00:00Z'.", body.SourceOf("expiresAt")));
+    }
+}
+
+/// <summary>The field of a check.</summary>
+sealed record TokenToCheck(string Token);
+
+/// <summary>A JSON Web Key Set.</summary>
+sealed record PublicKeySet(IReadOnlyList<PublicKey> Keys);
+
+/// <summary>The fields of a new API key.</summary>
+/// <param name="Name">What to call it, one line of 1 to 100 characters.</param>
+/// <param name="Scopes">What it may do.</param>
+/// <param name="ExpiresAt">When it ends; never unless said.</param>
+sealed record NewKey(string Name, IReadOnlyList<string>? Scopes, DateTimeOffset? ExpiresAt);
+
+/// <summary>A new API key.</summary>
+/// <param name="Token">The key itself, told this once.</param>
+/// <param name="Name">What it is called.</param>
+/// <param name="Scopes">What it may do.</param>
+/// <param name="CreatedAt">When it was made.</param>
+/// <param name="ExpiresAt">When it ends; null for never.</param>
+sealed record NewKeyAttributes(string Token, string Name, IReadOnlyList<string> Scopes, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt);
+
+/// <summary>A token, as the API has it.</summary>
+/// <param name="Kind"><c>login</c> (a JWT), <c>key</c> (an API key) or <c>session</c> (a page's cookie).</param>
+/// <param name="Name">What the user calls it; API keys only.</param>
+/// <param name="Scopes">What it may do.</param>
+/// <param name="CreatedAt">When it was made.</param>
+/// <param name="ExpiresAt">When it ends; null for never.</param>
+/// <param name="LastUsedAt">When it was last used, to about a minute; null for never.</param>
+/// <param name="Current">Whether it is the one that the request was made with.</param>
+sealed record TokenAttributes(
+    string Kind, string? Name, IReadOnlyList<string> Scopes, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt, bool Current)
+{
+    public static TokenAttributes Of(Token token, Principal caller) => new(
+        token.Kind.ToString().ToLowerInvariant(), token.Name, token.Scopes, token.CreatedAt, token.ExpiresAt, token.LastUsedAt, token.Id == caller.TokenId);
+}

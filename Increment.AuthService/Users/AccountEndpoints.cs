@@ -1,0 +1,142 @@
+using Increment.AuthService.Tokens;
+using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
+
+namespace Increment.AuthService.Users;
+
+/// <summary>Registering, signing in, and the caller's own account.</summary>
+static class AccountEndpoints
+{
+    const string Form = "application/x-www-form-urlencoded";
+
+    public static void MapAccounts(this IEndpointRouteBuilder app)
+    {
+        var entry = app.MapGroup("/v1").WithTags("Sign-up and sign-in");
+        entry.MapPost("/register", RegisterAsync)
+            .LimitByAddress(new("register", 240, TimeSpan.FromMinutes(1)))
+            .WithSummary("Makes an account, and signs in").WithDescription(SessionNote)
+            .Accepts<Credentials>(MediaTypes.Json, MediaTypes.JsonApi, Form)
+            .Produces<Document<LoginAttributes>>(201, MediaTypes.JsonApi)
+            .ProducesErrors(400, 403, 409, 415, 429, 503);
+        entry.MapPost("/login", LoginAsync)
+            .LimitByAddress(new("login", 240, TimeSpan.FromMinutes(1)))
+            .WithSummary("Signs in").WithDescription(SessionNote)
+            .Accepts<Credentials>(MediaTypes.Json, MediaTypes.JsonApi, Form)
+            .Produces<Document<LoginAttributes>>(200, MediaTypes.JsonApi)
+            .ProducesErrors(400, 401, 403, 415, 429, 503);
+
+        var me = app.MapGroup("/v1/me").RequireScope(Scopes.Account).WithTags("Account");
+        me.MapGet("/", GetAsync).WithSummary("The caller's account")
+            .Produces<Document<UserAttributes>>(200, MediaTypes.JsonApi);
+        me.MapGet("/export", ExportAsync).WithSummary("All that is kept about the caller, as a JSON file")
+            .Produces<AccountExport>(200, MediaTypes.Json);
+        me.MapPut("/password", ChangePasswordAsync).WithSummary("Changes the password, and ends all other logins and sessions; API keys go on")
+            .Accepts<PasswordChange>(MediaTypes.Json, MediaTypes.JsonApi, Form)
+            .Produces(204).ProducesErrors(400, 409, 415, 429, 503);
+        me.MapDelete("/", DeleteAsync).WithSummary("Deletes the account and its tokens; may be repeated")
+            .Produces(204);
+    }
+
+    const string SessionNote =
+        "With \"session\": true the token goes into an HttpOnly cookie for a page of this site (the request must carry its Origin), and not into the answer.";
+
+    static async Task<IResult> RegisterAsync(HttpContext context, Accounts accounts, TokenIssuer issuer)
+    {
+        var body = await RequestBody.ReadAsync(context.Request, "user");
+        var kind = ReadKind(body, context.Request);
+        return await AnswerAsync(await accounts.RegisterAsync(body, context), kind, StatusCodes.Status201Created, issuer, context);
+    }
+
+    static async Task<IResult> LoginAsync(HttpContext context, Accounts accounts, TokenIssuer issuer)
+    {
+        var body = await RequestBody.ReadAsync(context.Request, "user");
+        var kind = ReadKind(body, context.Request);
+        return await AnswerAsync(await accounts.LoginAsync(body, context), kind, StatusCodes.Status200OK, issuer, context);
+    }
+
+    static async Task<IResult> GetAsync(HttpContext context, Accounts accounts)
+    {
+        var user = await accounts.GetAsync(context);
+        context.Response.Headers.CacheControl = "no-store";
+        return JsonApiResults.Resource("user", user.Id, UserAttributes.Of(user));
+    }
+
+    static async Task<IResult> ExportAsync(HttpContext context, Accounts accounts, ITokenStore tokens, TimeProvider time)
+    {
+        var user = await accounts.GetAsync(context);
+        var kept = new List<TokenAttributes>();
+        for (string? after = null; ;)
+        {
+            var page = await tokens.ListAsync(user.Id, after, 1000, time.GetUtcNow(), context.RequestAborted);
+            kept.AddRange(page.Select(token => TokenAttributes.Of(token, context.GetPrincipal())));
+            if (page.Count < 1000)
+                break;
+            after = page[^1].Id;
+        }
+        context.Response.Headers.CacheControl = "no-store";
+        context.Response.Headers.ContentDisposition = "attachment; filename=\"increment-account.json\"";
+        return Results.Json(new AccountExport(user.Id, UserAttributes.Of(user), kept));
+    }
+
+    static async Task<IResult> ChangePasswordAsync(HttpContext context, Accounts accounts)
+    {
+        await accounts.ChangePasswordAsync(await RequestBody.ReadAsync(context.Request, "user"), context);
+        return Results.NoContent();
+    }
+
+    static async Task<IResult> DeleteAsync(HttpContext context, Accounts accounts, Audit audit)
+    {
+        var userId = context.GetPrincipal().UserId;
+        await accounts.DeleteAsync(userId);
+        audit.AccountDeleted(userId, context);
+        SessionCookie.Clear(context);
+        return Results.NoContent();
+    }
+
+    /// <summary>A cookie is set only for a page of this site: any other could sign its visitors in as somebody else.</summary>
+    static TokenKind ReadKind(RequestBody body, HttpRequest request)
+    {
+        var session = body.TryGetFlag("session") is true;
+        if (session && SessionCookie.OriginRefusal(request) is { } refusal)
+            throw new ApiException(refusal);
+        return session ? TokenKind.Session : TokenKind.Login;
+    }
+
+    static async Task<IResult> AnswerAsync(User user, TokenKind kind, int status, TokenIssuer issuer, HttpContext context)
+    {
+        var (value, token) = await issuer.IssueLoginAsync(user, kind, context);
+        context.Response.Headers.CacheControl = "no-store";
+        if (kind is not TokenKind.Session)
+            return JsonApiResults.Resource("token", token.Id, new LoginAttributes(value, token.ExpiresAt), status);
+        SessionCookie.Set(context, value, token.ExpiresAt);
+        return JsonApiResults.Resource("token", token.Id, new { token.ExpiresAt }, status);
+    }
+}
+
+/// <summary>The fields of register and login.</summary>
+/// <param name="Email">The e-mail address.</param>
+/// <param name="Password">8 to 256 characters of any kind, and not among the commonest.</param>
+/// <param name="Session">Whether the token goes into a cookie.</param>
+sealed record Credentials(string Email, string Password, bool? Session);
+
+/// <summary>The fields of a change of password.</summary>
+sealed record PasswordChange(string CurrentPassword, string NewPassword);
+
+/// <summary>What register and login answer.</summary>
+/// <param name="Token">The JWT, told this once.</param>
+/// <param name="ExpiresAt">When it ends.</param>
+sealed record LoginAttributes(string Token, DateTimeOffset? ExpiresAt);
+
+/// <summary>An account, as the API has it.</summary>
+/// <param name="Name">The e-mail address, or another name for one who signed up without.</param>
+/// <param name="CreatedAt">When it was made.</param>
+/// <param name="HasPassword">Whether it can be signed in to with a password.</param>
+/// <param name="Identities">The OAuth identities that sign in to it.</param>
+sealed record UserAttributes(string Name, DateTimeOffset CreatedAt, bool HasPassword, IReadOnlyList<ExternalIdentity> Identities)
+{
+    public static UserAttributes Of(User user) => new(user.Name, user.CreatedAt, user.PasswordHash is not null, user.Identities);
+}
+
+/// <summary>All that AuthService keeps about a user; hashes of passwords and tokens excepted.</summary>
+sealed record AccountExport(string Id, UserAttributes User, IReadOnlyList<TokenAttributes> Tokens);

@@ -1,0 +1,132 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text.Json;
+using Increment.AuthService.Tokens;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>AuthService on a port and with data of its own, and settings and a clock as a test wants them.</summary>
+sealed class AuthServer : WebApplicationFactory<TokenIssuer>
+{
+    public const string DemoToken = "a-demo-token-of-the-tests";
+
+    readonly SqliteFile? ownFile;
+    readonly (string Key, string Value)[] settings;
+    readonly TimeProvider? time;
+
+    public AuthServer(params (string Key, string Value)[] settings) : this(null, null, settings)
+    {
+    }
+
+    /// <summary>With <paramref name="connectionString"/> it is one of several replicas.</summary>
+    public AuthServer(string? connectionString, TimeProvider? time, params (string Key, string Value)[] settings)
+    {
+        ownFile = connectionString is null ? new() : null;
+        this.time = time;
+        this.settings = [("ConnectionStrings:increment", connectionString ?? ownFile!.ConnectionString), ("Increment:DemoToken", DemoToken), .. settings];
+        UseKestrel(0);
+        StartServer();
+        Http = CreateHttp();
+    }
+
+    public HttpClient Http { get; }
+
+    /// <summary>A client that keeps cookies only if asked to, and follows no redirect.</summary>
+    public HttpClient CreateHttp(CookieContainer? cookies = null) => new(new SocketsHttpHandler
+    {
+        AllowAutoRedirect = false,
+        CookieContainer = cookies ?? new(),
+        UseCookies = cookies is not null,
+    })
+    {
+        BaseAddress = new(ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority).Replace("localhost", "127.0.0.1", StringComparison.Ordinal)),
+    };
+
+    public string Origin => Http.BaseAddress!.GetLeftPart(UriPartial.Authority);
+
+    /// <summary>Registers somebody new, and answers the token.</summary>
+    public async Task<(string Email, string Token)> RegisterAsync(string password = "correct horse battery")
+    {
+        var email = $"{Guid.NewGuid():n}@example.com";
+        var answer = await Http.PostAsJsonAsync("v1/register", new { email, password }, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.Created, answer.StatusCode);
+        return (email, (await answer.ReadAttributesAsync()).GetProperty("token").GetString()!);
+    }
+
+    /// <summary>Sends with a token.</summary>
+    public Task<HttpResponseMessage> SendAsync(string token, HttpMethod method, string address, object? body = null)
+    {
+        var request = new HttpRequestMessage(method, address) { Content = body is null ? null : JsonContent.Create(body) };
+        request.Headers.Authorization = new("Bearer", token);
+        return Http.SendAsync(request, TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>The principal that the service sees in a token, or null.</summary>
+    public async Task<JsonElement?> CheckAsync(string token)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "auth") { Content = JsonContent.Create(new { token }) };
+        request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/json"));
+        var answer = await Http.SendAsync(request, TestContext.Current.CancellationToken);
+        return answer.StatusCode is HttpStatusCode.Unauthorized ? null : await answer.ReadJsonAsync();
+    }
+
+    protected override void ConfigureWebHost(IWebHostBuilder builder)
+    {
+        builder.UseEnvironment("Production");
+        builder.ConfigureLogging(logging => logging.ClearProviders());
+        foreach (var (key, value) in settings)
+            builder.UseSetting(key, value);
+        if (time is not null)
+            builder.ConfigureServices(services => services.AddSingleton(time));
+    }
+
+    public override async ValueTask DisposeAsync()
+    {
+        Http.Dispose();
+        await base.DisposeAsync();
+        if (ownFile is not null)
+            await ownFile.DisposeAsync();
+    }
+}
+
+/// <summary>One for all tests of a class.</summary>
+public sealed class AuthFixture : IAsyncDisposable
+{
+    internal AuthServer Server { get; } = new();
+
+    public ValueTask DisposeAsync() => Server.DisposeAsync();
+}
+
+static class Answers
+{
+    public static async Task<JsonElement> ReadJsonAsync(this HttpResponseMessage answer) =>
+        JsonDocument.Parse(await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).RootElement;
+
+    public static async Task<JsonElement> ReadAttributesAsync(this HttpResponseMessage answer) =>
+        (await answer.ReadJsonAsync()).GetProperty("data").GetProperty("attributes");
+
+    /// <summary>Asserts that the answer is a JSON:API error with a status and a code.</summary>
+    public static async Task AssertErrorAsync(this HttpResponseMessage answer, HttpStatusCode status, string code)
+    {
+        Assert.Equal(status, answer.StatusCode);
+        Assert.Equal("application/vnd.api+json", answer.Content.Headers.ContentType?.ToString());
+        var error = Assert.Single((await answer.ReadJsonAsync()).GetProperty("errors").EnumerateArray());
+        Assert.Equal(code, error.GetProperty("code").GetString());
+        Assert.Equal(((int)status).ToString(System.Globalization.CultureInfo.InvariantCulture), error.GetProperty("status").GetString());
+    }
+}
+
+/// <summary>A clock that stands still until a test moves it.</summary>
+sealed class ManualTime(DateTimeOffset now) : TimeProvider
+{
+    DateTimeOffset now = now;
+
+    public override DateTimeOffset GetUtcNow() => now;
+
+    public void Advance(TimeSpan by) => now += by;
+}
