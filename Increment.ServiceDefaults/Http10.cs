@@ -47,7 +47,10 @@ static class Http10
         }
     }
 
-    /// <summary>The request with <c>Content-Length: 0</c>, or null when it is not such a one, as nearly all are not.</summary>
+    /// <summary>
+    /// The request with <c>Content-Length: 0</c>, and as the last of its connection because only the first is looked at; or
+    /// null when it is not such a one, as nearly all are not.
+    /// </summary>
     static byte[]? WithLength(ReadOnlySequence<byte> buffer)
     {
         var start = buffer.FirstSpan;
@@ -57,7 +60,7 @@ static class Http10
         var line = request.IndexOf("\r\n"u8);
         if (line < 0 || !request[..line].EndsWith(" HTTP/1.0"u8) || !request.EndsWith("\r\n\r\n"u8) || HasLength(request[line..]))
             return null;
-        return [.. request[..line], .. "\r\nContent-Length: 0"u8, .. request[line..]];
+        return [.. request[..line], .. "\r\nContent-Length: 0\r\nConnection: close"u8, .. request[line..]];
     }
 
     static bool HasLength(ReadOnlySpan<byte> headers) =>

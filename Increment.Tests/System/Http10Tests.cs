@@ -10,6 +10,7 @@ public sealed class Http10Tests(SystemFixture system)
 {
     [Theory]
     [InlineData("POST /jobs HTTP/1.0\r\nAuthorization: mytoken\r\n\r\n", "200")]
+    [InlineData("POST /jobs HTTP/1.0\r\nConnection: Keep-Alive\r\nAuthorization: mytoken\r\n\r\n", "200")]
     [InlineData("POST /jobs HTTP/1.0\r\nAuthorization: mytoken\r\nContent-Length: 0\r\n\r\n", "200")]
     [InlineData("GET /jobs HTTP/1.0\r\nAuthorization: mytoken\r\n\r\n", "200")]
     [InlineData("POST /jobs HTTP/1.0\r\nAuthorization: wrong\r\n\r\n", "401")]
