@@ -30,11 +30,14 @@ public static class Extensions
         return builder;
     }
 
-    /// <summary>Asks AuthService about tokens.</summary>
+    /// <summary>Asks AuthService about tokens, and remembers its answers.</summary>
     public static WebApplicationBuilder AddAuthServiceClient(this WebApplicationBuilder builder)
     {
         var address = builder.Configuration.GetAuthServiceAddress();
-        builder.Services.AddHttpClient<ITokenVerifier, AuthServiceClient>(http => http.BaseAddress = address);
+        builder.Services.AddSingleton(services =>
+            new AuthServiceClient(AuthServiceClient.CreateHttpClient(address), services.GetRequiredService<TimeProvider>()));
+        builder.Services.AddSingleton<ITokenVerifier>(services => new TokenCache(
+            services.GetRequiredService<AuthServiceClient>(), services.GetRequiredService<TimeProvider>(), services.GetService<ITokenCacheLayer>()));
         builder.Services.AddHealthChecks().AddCheck<AuthServiceHealth>("auth");
         return builder;
     }

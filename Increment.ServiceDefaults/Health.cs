@@ -1,3 +1,4 @@
+using Increment.ServiceDefaults.Authentication;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Http;
@@ -30,20 +31,8 @@ static class Health
 }
 
 /// <summary>AuthService out of reach degrades a service, and does not unready it: known tokens still work.</summary>
-sealed class AuthServiceHealth(IHttpClientFactory clients, Microsoft.Extensions.Configuration.IConfiguration configuration) : IHealthCheck
+sealed class AuthServiceHealth(AuthServiceClient auth) : IHealthCheck
 {
-    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
-    {
-        try
-        {
-            using var http = clients.CreateClient();
-            http.Timeout = TimeSpan.FromSeconds(1);
-            using var response = await http.GetAsync(new Uri(configuration.GetAuthServiceAddress(), "alive"), cancellationToken);
-            return response.IsSuccessStatusCode ? HealthCheckResult.Healthy() : HealthCheckResult.Degraded($"answers {(int)response.StatusCode}");
-        }
-        catch (Exception e) when (e is HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
-        {
-            return HealthCheckResult.Degraded("cannot be reached");
-        }
-    }
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        await auth.IsAliveAsync(cancellationToken) ? HealthCheckResult.Healthy() : HealthCheckResult.Degraded("cannot be reached");
 }

@@ -52,7 +52,7 @@ sealed class JobListing(IJobStore store, TimeProvider time)
 
     async Task<Snapshot> ReadAsync(int begunAfter)
     {
-        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding); // out of the lock
+        await Task.Yield(); // out of the lock
         Snapshot? read = null;
         try
         {

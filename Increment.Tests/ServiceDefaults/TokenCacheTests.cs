@@ -1,0 +1,435 @@
+using System.Threading.Channels;
+using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
+
+namespace Increment.Tests.ServiceDefaults;
+
+public sealed class TokenCacheTests
+{
+    const string Token = "the-token";
+    static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    readonly ManualTime time = new();
+    readonly FakeAuthService auth;
+    readonly FakeLayer shared;
+    readonly TokenCache cache;
+
+    public TokenCacheTests()
+    {
+        auth = new(time);
+        shared = new(time);
+        cache = new(auth, time, shared);
+        auth.Good.Add(Token);
+    }
+
+    [Fact]
+    public async Task A_known_token_is_not_asked_about_again()
+    {
+        Assert.Equal("ann", (await Verify())!.Name);
+        time.Advance(TokenCache.RefreshAge - TimeSpan.FromTicks(1));
+        Assert.Equal("ann", (await Verify())!.Name);
+        Assert.Equal(1, auth.Calls);
+    }
+
+    [Fact]
+    public async Task A_known_token_costs_no_allocation()
+    {
+        var header = ("Bearer " + Token).AsMemory();
+        await cache.VerifyAsync(header[7..], ct);
+
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var i = 0; i < 1000; i++)
+        {
+            if (!IsAnswered(cache.VerifyAsync(header[7..], ct)))
+                Assert.Fail("went asynchronous");
+        }
+        Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    [Fact]
+    public async Task Many_who_ask_at_once_make_one_call()
+    {
+        auth.Hold();
+        var asked = Enumerable.Range(0, 50).Select(_ => Verify()).ToList();
+        await auth.Called(1);
+        auth.Release();
+        Assert.All(await Task.WhenAll(asked), principal => Assert.Equal("ann", principal!.Name));
+        Assert.Equal(1, auth.Calls);
+    }
+
+    [Fact]
+    public async Task One_who_gives_up_does_not_take_the_answer_from_the_others()
+    {
+        auth.Hold();
+        using var giveUp = new CancellationTokenSource();
+        var impatient = cache.VerifyAsync(Token.AsMemory(), giveUp.Token).AsTask();
+        var patient = Verify();
+        await giveUp.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => impatient);
+        auth.Release();
+        Assert.NotNull(await patient);
+        Assert.Equal(1, auth.Calls);
+    }
+
+    [Fact]
+    public async Task A_token_in_use_is_renewed_before_it_is_too_old_and_nobody_waits_for_that()
+    {
+        await Verify();
+        time.Advance(TokenCache.RefreshAge);
+        auth.Hold();
+        Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
+        await auth.Called(2);
+        Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
+        auth.Release();
+        await cache.Idle();
+
+        time.Advance(TokenCache.RefreshAge - TimeSpan.FromTicks(1)); // 10 s after the first answer
+        Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
+        Assert.Equal(2, auth.Calls);
+    }
+
+    [Fact]
+    public async Task A_token_revoked_without_an_announcement_dies_after_ten_seconds()
+    {
+        await Verify();
+        auth.Good.Remove(Token);
+        time.Advance(TokenCache.MaxAge - TimeSpan.FromTicks(1));
+        auth.Hold();
+        Assert.NotNull(await Verify());
+        time.Advance(TimeSpan.FromTicks(1));
+        var late = Verify();
+        auth.Release();
+        Assert.Null(await late);
+    }
+
+    [Fact]
+    public async Task The_ten_seconds_count_from_the_check_and_not_from_the_answer()
+    {
+        auth.Hold();
+        var asked = Verify();
+        await auth.Called(1);
+        time.Advance(8 * Second); // the answer is under way
+        auth.Release();
+        Assert.NotNull(await asked);
+
+        auth.Good.Remove(Token);
+        time.Advance(2 * Second);
+        Assert.Null(await Verify());
+    }
+
+    [Fact]
+    public async Task A_token_that_expires_dies_at_once()
+    {
+        auth.ExpiresAt = time.GetUtcNow() + 3 * Second;
+        Assert.NotNull(await Verify());
+        time.Advance(3 * Second);
+        Assert.Null(await Verify());
+    }
+
+    [Fact]
+    public async Task A_refusal_is_remembered_briefly()
+    {
+        Assert.Null(await Verify("rubbish"));
+        Assert.Null(await Verify("rubbish"));
+        Assert.Equal(1, auth.Calls);
+
+        time.Advance(TokenCache.RefreshAge);
+        Assert.Null(await Verify("rubbish"));
+        Assert.Equal(2, auth.Calls);
+    }
+
+    [Fact]
+    public async Task Rubbish_does_not_push_out_what_is_known()
+    {
+        var small = new TokenCache(auth, time, capacity: 64);
+        await small.VerifyAsync(Token.AsMemory(), ct);
+        for (var i = 0; i < 1000; i++)
+            Assert.Null(await small.VerifyAsync($"rubbish {i}".AsMemory(), ct));
+        Assert.True(IsAnswered(small.VerifyAsync(Token.AsMemory(), ct)));
+
+        // And of the rubbish itself only the last sixteen are remembered.
+        var calls = auth.Calls;
+        await small.VerifyAsync("rubbish 999".AsMemory(), ct);
+        Assert.Equal(calls, auth.Calls);
+        await small.VerifyAsync("rubbish 0".AsMemory(), ct);
+        Assert.Equal(calls + 1, auth.Calls);
+    }
+
+    [Fact]
+    public async Task Of_too_many_tokens_those_in_use_stay()
+    {
+        var small = new TokenCache(auth, time, capacity: 64);
+        for (var i = 0; i < 1000; i++)
+        {
+            auth.Good.Add($"token {i}");
+            await small.VerifyAsync($"token {i}".AsMemory(), ct);
+            await small.VerifyAsync("token 0".AsMemory(), ct);
+        }
+        Assert.Equal(1000, auth.Calls);
+    }
+
+    [Fact]
+    public async Task Nothing_and_what_is_longer_than_any_token_is_refused_unasked()
+    {
+        Assert.Null(await Verify(""));
+        Assert.Null(await Verify(new('x', 5000)));
+        Assert.Equal(0, auth.Calls);
+    }
+
+    [Fact]
+    public async Task In_an_outage_a_known_token_goes_on_until_it_expires()
+    {
+        auth.ExpiresAt = time.GetUtcNow() + TimeSpan.FromHours(1);
+        await Verify();
+        auth.IsDown = true;
+        for (var minute = 0; minute < 59; minute++)
+        {
+            time.Advance(TimeSpan.FromMinutes(1));
+            Assert.NotNull(await Verify());
+        }
+        time.Advance(TimeSpan.FromMinutes(1));
+        Assert.Null(await Verify());
+    }
+
+    [Fact]
+    public async Task In_an_outage_an_unknown_token_is_told_to_come_again()
+    {
+        auth.IsDown = true;
+        var refusal = await Assert.ThrowsAsync<ApiException>(() => Verify());
+        Assert.Equal(503, refusal.Error.Status);
+        auth.IsDown = false;
+        Assert.NotNull(await Verify());
+    }
+
+    [Fact]
+    public async Task In_an_outage_nobody_waits_who_need_not()
+    {
+        await Verify();
+        auth.IsDown = true;
+        time.Advance(TokenCache.MaxAge);
+        await Verify(); // finds out
+        Assert.Equal(2, auth.Calls);
+
+        auth.IsDown = false;
+        auth.Hold(); // as when packets are lost
+        for (var i = 0; i < 10; i++)
+            Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
+        Assert.Equal(2, auth.Calls);
+
+        time.Advance(TokenCache.ProbeInterval);
+        var prober = Verify();
+        await auth.Called(3);
+        Assert.False(prober.IsCompleted);
+        Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
+        time.Advance(TokenCache.OutagePatience);
+        Assert.NotNull(await prober);
+        Assert.Equal(3, auth.Calls);
+        auth.Release();
+    }
+
+    [Fact]
+    public async Task After_an_outage_the_first_answer_counts()
+    {
+        await Verify();
+        auth.IsDown = true;
+        time.Advance(TokenCache.MaxAge);
+        Assert.NotNull(await Verify());
+
+        auth.IsDown = false;
+        auth.Good.Remove(Token);
+        time.Advance(TokenCache.ProbeInterval);
+        Assert.Null(await Verify());
+        auth.IsDown = true;
+        time.Advance(TokenCache.MaxAge);
+        await Assert.ThrowsAsync<ApiException>(() => Verify()); // never again after a refusal was seen
+    }
+
+    [Fact]
+    public async Task What_a_neighbour_asked_need_not_be_asked_again()
+    {
+        await new TokenCache(auth, time, shared).VerifyAsync(Token.AsMemory(), ct);
+        Assert.NotNull(await Verify());
+        Assert.Equal(1, auth.Calls);
+
+        // And it is as old here as there.
+        time.Advance(TokenCache.MaxAge - TimeSpan.FromTicks(1));
+        auth.Good.Remove(Token);
+        auth.Hold();
+        Assert.NotNull(await Verify());
+        time.Advance(TimeSpan.FromTicks(1));
+        var late = Verify();
+        auth.Release();
+        Assert.Null(await late);
+    }
+
+    [Fact]
+    public async Task What_is_old_in_the_shared_layer_is_not_taken()
+    {
+        shared.Answers[TokenHash.Of(Token)] = new(FakeAuthService.PrincipalAt(time.GetUtcNow() - TokenCache.RefreshAge));
+        await Verify();
+        Assert.Equal(1, auth.Calls);
+    }
+
+    [Fact]
+    public async Task A_revocation_kills_at_once_wherever_it_is_heard()
+    {
+        var neighbour = new TokenCache(auth, time, shared);
+        Assert.NotNull(await Verify());
+        Assert.NotNull(await neighbour.VerifyAsync(Token.AsMemory(), ct));
+
+        auth.Good.Remove(Token);
+        await cache.AnnounceAsync([TokenHash.Of(Token)]);
+        Assert.Null(await Verify());
+        Assert.Null(await neighbour.VerifyAsync(Token.AsMemory(), ct));
+        Assert.Equal(1, auth.Calls); // the shared layer knew
+    }
+
+    [Fact]
+    public async Task A_revoked_token_does_not_come_back_in_an_outage()
+    {
+        await Verify();
+        auth.Good.Remove(Token);
+        await cache.AnnounceAsync([TokenHash.Of(Token)]);
+        shared.IsDown = auth.IsDown = true;
+        await Assert.ThrowsAsync<ApiException>(() => Verify());
+    }
+
+    [Fact]
+    public async Task An_answer_from_before_a_revocation_is_thrown_away()
+    {
+        auth.Hold();
+        var asked = Verify();
+        await auth.Called(1); // AuthService has seen it good
+        auth.Good.Remove(Token);
+        await cache.AnnounceAsync([TokenHash.Of(Token)]);
+        var askedAfter = Verify();
+        auth.Release();
+        Assert.Null(await askedAfter);
+        Assert.Null(await asked);
+        Assert.Null(await Verify());
+    }
+
+    [Fact]
+    public async Task An_answer_from_before_a_revocation_that_was_not_heard_is_void_all_the_same()
+    {
+        auth.Hold();
+        var asked = Verify();
+        await auth.Called(1);
+        auth.Good.Remove(Token);
+        shared.Answers[TokenHash.Of(Token)] = new(null); // the tombstone of another process
+        auth.Release();
+        Assert.Null(await asked);
+    }
+
+    [Fact]
+    public async Task Subscribing_forgets_everything_and_what_is_on_its_way()
+    {
+        auth.Good.Add("other");
+        await Verify("other");
+        auth.Hold();
+        var asked = Verify();
+        await auth.Called(2);
+        auth.Good.Clear();
+        shared.Answers.Clear();
+        shared.RaiseSubscribed();
+        auth.Release();
+        Assert.Null(await asked);
+        Assert.Null(await Verify("other"));
+    }
+
+    [Fact]
+    public async Task A_shared_layer_that_is_down_is_gone_around_and_used_again()
+    {
+        shared.IsDown = true;
+        Assert.NotNull(await Verify());
+        Assert.Empty(shared.Answers);
+        shared.IsDown = false;
+        time.Advance(TokenCache.MaxAge);
+        Assert.NotNull(await Verify());
+        Assert.Single(shared.Answers);
+    }
+
+    Task<Principal?> Verify(string token = Token) => cache.VerifyAsync(token.AsMemory(), ct).AsTask();
+
+    static bool IsAnswered(ValueTask<Principal?> verification) => verification.IsCompletedSuccessfully;
+
+    sealed class FakeAuthService(ManualTime time) : ITokenVerifier
+    {
+        readonly Channel<string> called = Channel.CreateUnbounded<string>();
+        TaskCompletionSource? held;
+        int awaited;
+
+        public HashSet<string> Good { get; } = [];
+        public DateTimeOffset? ExpiresAt { get; set; }
+        public bool IsDown { get; set; }
+        public int Calls { get; private set; }
+
+        public static Principal PrincipalAt(DateTimeOffset checkedAt, DateTimeOffset? expiresAt = null) =>
+            new("1", "ann", "t1", Scopes.OfUsers, expiresAt, checkedAt);
+
+        /// <summary>From now on looks the token up, and answers only when released.</summary>
+        public void Hold() => held = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public void Release()
+        {
+            held!.SetResult();
+            held = null;
+        }
+
+        public async Task Called(int times)
+        {
+            for (; awaited < times; awaited++)
+                await called.Reader.ReadAsync(TestContext.Current.CancellationToken);
+        }
+
+        public async ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken)
+        {
+            Calls++;
+            var answer = Good.Contains(token.ToString()) ? PrincipalAt(time.GetUtcNow(), ExpiresAt) : null;
+            called.Writer.TryWrite(token.ToString());
+            if (held?.Task is { } task)
+                await task;
+            return IsDown ? throw new ApiException(ApiError.Unavailable("auth-unavailable", "down")) : answer;
+        }
+    }
+
+    sealed class FakeLayer(ManualTime time) : ITokenCacheLayer
+    {
+        public event Action<string>? Revoked;
+        public event Action? Subscribed;
+
+        public bool IsDown { get; set; }
+        public Dictionary<string, SharedAnswer> Answers { get; } = [];
+
+        public void RaiseSubscribed() => Subscribed?.Invoke();
+
+        public ValueTask<SharedAnswer?> FindAsync(string tokenHash) => new(Find(tokenHash));
+
+        SharedAnswer? Find(string tokenHash)
+        {
+            if (IsDown || !Answers.TryGetValue(tokenHash, out var answer))
+                return null;
+            return answer;
+        }
+
+        public ValueTask<bool> TryAddAsync(string tokenHash, Principal principal, TimeSpan maxAge)
+        {
+            if (IsDown)
+                return new(true);
+            if (Find(tokenHash) is { Principal: { } old } && time.GetUtcNow() - old.CheckedAt >= maxAge)
+                Answers.Remove(tokenHash);
+            return new(Answers.TryAdd(tokenHash, new(principal)) || Answers[tokenHash].Principal is not null);
+        }
+
+        public Task AnnounceAsync(IReadOnlyCollection<string> tokenHashes)
+        {
+            foreach (var hash in tokenHashes)
+            {
+                Answers[hash] = new(null);
+                Revoked?.Invoke(hash);
+            }
+            return Task.CompletedTask;
+        }
+    }
+}
