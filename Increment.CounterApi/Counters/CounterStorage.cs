@@ -18,9 +18,11 @@ static partial class CounterStorage
 
     static void AddSqlite(WebApplicationBuilder builder)
     {
-        var store = new SqliteCounterStore(builder.Configuration.GetStoreConnectionString(), CounterOptions.From(builder.Configuration));
-        builder.Services.AddSingleton<ICounterStore>(_ => store);
-        builder.Services.AddHealthChecks().AddCheck("store", store.Database);
+        var connectionString = builder.Configuration.GetStoreConnectionString();
+        builder.Services.AddSingleton<SqliteCounterStore>(services => new(connectionString,
+            services.GetRequiredService<CounterOptions>(), services.GetRequiredService<ILogger<SqliteCounterStore>>()));
+        builder.Services.AddSingleton<ICounterStore>(services => services.GetRequiredService<SqliteCounterStore>());
+        builder.Services.AddHealthChecks().AddCheck<SqliteCounterStore>("store");
     }
 
     /// <summary>Implemented in the full profile only; the embedded one refuses such a connection string before.</summary>

@@ -51,11 +51,6 @@ interface ICounterStore
     ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken);
 
     /// <summary>
-    /// The committed states of many counters in one look at the store, in the order asked for; null where there is none.
-    /// </summary>
-    ValueTask<IReadOnlyList<CounterState?>> GetManyAsync(IReadOnlyList<CounterKey> counters, CancellationToken cancellationToken);
-
-    /// <summary>
     /// The owner's counters by name, ordinally, those after <paramref name="after"/> (null for the first), at most
     /// <paramref name="limit"/>.
     /// </summary>

@@ -1,15 +1,27 @@
-using System.Globalization;
+using System.Collections.Concurrent;
+using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.Storage;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Increment.CounterApi.Counters;
 
 /// <summary>
-/// The counters in a SQLite file. All writes that wait share one transaction, and so one write to disk; a counter that
-/// occurs in it more than once is written once.
+/// The counters in a SQLite file. All writes that wait, whatever counters they are for, share one transaction and so one
+/// write to disk. Other processes may use the file at the same time.
 /// </summary>
-sealed class SqliteCounterStore : ICounterStore, IDisposable
+sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
 {
+    /// <summary>
+    /// A row has some 70 bytes, and a commit writes every page that it touches: with small pages, users in plenty cost
+    /// less disk.
+    /// </summary>
+    const int PageSize = 1024;
+
+    /// <summary>After how many pages the log is copied back into the file: 8 MiB.</summary>
+    const int CheckpointPages = 8 * 1024 * 1024 / PageSize;
+
     static readonly string[] Schema =
     [
         """
@@ -22,24 +34,26 @@ sealed class SqliteCounterStore : ICounterStore, IDisposable
         """,
     ];
 
+    readonly SqliteDatabase database;
     readonly CommitQueue<Write, CounterResult> queue;
+    readonly ConcurrentBag<Reader> readers = [];
     readonly CounterOptions options;
-    readonly TimeProvider time;
-    readonly Writer writer;
+    readonly ILogger logger;
+    SqliteCounterWriter? writer;
+    Task checkpointing = Task.CompletedTask;
+    volatile bool checkpointIsDue;
+    volatile Exception? failure;
 
-    public SqliteCounterStore(string connectionString, CounterOptions options, TimeProvider? time = null)
+    /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
+    public SqliteCounterStore(string connectionString, CounterOptions options, ILogger<SqliteCounterStore>? logger = null)
     {
-        (this.options, this.time) = (options, time ?? TimeProvider.System);
-        Database = new(connectionString, Schema);
-        writer = new(Database.Open(), options);
+        (this.options, this.logger) = (options, logger ?? NullLogger<SqliteCounterStore>.Instance);
+        database = new(connectionString, PageSize, Schema);
         queue = new(Commit, options.QueueLimit);
     }
 
-    /// <summary>The file.</summary>
-    public SqliteDatabase Database { get; }
-
     public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) =>
-        queue.CommitAsync(new Write(w => w.Take(counter, count, idempotencyKey, time.GetUtcNow())), cancellationToken);
+        queue.CommitAsync(new Write(w => w.Take(counter, count, idempotencyKey, DateTimeOffset.UtcNow)), cancellationToken);
 
     public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) =>
         queue.CommitAsync(new Write(w => w.Set(counter, current, precondition)), cancellationToken);
@@ -53,244 +67,149 @@ sealed class SqliteCounterStore : ICounterStore, IDisposable
     public async ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
         (int)(await queue.CommitAsync(new Write(w => w.ForgetKeys(before, limit)), cancellationToken)).Current;
 
-    public ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken)
+    public ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) =>
+        new(Read(reader => reader.Get(counter)));
+
+    public ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) =>
+        new(Read<IReadOnlyList<NamedCounter>>(reader => reader.List(owner, after, limit)));
+
+    public ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) =>
+        new(Read(reader => reader.ListMany(owners)));
+
+    /// <summary>Healthy when the file can be read; degraded when its last write failed.</summary>
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        using var connection = Database.Open();
-        using var command = connection.Command("SELECT current, version FROM incremental_counter WHERE owner = $owner AND name = $name",
-            ("$owner", counter.Owner), ("$name", counter.Name));
-        using var reader = command.ExecuteReader();
-        return new(reader.Read() ? new CounterState(reader.GetInt64(0), reader.GetInt64(1)) : null);
+        var health = await database.CheckHealthAsync(context, cancellationToken);
+        return health.Status == HealthStatus.Healthy && failure is { } last ? HealthCheckResult.Degraded("writes fail: " + last.Message) : health;
     }
 
-    public ValueTask<IReadOnlyList<CounterState?>> GetManyAsync(IReadOnlyList<CounterKey> counters, CancellationToken cancellationToken)
+    public void Dispose()
     {
-        using var connection = Database.Open();
-        using var transaction = connection.BeginTransaction(deferred: true);
-        using var command = connection.Command("SELECT current, version FROM incremental_counter WHERE owner = $owner AND name = $name",
-            ("$owner", ""), ("$name", ""));
-        var states = new CounterState?[counters.Count];
-        for (var i = 0; i < states.Length; i++)
-        {
-            (command.Parameters[0].Value, command.Parameters[1].Value) = (counters[i].Owner, counters[i].Name);
-            using var reader = command.ExecuteReader();
-            states[i] = reader.Read() ? new CounterState(reader.GetInt64(0), reader.GetInt64(1)) : null;
-        }
-        return new(states);
+        checkpointing.Wait();
+        writer?.Dispose();
+        while (readers.TryTake(out var reader))
+            reader.Dispose();
     }
 
-    public ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken)
-    {
-        using var connection = Database.Open();
-        using var command = connection.Command(
-            "SELECT name, current, version FROM incremental_counter WHERE owner = $owner AND name > $after ORDER BY name LIMIT $limit",
-            ("$owner", owner), ("$after", after ?? ""), ("$limit", limit));
-        using var reader = command.ExecuteReader();
-        var counters = new List<NamedCounter>();
-        while (reader.Read())
-            counters.Add(new(reader.GetString(0), new(reader.GetInt64(1), reader.GetInt64(2))));
-        return new(counters);
-    }
-
-    public ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken)
-    {
-        using var connection = Database.Open();
-        using var transaction = connection.BeginTransaction(deferred: true);
-        using var command = connection.Command("SELECT name, current, version FROM incremental_counter WHERE owner = $owner", ("$owner", ""));
-        var counters = new List<(string Owner, NamedCounter Counter)>();
-        foreach (var owner in owners)
-        {
-            command.Parameters[0].Value = owner;
-            using var reader = command.ExecuteReader();
-            while (reader.Read())
-                counters.Add((owner, new(reader.GetString(0), new(reader.GetInt64(1), reader.GetInt64(2)))));
-        }
-        return new(counters.ToLookup(counter => counter.Owner, counter => counter.Counter));
-    }
-
-    public void Dispose() => writer.Dispose();
-
+    /// <summary>Writes a batch. When that fails in any way, the next one begins with a fresh connection.</summary>
     ValueTask Commit(IReadOnlyList<Write> batch)
     {
-        writer.Begin();
         try
         {
+            writer ??= new(database, options);
+            if (checkpointIsDue)
+                Checkpoint(writer);
+            writer.Begin();
             foreach (var write in batch)
                 write.Result = write.Apply(writer);
             writer.Commit();
         }
-        catch
+        catch (Exception e)
         {
-            writer.Rollback();
+            if (failure is null)
+                LogFailure(e);
+            failure = e;
+            writer?.Dispose();
+            writer = null;
+            if (e is SqliteException sqlite)
+                throw new ApiException(sqlite.ToApiError(), e);
             throw;
         }
+        if (failure is not null)
+            LogRecovery();
+        failure = null;
+        if (writer.PagesWritten > CheckpointPages && checkpointing.IsCompleted)
+            checkpointing = Task.Run(PrepareCheckpoint);
         return default;
     }
 
-    sealed class Write(Func<Writer, CounterResult> apply) : QueuedOperation<CounterResult>
+    /// <summary>
+    /// Copies the bulk of the log into the file beside the writes that go on. They keep adding to the log, so its last
+    /// part is left for <see cref="Checkpoint"/>.
+    /// </summary>
+    void PrepareCheckpoint()
     {
-        public Func<Writer, CounterResult> Apply => apply;
+        try
+        {
+            using var connection = database.Open();
+            connection.Execute("PRAGMA wal_checkpoint(PASSIVE)");
+            connection.Execute("PRAGMA wal_checkpoint(PASSIVE)");
+            checkpointIsDue = true;
+        }
+        catch (SqliteException e)
+        {
+            LogCheckpointFailure(e);
+        }
     }
 
-    /// <summary>The one connection that writes. Counters that change are kept in memory up to the commit.</summary>
-    sealed class Writer(SqliteConnection connection, CounterOptions options) : IDisposable
+    /// <summary>Between two batches, the little that is left of the log, so that it can be begun anew.</summary>
+    void Checkpoint(SqliteCounterWriter idle)
     {
-        readonly Dictionary<CounterKey, CounterState?> read = [];
-        readonly HashSet<CounterKey> changed = [];
-        readonly SqliteCommand begin = Prepare(connection, "BEGIN IMMEDIATE");
-        readonly SqliteCommand commit = Prepare(connection, "COMMIT");
-        readonly SqliteCommand rollback = Prepare(connection, "ROLLBACK");
-        readonly SqliteCommand select = Prepare(connection, "SELECT current, version FROM incremental_counter WHERE owner = $0 AND name = $1", 2);
-        readonly SqliteCommand insert = Prepare(connection, "INSERT INTO incremental_counter (owner, name, current, version) VALUES ($0, $1, $2, $3)", 4);
-        readonly SqliteCommand update = Prepare(connection, "UPDATE incremental_counter SET current = $2, version = $3 WHERE owner = $0 AND name = $1", 4);
-        readonly SqliteCommand delete = Prepare(connection, "DELETE FROM incremental_counter WHERE owner = $0 AND name = $1", 2);
-        readonly SqliteCommand deleteKeys = Prepare(connection, "DELETE FROM idempotency_key WHERE owner = $0 AND name = $1", 2);
-        readonly SqliteCommand deleteAll = Prepare(connection, "DELETE FROM incremental_counter WHERE owner = $0", 1);
-        readonly SqliteCommand deleteAllKeys = Prepare(connection, "DELETE FROM idempotency_key WHERE owner = $0", 1);
-        readonly SqliteCommand countNamed = Prepare(connection,
-            $"SELECT count(*) FROM incremental_counter WHERE owner = $0 AND name <> '{CounterName.Default}'", 1);
-        readonly SqliteCommand selectKey = Prepare(connection, "SELECT first, count FROM idempotency_key WHERE owner = $0 AND name = $1 AND key = $2", 3);
-        readonly SqliteCommand insertKey = Prepare(connection,
-            "INSERT INTO idempotency_key (owner, name, key, first, count, used_at) VALUES ($0, $1, $2, $3, $4, $5)", 6);
-        // Keys are numbered in the order of their first use, so that the oldest are found without an index on the time.
-        readonly SqliteCommand forgetKeys = Prepare(connection,
-            "DELETE FROM idempotency_key WHERE used_at < $0 AND id IN (SELECT id FROM idempotency_key ORDER BY id LIMIT $1)", 2);
+        idle.Checkpoint();
+        checkpointIsDue = false;
+    }
 
-        public void Begin() => begin.ExecuteNonQuery();
-
-        public CounterResult Take(CounterKey counter, int count, string? idempotencyKey, DateTimeOffset now)
+    T Read<T>(Func<Reader, T> read)
+    {
+        readers.TryTake(out var reader);
+        try
         {
-            if (idempotencyKey is not null && FindKey(counter, idempotencyKey) is { } used)
-                return used.Count == count ? new(CounterOutcome.Done, used.First, used.First + count - 1) : new(CounterOutcome.KeyReused);
+            reader ??= new(database.Open());
+            var result = read(reader);
+            readers.Add(reader);
+            return result;
+        }
+        catch (SqliteException e)
+        {
+            reader?.Dispose();
+            throw new ApiException(e.ToApiError(), e);
+        }
+    }
 
-            var state = Read(counter);
-            var before = state?.Current ?? options.InitialValue;
-            if (count > long.MaxValue - before)
-                return new(CounterOutcome.EndOfRange);
-            if (!TryWrite(counter, state, before + count, out var version))
-                return new(CounterOutcome.TooManyCounters);
-            if (idempotencyKey is not null)
-                Run(insertKey, counter.Owner, counter.Name, idempotencyKey, before + 1, count, now.ToUnixTimeMilliseconds());
-            return new(CounterOutcome.Done, before + 1, before + count, version);
+    [LoggerMessage(LogLevel.Error, "The store does not take writes; callers get 503 until it does")]
+    partial void LogFailure(Exception exception);
+
+    [LoggerMessage(LogLevel.Information, "The store takes writes again")]
+    partial void LogRecovery();
+
+    [LoggerMessage(LogLevel.Warning, "The write-ahead log could not be copied into the file; it grows until it can")]
+    partial void LogCheckpointFailure(Exception exception);
+
+    sealed class Write(Func<SqliteCounterWriter, CounterResult> apply) : QueuedOperation<CounterResult>
+    {
+        public Func<SqliteCounterWriter, CounterResult> Apply => apply;
+    }
+
+    /// <summary>A connection that reads, for one caller at a time.</summary>
+    sealed class Reader(SqliteConnection connection) : IDisposable
+    {
+        readonly SqliteStatement select = new(connection, "SELECT current, version FROM incremental_counter WHERE owner = ?1 AND name = ?2");
+
+        public CounterState? Get(CounterKey counter) =>
+            select.Bind(1, counter.Owner).Bind(2, counter.Name).TryRead(out var current, out var version) ? new(current, version) : null;
+
+        public List<NamedCounter> List(string owner, string? after, int limit)
+        {
+            using var command = connection.Command(
+                "SELECT name, current, version FROM incremental_counter WHERE owner = $owner AND name > $after ORDER BY name LIMIT $limit",
+                ("$owner", owner), ("$after", after ?? ""), ("$limit", limit));
+            using var rows = command.ExecuteReader();
+            var counters = new List<NamedCounter>();
+            while (rows.Read())
+                counters.Add(new(rows.GetString(0), new(rows.GetInt64(1), rows.GetInt64(2))));
+            return counters;
         }
 
-        public CounterResult Set(CounterKey counter, long current, Precondition precondition)
+        public ILookup<string, NamedCounter> ListMany(IReadOnlyCollection<string> owners)
         {
-            var state = Read(counter);
-            if (!precondition.Holds(state))
-                return new(CounterOutcome.PreconditionFailed);
-            return TryWrite(counter, state, current, out var version)
-                ? new(CounterOutcome.Done, current, current, version) : new(CounterOutcome.TooManyCounters);
+            using var transaction = connection.BeginTransaction(deferred: true);
+            return owners.SelectMany(owner => List(owner, null, int.MaxValue), ValueTuple.Create).ToLookup(found => found.Item1, found => found.Item2);
         }
 
-        public CounterResult Delete(CounterKey counter, Precondition precondition)
+        public void Dispose()
         {
-            var state = Read(counter);
-            if (state is null)
-                return new(CounterOutcome.NotFound);
-            if (!precondition.Holds(state))
-                return new(CounterOutcome.PreconditionFailed);
-            Run(delete, counter.Owner, counter.Name);
-            Run(deleteKeys, counter.Owner, counter.Name);
-            read[counter] = null;
-            changed.Remove(counter);
-            return new(CounterOutcome.Done);
-        }
-
-        public CounterResult DeleteAll(string owner)
-        {
-            Run(deleteAll, owner);
-            Run(deleteAllKeys, owner);
-            foreach (var counter in read.Keys.Where(counter => counter.Owner == owner).ToList())
-            {
-                read[counter] = null;
-                changed.Remove(counter);
-            }
-            return new(CounterOutcome.Done);
-        }
-
-        public CounterResult ForgetKeys(DateTimeOffset before, int limit) =>
-            new(CounterOutcome.Done, Current: Run(forgetKeys, before.ToUnixTimeMilliseconds(), limit));
-
-        public void Commit()
-        {
-            foreach (var counter in changed)
-                Run(update, counter.Owner, counter.Name, read[counter]!.Value.Current, read[counter]!.Value.Version);
-            commit.ExecuteNonQuery();
-            Forget();
-        }
-
-        public void Rollback()
-        {
-            Forget();
-            rollback.ExecuteNonQuery();
-        }
-
-        public void Dispose() => connection.Dispose();
-
-        void Forget()
-        {
-            read.Clear();
-            changed.Clear();
-        }
-
-        CounterState? Read(CounterKey counter)
-        {
-            if (read.TryGetValue(counter, out var known))
-                return known;
-            Bind(select, counter.Owner, counter.Name);
-            using var row = select.ExecuteReader();
-            return read[counter] = row.Read() ? new CounterState(row.GetInt64(0), row.GetInt64(1)) : null;
-        }
-
-        bool TryWrite(CounterKey counter, CounterState? before, long current, out long version)
-        {
-            version = before?.Version + 1 ?? CounterState.NewVersion();
-            read[counter] = new(current, version);
-            if (before is not null)
-            {
-                changed.Add(counter);
-                return true;
-            }
-            if (counter.Name != CounterName.Default && Scalar(countNamed, counter.Owner) >= options.LimitPerUser)
-            {
-                read[counter] = null;
-                return false;
-            }
-            Run(insert, counter.Owner, counter.Name, current, version);
-            return true;
-        }
-
-        (long First, int Count)? FindKey(CounterKey counter, string key)
-        {
-            Bind(selectKey, counter.Owner, counter.Name, key);
-            using var row = selectKey.ExecuteReader();
-            return row.Read() ? (row.GetInt64(0), row.GetInt32(1)) : null;
-        }
-
-        static SqliteCommand Prepare(SqliteConnection connection, string sql, int parameters = 0)
-        {
-            var command = connection.Command(sql);
-            for (var i = 0; i < parameters; i++)
-                command.Parameters.Add(new() { ParameterName = "$" + i.ToString(CultureInfo.InvariantCulture) });
-            return command;
-        }
-
-        static void Bind(SqliteCommand command, params ReadOnlySpan<object> values)
-        {
-            for (var i = 0; i < values.Length; i++)
-                command.Parameters[i].Value = values[i];
-        }
-
-        static int Run(SqliteCommand command, params ReadOnlySpan<object> values)
-        {
-            Bind(command, values);
-            return command.ExecuteNonQuery();
-        }
-
-        static long Scalar(SqliteCommand command, params ReadOnlySpan<object> values)
-        {
-            Bind(command, values);
-            return (long)command.ExecuteScalar()!;
+            select.Dispose();
+            connection.Discard();
         }
     }
 }

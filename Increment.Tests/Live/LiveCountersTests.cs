@@ -164,7 +164,6 @@ public sealed class LiveCountersTests : IAsyncLifetime
         public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
         public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
         public ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) => throw new NotSupportedException();
-        public ValueTask<IReadOnlyList<CounterState?>> GetManyAsync(IReadOnlyList<CounterKey> counters, CancellationToken cancellationToken) => throw new NotSupportedException();
         public ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
         public ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) => throw new NotSupportedException();
         public ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
