@@ -12,7 +12,7 @@ builder.AddLiveCounters();
 
 var app = builder.Build();
 app.UseServiceDefaults();
-app.MapCounters();
+CounterEndpoints.Map(app);
 app.MapAccounts();
 app.MapLive();
 app.MapEmbeddedFiles(typeof(Program).Assembly, "wwwroot", "");

@@ -1,127 +1,120 @@
-using System.Buffers;
-using System.Buffers.Text;
-using System.Globalization;
-using System.Text;
-using System.Text.Json;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.CounterApi.Counters;
 
-/// <summary>The counters over HTTP.</summary>
-static class CounterEndpoints
+/// <summary>The counters over HTTP: the caller's default one, and those that he has named.</summary>
+sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 {
-    const string Type = "counter";
-
     static readonly string[] GetOrPost = [HttpMethods.Get, HttpMethods.Post];
+    static readonly string[] GetOrHead = [HttpMethods.Get, HttpMethods.Head];
 
-    public static void MapCounters(this IEndpointRouteBuilder routes)
+    public static void Map(IEndpointRouteBuilder routes)
     {
-        var store = routes.ServiceProvider.GetRequiredService<ICounterStore>();
-        var options = routes.ServiceProvider.GetRequiredService<CounterOptions>();
-        var api = routes.MapGroup("/v1").RequireScope(Scopes.Counters);
+        var endpoints = ActivatorUtilities.CreateInstance<CounterEndpoints>(routes.ServiceProvider);
+        var api = routes.MapGroup("/v1").RequireScope(Scopes.Counters).WithTags("Counters").Refuses(400, 401, 403, 406, 503);
 
-        foreach (var counter in (ReadOnlySpan<string>)["", "/counters/{name}"])
+        foreach (var (path, whose, id) in (ReadOnlySpan<(string, string, string)>)
+            [("", "the default counter", ""), ("/counters/{name}", "a named counter, which its first use creates", "Named")])
         {
-            api.MapMethods(counter + "/next", GetOrPost, context => NextAsync(context, store));
-            api.MapGet(counter + "/current", context => CurrentAsync(context, store, options));
-            api.MapPut(counter + "/current", context => SetAsync(context, store));
+            api.MapMethods(path + "/next", GetOrPost, (Delegate)endpoints.NextAsync)
+                .WithSummary($"Takes the next integer, or a block of them, of {whose}")
+                .Takes(id + "Next", CounterOpenApi.Name, CounterOpenApi.Count, CounterOpenApi.IdempotencyKey)
+                .Gives<BlockAttributes>().Refuses(409, 422);
+            api.MapMethods(path + "/current", GetOrHead, (Delegate)endpoints.CurrentAsync)
+                .WithSummary($"Reads the last integer that was taken or set of {whose}")
+                .Takes(id + "Current", CounterOpenApi.Name, CounterOpenApi.IfNoneMatch)
+                .Gives<CounterAttributes>().Produces(304).Refuses(404);
+            api.MapPut(path + "/current", (Delegate)endpoints.SetAsync)
+                .WithSummary($"Sets {whose}")
+                .Takes(id + "Current", CounterOpenApi.Name, CounterOpenApi.IfMatch, CounterOpenApi.IfNoneMatch)
+                .Accepts<CounterAttributes>(MediaTypes.Json, MediaTypes.JsonApi, "application/x-www-form-urlencoded")
+                .Gives<CounterAttributes>().Refuses(409, 412, 415);
         }
+        api.MapMethods("/counters", GetOrHead, (Delegate)endpoints.ListAsync)
+            .WithSummary("Lists the counters that were used, by name, in pages")
+            .Takes("Counters", CounterOpenApi.PageSize, CounterOpenApi.PageAfter)
+            .Produces<ListDocument<CounterAttributes>>(200, MediaTypes.JsonApi);
+        api.MapDelete("/counters/{name}", (Delegate)endpoints.DeleteAsync)
+            .WithSummary("Deletes a counter and its idempotency keys")
+            .Takes("Counter", CounterOpenApi.Name, CounterOpenApi.IfMatch)
+            .Produces(204).Refuses(404, 412);
     }
 
-    static async Task NextAsync(HttpContext context, ICounterStore store)
+    async Task NextAsync(HttpContext context)
     {
         var counter = CounterOf(context);
-        var result = await store.TakeAsync(counter, 1, null, context.RequestAborted);
-        if (result.Outcome != CounterOutcome.Done)
-            await Refusal(result.Outcome).ExecuteAsync(context);
-        else
-            await WriteAsync(context, counter.Name, result.Current);
+        var count = CounterRequest.ReadCount(context.Request);
+        var result = await store.TakeAsync(counter, count ?? 1, CounterRequest.ReadIdempotencyKey(context.Request), context.RequestAborted);
+        await (result.Outcome != CounterOutcome.Done ? RefuseAsync(context, result.Outcome)
+            : CounterAnswer.WriteAsync(context, counter.Name, result.Current, count is null ? null : result.First));
     }
 
-    static async Task CurrentAsync(HttpContext context, ICounterStore store, CounterOptions options)
+    async Task CurrentAsync(HttpContext context)
     {
+        CounterRequest.RequireNoParameters(context.Request);
         var counter = CounterOf(context);
         var state = await store.GetAsync(counter, context.RequestAborted);
         if (state is null && counter.Name != CounterName.Default)
-            await Refusal(CounterOutcome.NotFound).ExecuteAsync(context);
+            await RefuseAsync(context, CounterOutcome.NotFound);
         else
-            await WriteAsync(context, counter.Name, state?.Current ?? options.InitialValue, state?.Version ?? 0);
+            await CounterAnswer.WriteAsync(context, counter.Name, state ?? new(options.InitialValue, Version: 0));
     }
 
-    static async Task SetAsync(HttpContext context, ICounterStore store)
+    async Task SetAsync(HttpContext context)
     {
+        CounterRequest.RequireNoParameters(context.Request);
         var counter = CounterOf(context);
-        var current = ReadCurrent(await RequestBody.ReadAsync(context.Request, Type));
-        var result = await store.SetAsync(counter, current, default, context.RequestAborted);
-        if (result.Outcome != CounterOutcome.Done)
-            await Refusal(result.Outcome).ExecuteAsync(context);
-        else
-            await WriteAsync(context, counter.Name, result.Current, result.Version);
+        var precondition = CounterRequest.ReadPrecondition(context.Request);
+        var current = await CounterRequest.ReadCurrentAsync(context.Request, counter.Name);
+        var result = await store.SetAsync(counter, current, precondition, context.RequestAborted);
+        await (result.Outcome != CounterOutcome.Done ? RefuseAsync(context, result.Outcome)
+            : CounterAnswer.WriteAsync(context, counter.Name, new CounterState(result.Current, result.Version)));
     }
 
-    static CounterKey CounterOf(HttpContext context) => new(context.GetPrincipal().UserId, CounterName.Of(context.Request));
-
-    static long ReadCurrent(RequestBody body)
+    async Task ListAsync(HttpContext context)
     {
-        const string Name = "current";
-        var value = body[Name] ?? throw new ApiException(ApiError.BadRequest("missing-field", "Say what to set: the field 'current' is missing.", body.SourceOf(Name)));
-        var text = value.ValueKind switch
-        {
-            JsonValueKind.Number => value.GetRawText(),
-            JsonValueKind.String => body.GetText(Name),
-            _ => "",
-        };
-        return Integer.TryParse(text, out var current) ? current : throw new ApiException(ApiError.BadRequest("invalid-field",
-            "The field 'current' must be a whole number from 0 to 9223372036854775807, in plain digits.", body.SourceOf(Name)));
+        var page = Page.Read(context.Request);
+        var counters = await store.ListAsync(context.GetPrincipal().UserId, page.After, page.Size + 1, context.RequestAborted);
+        context.Response.Headers.CacheControl = "no-store";
+        await page.List(context.Request, [.. counters.Select(counter =>
+            new Resource<CounterAttributes>(CounterAnswer.Type, counter.Name, new(counter.State.Current)))]).ExecuteAsync(context);
     }
 
-    static ApiError Refusal(CounterOutcome outcome) => outcome switch
+    async Task DeleteAsync(HttpContext context)
+    {
+        CounterRequest.RequireNoParameters(context.Request);
+        var result = await store.DeleteAsync(CounterOf(context), CounterRequest.ReadPrecondition(context.Request), context.RequestAborted);
+        if (result.Outcome != CounterOutcome.Done)
+            await RefuseAsync(context, result.Outcome);
+        else
+            context.Response.StatusCode = StatusCodes.Status204NoContent;
+    }
+
+    static CounterKey CounterOf(HttpContext context) => new(context.GetPrincipal().UserId, CounterRequest.ReadName(context.Request));
+
+    static Task RefuseAsync(HttpContext context, CounterOutcome outcome) => (outcome switch
     {
         CounterOutcome.EndOfRange => ApiError.Conflict("end-of-range",
-            "Fewer integers are left up to 9223372036854775807 than were asked for. Reset the counter with PUT current."),
+            "Fewer integers are left up to 9223372036854775807 than were asked for. PUT current sets the counter back."),
         CounterOutcome.PreconditionFailed => new(412, "precondition-failed", "Precondition failed",
             "The counter is not in the state that If-Match or If-None-Match asks for. Read current again."),
         CounterOutcome.KeyReused => new(422, "idempotency-key-reused", "The idempotency key was used for another request",
-            "This Idempotency-Key was used with another count. Use a new key for a new request.") { Source = ErrorSource.OfHeader("Idempotency-Key") },
-        CounterOutcome.TooManyCounters => ApiError.Conflict("too-many-counters", "You have as many counters as one user may have. Delete one first."),
+            "This Idempotency-Key was used with another count. Use a new key for a new request.")
+        { Source = ErrorSource.OfHeader(CounterRequest.IdempotencyKey) },
+        CounterOutcome.TooManyCounters => ApiError.Conflict("too-many-counters",
+            "You have as many named counters as one user may have. Delete one first."),
         CounterOutcome.NotFound => ApiError.NotFound("You have no counter with this name. Its first next, or PUT current, makes it."),
         _ => throw new ArgumentOutOfRangeException(nameof(outcome)),
-    };
-
-    static ReadOnlySpan<byte> Head => "{\"data\":{\"type\":\"counter\",\"id\":\""u8;
-    static ReadOnlySpan<byte> Attributes => "\",\"attributes\":{\"current\":"u8;
-    static ReadOnlySpan<byte> Tail => "}}}"u8;
-
-    static async Task WriteAsync(HttpContext context, string name, long current, long? version = null)
-    {
-        var response = context.Response;
-        response.Headers.CacheControl = "no-store";
-        if (version is { } tag)
-            response.Headers.ETag = "\"" + tag.ToString("x", CultureInfo.InvariantCulture) + "\"";
-
-        Span<byte> body = stackalloc byte[256];
-        var length = 0;
-        if (context.Request.Prefers(MediaTypes.Text))
-        {
-            response.ContentType = MediaTypes.Text;
-            Utf8Formatter.TryFormat(current, body, out length);
-        }
-        else
-        {
-            response.ContentType = MediaTypes.JsonApi;
-            Head.CopyTo(body);
-            length = Head.Length;
-            length += Encoding.ASCII.GetBytes(name, body[length..]);
-            Attributes.CopyTo(body[length..]);
-            length += Attributes.Length;
-            Utf8Formatter.TryFormat(current, body[length..], out var digits);
-            length += digits;
-            Tail.CopyTo(body[length..]);
-            length += Tail.Length;
-        }
-        response.ContentLength = length;
-        response.BodyWriter.Write(body[..length]);
-        await response.BodyWriter.FlushAsync(context.RequestAborted);
-    }
+    }).ExecuteAsync(context);
 }
+
+/// <summary>A counter as it is.</summary>
+/// <param name="Current">The last integer taken or set, 0 to 2^63-1.</param>
+sealed record CounterAttributes(long Current);
+
+/// <summary>What a take gave.</summary>
+/// <param name="Current">The integer taken, or the last of the block.</param>
+/// <param name="First">The first of the block; only with count.</param>
+/// <param name="Last">The last of the block; only with count.</param>
+sealed record BlockAttributes(long Current, long? First, long? Last);

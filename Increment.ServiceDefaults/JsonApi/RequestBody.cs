@@ -18,6 +18,9 @@ public sealed class RequestBody
     /// <summary>The id that a JSON:API document gives its resource, as it was sent; null when it gives none.</summary>
     public JsonElement? Id { get; private init; }
 
+    /// <summary>It is a form, whose every value is text.</summary>
+    public bool IsForm { get; private init; }
+
     /// <summary>Reads the body.</summary>
     /// <param name="request">The request.</param>
     /// <param name="type">The resource type that a JSON:API document must have.</param>
@@ -27,7 +30,7 @@ public sealed class RequestBody
     {
         var contentType = MediaTypeHeaderValue.TryParse(request.ContentType, out var parsed) ? parsed : null;
         if (contentType is not null && request.HasFormContentType)
-            return new(await ReadFormAsync(request), "/");
+            return new(await ReadFormAsync(request), "/") { IsForm = true };
 
         var isJsonApi = contentType?.MediaType.Equals(MediaTypes.JsonApi, StringComparison.OrdinalIgnoreCase) is true;
         if (!isJsonApi && contentType?.MediaType.Equals(MediaTypes.Json, StringComparison.OrdinalIgnoreCase) is not true)
