@@ -3,6 +3,9 @@ using Increment.CounterApi.Counters;
 using Increment.CounterApi.Live;
 using Increment.ServiceDefaults;
 
+if (SqliteBackup.IsCommand(args))
+    return SqliteBackup.Run(args, Console.Out, Console.Error);
+
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.AddAuthServiceClient();
@@ -17,3 +20,4 @@ app.MapAccounts();
 app.MapLive();
 app.MapEmbeddedFiles(typeof(Program).Assembly, "wwwroot", "");
 app.Run();
+return 0;

@@ -9,6 +9,7 @@ static partial class CounterStorage
     public static WebApplicationBuilder AddCounterStore(this WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton(CounterOptions.From(builder.Configuration));
+        builder.Services.AddHostedService<KeySweeper>();
         if (builder.Configuration.GetStoreEngine() == StoreEngine.MongoDB)
             AddMongo(builder);
         else

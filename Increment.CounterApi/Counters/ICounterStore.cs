@@ -83,9 +83,12 @@ readonly record struct CounterKey(string Owner, string Name);
 /// </param>
 readonly record struct CounterState(long Current, long Version)
 {
-    /// <summary>A version for a counter that is created: 62 random bits leave room to count on, and never are 0.</summary>
+    /// <summary>The bits that a first version has: 62, which leaves room to count on.</summary>
+    public const long VersionBits = long.MaxValue >> 1;
+
+    /// <summary>A version for a counter that is created; never 0.</summary>
     public static long NewVersion() =>
-        BitConverter.ToInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(sizeof(long))) & (long.MaxValue >> 1) | 1;
+        (BitConverter.ToInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(sizeof(long))) & VersionBits) | 1;
 }
 
 /// <summary>A counter in a list.</summary>

@@ -48,9 +48,13 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     public SqliteCounterStore(string connectionString, CounterOptions options, ILogger<SqliteCounterStore>? logger = null)
     {
         (this.options, this.logger) = (options, logger ?? NullLogger<SqliteCounterStore>.Instance);
-        database = new(connectionString, PageSize, Schema);
+        database = OpenDatabase(connectionString);
         queue = new(Commit, options.QueueLimit);
     }
+
+    /// <summary>Opens a file of counters, creates it if need be, and brings its schema up to date.</summary>
+    /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
+    public static SqliteDatabase OpenDatabase(string connectionString) => new(connectionString, PageSize, Schema);
 
     public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) =>
         queue.CommitAsync(new Write(w => w.Take(counter, count, idempotencyKey, DateTimeOffset.UtcNow)), cancellationToken);
