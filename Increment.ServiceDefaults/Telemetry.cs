@@ -56,7 +56,7 @@ static class Telemetry
         public Task StartingAsync(CancellationToken cancellationToken)
         {
             traces = Sdk.CreateTracerProviderBuilder()
-                .AddSource("Microsoft.AspNetCore", "System.Net.Http", "Increment.*")
+                .AddSource("Microsoft.AspNetCore", "System.Net.Http", "MongoDB.Driver", "Increment.*")
                 .AddOtlpExporter().Build();
             metrics = Sdk.CreateMeterProviderBuilder()
                 .AddMeter("Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Net.Http", "System.Runtime", "Increment.*")

@@ -40,7 +40,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             leads = !busy;
             busy = true;
             if (!leads && waiting.Count >= capacity)
-                throw new ApiException(ApiError.Unavailable("overloaded", "Too many writes are waiting for the store. Try again."));
+                throw CommitQueue.Overloaded();
             if (!leads)
                 waiting.AddLast(operation.Node);
         }
@@ -139,4 +139,10 @@ abstract class QueuedOperation<TResult> : TaskCompletionSource<TResult>
     public TResult Result { get; set; } = default!;
 
     internal LinkedListNode<QueuedOperation<TResult>> Node { get; }
+}
+
+static class CommitQueue
+{
+    /// <summary>503: too many are waiting already.</summary>
+    public static ApiException Overloaded() => new(ApiError.Unavailable("overloaded", "Too many writes are waiting for the store. Try again."));
 }

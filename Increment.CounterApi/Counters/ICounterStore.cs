@@ -137,6 +137,9 @@ readonly struct Precondition
     /// <summary>If-None-Match: none of these versions. None: the counter must not exist.</summary>
     public static Precondition MatchesNone(params long[] versions) => new(true, versions);
 
+    /// <summary>Every state will do.</summary>
+    public bool IsNone => versions is null;
+
     /// <summary>Whether a counter may be written; null is one that does not exist.</summary>
     public bool Holds(CounterState? state)
     {

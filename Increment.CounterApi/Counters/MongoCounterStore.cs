@@ -1,0 +1,490 @@
+using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Storage;
+using MongoDB.Bson;
+using MongoDB.Bson.Serialization.Attributes;
+using MongoDB.Driver;
+
+namespace Increment.CounterApi.Counters;
+
+/// <summary>
+/// The counters in MongoDB: a document a counter. The takes that wait for one counter are committed by one atomic
+/// <c>findAndModify</c>; counters are committed side by side. It takes no transactions, so a standalone server will do.
+/// </summary>
+/// <remarks>
+/// <para>
+/// A write whose answer does not arrive may be done or not, and is an error for its callers. It is sent again by nobody
+/// but the driver, and by that only where the server recognises it by its transaction number (retryable writes; not on
+/// a standalone server).
+/// </para>
+/// <para>
+/// Idempotency keys. The key of a take is put into the counter's document by the write that takes
+/// (<see cref="CounterDocument.Keys"/>), so no crash comes between. Who finds many there moves them to documents of
+/// their own: first writes those, then removes the keys from the counter and in the same write counts
+/// <see cref="CounterDocument.Moves"/> on. A take with a key looks (1) at the counter, (2) at the keys' documents, and
+/// (3) writes on the condition that the counter is the same one (<see cref="CounterDocument.Incarnation"/>), has
+/// not the key, and that its number of moves is that of (1). If the key was ever used before (3), it is seen: it is still in the counter
+/// at (3); or it was moved before (1), so its document was there at (2); or it was moved after (1), so the number of
+/// moves is another. In the last case, and whenever the condition fails, it begins again.
+/// </para>
+/// <para>
+/// Keys belong to an incarnation, another for every counter made under the same name. So deleting a counter is one
+/// write: nobody finds its moved keys again, and they are forgotten when they are old. A mover that was held up between
+/// his two writes does no harm: the first leaves newer keys alone, the second asks for his incarnation and his number of moves.
+/// </para>
+/// </remarks>
+sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) : ICounterStore
+{
+    /// <summary>How many keys a counter's document may have before they are moved, and how many one write may add.</summary>
+    internal const int MaxKeys = 64;
+
+    /// <summary>The <see cref="CounterDocument.Slot"/> of the default counter, which does not count for the limit.</summary>
+    const int NoSlot = -1;
+
+    static readonly FilterDefinitionBuilder<CounterDocument> Filter = Builders<CounterDocument>.Filter;
+    static readonly UpdateDefinitionBuilder<CounterDocument> Update = Builders<CounterDocument>.Update;
+
+    static readonly FindOneAndUpdateOptions<CounterDocument> After = new()
+    {
+        ReturnDocument = ReturnDocument.After,
+        Projection = Builders<CounterDocument>.Projection.Exclude(counter => counter.Keys),
+    };
+
+    readonly Lock gate = new();
+    readonly Dictionary<CounterKey, Queue> queues = [];
+    int writers;
+
+    /// <summary>Makes the indexes.</summary>
+    public static async Task PrepareAsync(IMongoDatabase database, CancellationToken cancellationToken)
+    {
+        var counter = Builders<CounterDocument>.IndexKeys;
+        await Counters(database).Indexes.CreateManyAsync(
+        [
+            new(counter.Ascending("_id.owner").Ascending("_id.name")),
+            new(counter.Ascending("_id.owner").Ascending(c => c.Slot), new() { Unique = true }),
+            new(counter.Ascending("keys.usedAt"), new() { Sparse = true }),
+        ], cancellationToken);
+        var key = Builders<KeyDocument>.IndexKeys;
+        await Keys(database).Indexes.CreateManyAsync([new(key.Ascending(k => k.UsedAt).Ascending(k => k.First))], cancellationToken);
+    }
+
+    public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) =>
+        WriteAsync(counter, new Take(count, idempotencyKey), cancellationToken);
+
+    public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) =>
+        WriteAsync(counter, new Set(current, precondition), cancellationToken);
+
+    public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) =>
+        WriteAsync(counter, new Delete(precondition), cancellationToken);
+
+    public async ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) =>
+        (await database.RunAsync(db => LookAsync(db, IdOf(counter)), cancellationToken))?.State;
+
+    public async ValueTask<IReadOnlyList<CounterState?>> GetManyAsync(IReadOnlyList<CounterKey> counters, CancellationToken cancellationToken)
+    {
+        var found = await FindAsync(Filter.In(counter => counter.Id, counters.Select(IdOf)), int.MaxValue, cancellationToken);
+        var states = found.ToDictionary(counter => counter.Id, counter => counter.State);
+        return [.. counters.Select(counter => states.TryGetValue(IdOf(counter), out var state) ? state : (CounterState?)null)];
+    }
+
+    public async ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) =>
+        [.. (await FindAsync(Filter.Eq("_id.owner", owner) & Filter.Gt("_id.name", after ?? ""), limit, cancellationToken)).Select(counter => counter.Named)];
+
+    public async ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) =>
+        (await FindAsync(Filter.In("_id.owner", owners), int.MaxValue, cancellationToken)).ToLookup(counter => counter.Id.Owner, counter => counter.Named);
+
+    public async ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) =>
+        await database.RunAsync(db => Counters(db).DeleteManyAsync(Filter.Eq("_id.owner", owner), cancellationToken), cancellationToken);
+
+    public async ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => await database.RunAsync(async db =>
+    {
+        var idle = await Counters(db).Find(Filter.Lt("keys.usedAt", before)).Project(counter => counter.Id).Limit(limit).ToListAsync(cancellationToken);
+        foreach (var id in idle)
+            if (await LookAsync(db, id) is { } counter)
+                await MoveKeysAsync(db, counter);
+
+        var isOld = Builders<KeyDocument>.Filter.Lt(key => key.UsedAt, before);
+        var old = await Keys(db).Find(isOld).Sort(Builders<KeyDocument>.Sort.Ascending(key => key.UsedAt).Ascending(key => key.First))
+            .Limit(limit).Project(key => key.Id).ToListAsync(cancellationToken);
+        // Asked again whether they are old: a key may have been used anew in between.
+        return (int)(await Keys(db).DeleteManyAsync(isOld & Builders<KeyDocument>.Filter.In(key => key.Id, old), cancellationToken)).DeletedCount;
+    }, cancellationToken);
+
+    /// <summary>
+    /// Has a write committed by the counter's queue, which lives as long as somebody has a write in it.
+    /// </summary>
+    async ValueTask<CounterResult> WriteAsync(CounterKey counter, Write write, CancellationToken cancellationToken)
+    {
+        Queue? queue;
+        lock (gate)
+        {
+            if (writers >= options.QueueLimit)
+                throw CommitQueue.Overloaded();
+            if (!queues.TryGetValue(counter, out queue))
+                queues.Add(counter, queue = new(batch => CommitAsync(IdOf(counter), batch), options.QueueLimit));
+            queue.Writers++;
+            writers++;
+        }
+        try
+        {
+            return await queue.CommitAsync(write, cancellationToken);
+        }
+        finally
+        {
+            lock (gate)
+            {
+                writers--;
+                if (--queue.Writers == 0)
+                    queues.Remove(counter);
+            }
+        }
+    }
+
+    async ValueTask CommitAsync(CounterId id, IReadOnlyList<Write> batch) => await database.RunAsync(async db =>
+    {
+        List<Take> takes = [];
+        foreach (var write in batch)
+        {
+            if (write is Take take)
+            {
+                takes.Add(take);
+                if (takes.Count(t => t.Key is not null) == MaxKeys)
+                    await TakeAsync(db, id, takes);
+                continue;
+            }
+            await TakeAsync(db, id, takes);
+            if (write is Set set)
+                await SetAsync(db, id, set);
+            else
+                await DeleteAsync(db, id, (Delete)write);
+        }
+        await TakeAsync(db, id, takes);
+        return true;
+    }, CancellationToken.None);
+
+    /// <summary>Takes for all at once, and clears the list.</summary>
+    async Task TakeAsync(IMongoDatabase db, CounterId id, List<Take> takes)
+    {
+        if (takes.Count > 0 && !await TryTakeAsync(db, id, takes))
+            while (!await TryTakeWithCareAsync(db, id, takes)) { }
+        takes.Clear();
+    }
+
+    /// <summary>The usual case: there is the counter, there is room, and nobody has a key. False when it is another.</summary>
+    static async Task<bool> TryTakeAsync(IMongoDatabase db, CounterId id, List<Take> takes)
+    {
+        var total = 0L;
+        foreach (var take in takes)
+        {
+            if (take.Key is not null)
+                return false;
+            total += take.Count;
+        }
+        var after = await Counters(db).FindOneAndUpdateAsync(
+            Filter.Eq(c => c.Id, id) & Filter.Lte(c => c.Current, long.MaxValue - total),
+            Update.Inc(c => c.Current, total).Inc(c => c.Version, 1), After);
+        if (after is not null)
+            Plan(takes, after.Current - total, []);
+        return after is not null;
+    }
+
+    /// <summary>Every other case. False when somebody else has changed what was decided upon.</summary>
+    async Task<bool> TryTakeWithCareAsync(IMongoDatabase db, CounterId id, List<Take> takes)
+    {
+        var counter = await LookAsync(db, id);
+        if (counter?.Keys.Count >= MaxKeys)
+        {
+            await MoveKeysAsync(db, counter);
+            return false;
+        }
+        var used = counter is null ? [] : await FindKeysAsync(db, counter, takes);
+        var before = counter?.Current ?? options.InitialValue;
+        var plan = Plan(takes, before, used);
+        if (plan.Total == 0)
+            return true;
+
+        if (counter is null)
+        {
+            var created = await TryInsertAsync(db, id, before + plan.Total, plan.Keys);
+            if (created is { Outcome: not CounterOutcome.Done } refused)
+                takes.ForEach(take => take.Result = take.Result.Outcome == CounterOutcome.Done ? refused : take.Result);
+            return created is not null;
+        }
+
+        var condition = Filter.Eq(c => c.Id, id) & Filter.Eq(c => c.Incarnation, counter.Incarnation) & Filter.Lte(c => c.Current, long.MaxValue - plan.Total);
+        if (plan.Refuses)
+            condition &= Filter.Eq(c => c.Version, counter.Version);
+        if (plan.Keys.Count > 0)
+            condition &= Filter.Eq(c => c.Moves, counter.Moves) & Filter.Nin("keys.key", plan.Keys.Select(key => key.Key));
+        var after = await Counters(db).FindOneAndUpdateAsync(condition, Taking(plan, before), After);
+        if (after is not null)
+            Plan(takes, after.Current - plan.Total, used); // others may have taken since it was looked at
+        return after is not null;
+    }
+
+    /// <summary>
+    /// What the takes get when the counter stands at <paramref name="current"/>, one after the other; sets their results.
+    /// </summary>
+    static TakePlan Plan(List<Take> takes, long current, Dictionary<string, UsedKey> used)
+    {
+        var (total, refuses) = (0L, false);
+        List<UsedKey> keys = [];
+        foreach (var take in takes)
+        {
+            var known = take.Key is null ? null : keys.Find(key => key.Key == take.Key) ?? used.GetValueOrDefault(take.Key);
+            if (known is not null)
+            {
+                take.Result = known.Count == take.Count ? new(CounterOutcome.Done, known.First, known.First + known.Count - 1) : new(CounterOutcome.KeyReused);
+            }
+            else if (take.Count > long.MaxValue - current)
+            {
+                take.Result = new(CounterOutcome.EndOfRange);
+                refuses = true;
+            }
+            else
+            {
+                take.Result = new(CounterOutcome.Done, current + 1, current + take.Count);
+                if (take.Key is not null)
+                    keys.Add(new(take.Key, current + 1, take.Count, DateTimeOffset.UtcNow));
+                current += take.Count;
+                total += take.Count;
+            }
+        }
+        return new(total, keys, refuses);
+    }
+
+    /// <summary>The update of a plan made for a counter that stood at <paramref name="before"/>, wherever it stands by now.</summary>
+    static UpdateDefinition<CounterDocument> Taking(TakePlan plan, long before)
+    {
+        if (plan.Keys.Count == 0)
+            return Update.Inc(c => c.Current, plan.Total).Inc(c => c.Version, 1);
+        var added = plan.Keys.Select(key => new BsonDocument
+        {
+            { "key", new BsonDocument("$literal", key.Key) },
+            { "first", new BsonDocument("$add", new BsonArray { "$current", key.First - before }) },
+            { "count", key.Count },
+            { "usedAt", key.UsedAt.UtcDateTime },
+        });
+        return new BsonDocumentStagePipelineDefinition<CounterDocument, CounterDocument>(
+        [
+            new("$set", new BsonDocument
+            {
+                { "current", new BsonDocument("$add", new BsonArray { "$current", plan.Total }) },
+                { "version", new BsonDocument("$add", new BsonArray { "$version", 1L }) },
+                { "keys", new BsonDocument("$concatArrays", new BsonArray { "$keys", new BsonArray(added) }) },
+            }),
+        ]);
+    }
+
+    async Task SetAsync(IMongoDatabase db, CounterId id, Set set)
+    {
+        var always = set.Precondition.IsNone;
+        while (true)
+        {
+            var counter = always ? null : await LookAsync(db, id);
+            if (!set.Precondition.Holds(counter?.State))
+            {
+                set.Result = new(CounterOutcome.PreconditionFailed);
+                return;
+            }
+            if (always || counter is not null)
+            {
+                var condition = Filter.Eq(c => c.Id, id) & (always ? Filter.Empty : Filter.Eq(c => c.Version, counter!.Version));
+                var after = await Counters(db).FindOneAndUpdateAsync(condition, Update.Set(c => c.Current, set.Current).Inc(c => c.Version, 1), After);
+                if (after is not null)
+                {
+                    set.Result = new(CounterOutcome.Done, after.Current, after.Current, after.Version);
+                    return;
+                }
+            }
+            if (counter is null && await TryInsertAsync(db, id, set.Current, []) is { } created)
+            {
+                set.Result = created;
+                return;
+            }
+        }
+    }
+
+    static async Task DeleteAsync(IMongoDatabase db, CounterId id, Delete delete)
+    {
+        var always = delete.Precondition.IsNone;
+        while (true)
+        {
+            var counter = always ? null : await LookAsync(db, id);
+            if (!always && (counter is null || !delete.Precondition.Holds(counter.State)))
+            {
+                delete.Result = new(counter is null ? CounterOutcome.NotFound : CounterOutcome.PreconditionFailed);
+                return;
+            }
+            var condition = Filter.Eq(c => c.Id, id) & (always ? Filter.Empty : Filter.Eq(c => c.Version, counter!.Version));
+            var deleted = await Counters(db).DeleteOneAsync(condition);
+            if (always || deleted.DeletedCount > 0)
+            {
+                delete.Result = new(deleted.DeletedCount > 0 ? CounterOutcome.Done : CounterOutcome.NotFound);
+                return;
+            }
+        }
+    }
+
+    /// <summary>
+    /// Makes the counter, if its owner may have another one; null when somebody else was faster. That nobody gets more
+    /// counters than he may have, also when he asks for many at once, is the unique index's work: each takes one of as many slots.
+    /// </summary>
+    async Task<CounterResult?> TryInsertAsync(IMongoDatabase db, CounterId id, long current, List<UsedKey> keys)
+    {
+        var slot = NoSlot;
+        if (id.Name != CounterName.Default)
+        {
+            var taken = await Counters(db).Find(Filter.Eq("_id.owner", id.Owner) & Filter.Gt(c => c.Slot, NoSlot))
+                .SortBy(c => c.Slot).Project(c => c.Slot).ToListAsync();
+            if (taken.Count >= options.LimitPerUser)
+                return new(CounterOutcome.TooManyCounters);
+            slot = 0;
+            while (slot < taken.Count && taken[slot] == slot)
+                slot++;
+        }
+        var counter = new CounterDocument
+        {
+            Id = id,
+            Incarnation = ObjectId.GenerateNewId(),
+            Current = current,
+            Version = CounterState.NewVersion(),
+            Slot = slot,
+            Keys = keys,
+        };
+        try
+        {
+            await Counters(db).InsertOneAsync(counter);
+        }
+        catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
+        {
+            return null;
+        }
+        return new(CounterOutcome.Done, current, current, counter.Version);
+    }
+
+    /// <summary>
+    /// The counter as it is committed, never older than what anybody was told before. It is read by a write that changes
+    /// nothing: that one waits, like any other, until everything before it is in a majority's journals, which a
+    /// partitioned primary never gets, and which no read concern promises on a standalone server.
+    /// </summary>
+    static async Task<CounterDocument?> LookAsync(IMongoDatabase db, CounterId id) =>
+        await Counters(db).FindOneAndUpdateAsync(Filter.Eq(c => c.Id, id), Update.Inc(c => c.Current, 0));
+
+    /// <summary>Which of the takes' keys were used before the counter was looked at.</summary>
+    static async Task<Dictionary<string, UsedKey>> FindKeysAsync(IMongoDatabase db, CounterDocument counter, List<Take> takes)
+    {
+        var keys = takes.Where(take => take.Key is not null).Select(take => take.Key!).ToHashSet();
+        var used = counter.Keys.Where(key => keys.Contains(key.Key)).ToDictionary(key => key.Key);
+        var elsewhere = keys.Where(key => !used.ContainsKey(key)).Select(key => new KeyId(counter.Incarnation, key)).ToList();
+        if (elsewhere.Count > 0 && counter.Moves > 0)
+            await Keys(db).Find(Builders<KeyDocument>.Filter.In(key => key.Id, elsewhere))
+                .ForEachAsync(key => used.Add(key.Id.Key, new(key.Id.Key, key.First, key.Count, key.UsedAt)));
+        return used;
+    }
+
+    /// <summary>Moves the keys in a counter's document to documents of their own.</summary>
+    static async Task MoveKeysAsync(IMongoDatabase db, CounterDocument counter)
+    {
+        var filter = Builders<KeyDocument>.Filter;
+        var documents = counter.Keys.Select(key => new KeyDocument(new(counter.Incarnation, key.Key), key.First, key.Count, key.UsedAt));
+        try
+        {
+            // An older document with this key is of a use that was forgotten since; a newer one stays.
+            await Keys(db).BulkWriteAsync(documents.Select(document => new ReplaceOneModel<KeyDocument>(
+                filter.Eq(key => key.Id, document.Id) & filter.Lt(key => key.UsedAt, document.UsedAt), document)
+            { IsUpsert = true }), new() { IsOrdered = false });
+        }
+        catch (MongoBulkWriteException e) when (e.WriteConcernError is null && e.WriteErrors.All(error => error.Category == ServerErrorCategory.DuplicateKey))
+        {
+        }
+        await Counters(db).UpdateOneAsync(
+            c => c.Id == counter.Id && c.Incarnation == counter.Incarnation && c.Moves == counter.Moves,
+            Update.PullFilter(c => c.Keys, Builders<UsedKey>.Filter.In(key => key.Key, counter.Keys.Select(key => key.Key))).Inc(c => c.Moves, 1));
+    }
+
+    async Task<List<CounterDocument>> FindAsync(FilterDefinition<CounterDocument> filter, int limit, CancellationToken cancellationToken) =>
+        await database.RunAsync(db => Counters(db).Find(filter).Sort(Builders<CounterDocument>.Sort.Ascending("_id.owner").Ascending("_id.name"))
+            .Limit(limit).Project<CounterDocument>(After.Projection).ToListAsync(cancellationToken), cancellationToken);
+
+    static IMongoCollection<CounterDocument> Counters(IMongoDatabase db) => db.GetCollection<CounterDocument>("incremental_counter");
+
+    static IMongoCollection<KeyDocument> Keys(IMongoDatabase db) => db.GetCollection<KeyDocument>("idempotency_key");
+
+    static CounterId IdOf(CounterKey counter) => new(counter.Owner, counter.Name);
+
+    sealed class Queue(Func<IReadOnlyList<Write>, ValueTask> commit, int capacity) : CommitQueue<Write, CounterResult>(commit, capacity)
+    {
+        /// <summary>How many have a write in it.</summary>
+        public int Writers { get; set; }
+    }
+
+    abstract class Write : QueuedOperation<CounterResult>;
+
+    sealed class Take(int count, string? key) : Write
+    {
+        public int Count => count;
+        public string? Key => key;
+    }
+
+    sealed class Set(long current, Precondition precondition) : Write
+    {
+        public long Current => current;
+        public Precondition Precondition => precondition;
+    }
+
+    sealed class Delete(Precondition precondition) : Write
+    {
+        public Precondition Precondition => precondition;
+    }
+
+    /// <summary>What takes together do to a counter.</summary>
+    /// <param name="Total">How many integers they take.</param>
+    /// <param name="Keys">The keys that are used for the first time.</param>
+    /// <param name="Refuses">One was refused because of where the counter stands.</param>
+    readonly record struct TakePlan(long Total, List<UsedKey> Keys, bool Refuses);
+}
+
+/// <summary>A counter in the collection <c>incremental_counter</c>.</summary>
+sealed class CounterDocument
+{
+    /// <summary>Whose, and its name.</summary>
+    public required CounterId Id { get; init; }
+
+    /// <summary>Another for every counter made, also under the same name.</summary>
+    public ObjectId Incarnation { get; init; }
+
+    /// <inheritdoc cref="CounterState.Current" />
+    public long Current { get; init; }
+
+    /// <inheritdoc cref="CounterState.Version" />
+    public long Version { get; init; }
+
+    /// <summary>Which of the owner's named counters it is, unique among them; -1 for the default counter.</summary>
+    public int Slot { get; init; }
+
+    /// <summary>How often keys were moved from here to documents of their own.</summary>
+    public int Moves { get; init; }
+
+    /// <summary>Idempotency keys used of late.</summary>
+    public List<UsedKey> Keys { get; init; } = [];
+
+    /// <summary>What callers see.</summary>
+    [BsonIgnore]
+    public CounterState State => new(Current, Version);
+
+    /// <summary>What callers see in a list.</summary>
+    [BsonIgnore]
+    public NamedCounter Named => new(Id.Name, State);
+}
+
+/// <summary>Whose counter, and its name.</summary>
+sealed record CounterId(string Owner, string Name);
+
+/// <summary>An idempotency key and the integers that were taken with it.</summary>
+sealed record UsedKey(string Key, long First, int Count, DateTimeOffset UsedAt);
+
+/// <summary>An idempotency key in the collection <c>idempotency_key</c>.</summary>
+sealed record KeyDocument(KeyId Id, long First, int Count, DateTimeOffset UsedAt);
+
+/// <summary>A key of one incarnation of a counter.</summary>
+sealed record KeyId(ObjectId Counter, string Key);
