@@ -1,4 +1,4 @@
-namespace Increment.Tests.ServiceDefaults;
+namespace Increment.Tests.Defaults;
 
 /// <summary>A clock that goes on when it is told to.</summary>
 sealed class ManualTime : TimeProvider

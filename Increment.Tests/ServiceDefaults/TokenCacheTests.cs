@@ -2,7 +2,7 @@ using System.Threading.Channels;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
 
-namespace Increment.Tests.ServiceDefaults;
+namespace Increment.Tests.Defaults;
 
 public sealed class TokenCacheTests
 {

@@ -1,7 +1,7 @@
 using Aspire.Hosting;
 using Aspire.Hosting.Testing;
 
-namespace Increment.Tests.System;
+namespace Increment.Tests.EndToEnd;
 
 /// <summary>The whole system, started once through its AppHost on free ports, with data of its own.</summary>
 public sealed class SystemFixture : IAsyncLifetime

@@ -3,7 +3,7 @@ using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json;
 
-namespace Increment.Tests.System;
+namespace Increment.Tests.EndToEnd;
 
 /// <summary>README's walk: what a new user does in the first five minutes.</summary>
 [Collection(nameof(SystemCollection))]

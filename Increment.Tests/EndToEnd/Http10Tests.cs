@@ -2,7 +2,7 @@ using Aspire.Hosting.Testing;
 using System.Net.Sockets;
 using System.Text;
 
-namespace Increment.Tests.System;
+namespace Increment.Tests.EndToEnd;
 
 /// <summary>What clients of the original services send: HTTP/1.0, a POST without a body and without its length.</summary>
 [Collection(nameof(SystemCollection))]
