@@ -1,0 +1,32 @@
+using System.Globalization;
+
+namespace Increment.Bench;
+
+/// <summary>Against Redis's INCR, which keeps nothing on disk, asked by redis-benchmark with 64 clients.</summary>
+static class AgainstRedis
+{
+    public static Task<IReadOnlyList<Line>> NextAsync(Measurement measurement) =>
+        AgainstIncrAsync(measurement, new("next-redis", "GET /v1/next, durable, integers/s", "Redis INCR in memory, one at a time, integers/s", 0.5),
+            "/v1/next", count: 1, pipeline: 1, requests: 50_000);
+
+    public static Task<IReadOnlyList<Line>> BlocksAsync(Measurement measurement) =>
+        AgainstIncrAsync(measurement, new("blocks-redis", "GET /v1/next?count=1000, durable, integers/s", "Redis INCR in memory, 16 at a time, integers/s", 5),
+            "/v1/next?count=1000", count: 1_000, pipeline: 16, requests: 600_000);
+
+    /// <param name="requests">How many INCR make about a second.</param>
+    static async Task<IReadOnlyList<Line>> AgainstIncrAsync(Measurement measurement, Line line, string path, int count, int pipeline, int requests)
+    {
+        await using var system = await MeasuredSystem.StartAsync(measurement);
+        var port = Server.FreePort();
+        await using var redis = await Server.Launch(Path.Combine(measurement.NewFolder(), "redis.log"), port, new Dictionary<string, string>(),
+            "redis-server", "--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no").ReadyAsync(null);
+        return [await measurement.CompareAsync(line,
+            async () => count * await Wrk.RunAsync(measurement, system.Counter.At(path), MeasuredSystem.Token),
+            async () =>
+            {
+                var total = (int)(requests * measurement.Round.TotalSeconds);
+                var csv = await Tool.RunAsync("redis-benchmark", "-p", $"{port}", "-t", "incr", "-c", "64", "-P", $"{pipeline}", "-n", $"{total}", "--csv");
+                return double.Parse(csv.Split('\n').Single(row => row.StartsWith("\"INCR\"", StringComparison.Ordinal)).Split('"')[3], CultureInfo.InvariantCulture);
+            })];
+    }
+}

@@ -1,0 +1,58 @@
+using System.Buffers.Text;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Increment.Bench;
+
+/// <summary>A blocking HTTP/1.1 connection that never sends a request twice. It opens anew where the server closed it.</summary>
+sealed class HttpConnection(int port) : IDisposable
+{
+    readonly byte[] buffer = new byte[16 * 1024];
+    Socket? socket;
+
+    /// <summary>Sends a whole request and answers the whole response, valid until the next call.</summary>
+    /// <exception cref="InvalidOperationException">The status is not 200.</exception>
+    public ReadOnlySpan<byte> Send(ReadOnlySpan<byte> request)
+    {
+        if (socket is null)
+        {
+            socket = new(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+            socket.Connect(IPAddress.Loopback, port);
+        }
+        socket.Send(request);
+        var length = 0;
+        do
+        {
+            var received = socket.Receive(buffer.AsSpan(length));
+            if (received == 0)
+                throw new IOException("The connection was closed before the answer was complete.");
+            length += received;
+        }
+        while (!IsComplete(buffer.AsSpan(0, length)));
+
+        ReadOnlySpan<byte> response = buffer.AsSpan(0, length);
+        if (!response.StartsWith("HTTP/1.1 200"u8))
+            throw new InvalidOperationException("The answer is an error: " + System.Text.Encoding.UTF8.GetString(response));
+        if (response.IndexOf("Connection: close"u8) >= 0)
+            Dispose();
+        return response;
+    }
+
+    public void Dispose()
+    {
+        socket?.Dispose();
+        socket = null;
+    }
+
+    static bool IsComplete(ReadOnlySpan<byte> response)
+    {
+        var head = response.IndexOf("\r\n\r\n"u8);
+        if (head < 0)
+            return false;
+        var contentLength = response[..head].IndexOf("Content-Length: "u8);
+        if (contentLength < 0)
+            return response.EndsWith("\r\n0\r\n\r\n"u8);
+        return Utf8Parser.TryParse(response[(contentLength + "Content-Length: ".Length)..], out int length, out _)
+            && response.Length == head + 4 + length;
+    }
+}

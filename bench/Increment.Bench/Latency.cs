@@ -1,0 +1,22 @@
+namespace Increment.Bench;
+
+/// <summary>How long a caller waits at most times, at half the rate that <c>next</c> can take.</summary>
+static class Latency
+{
+    public static async Task<IReadOnlyList<Line>> MeasureAsync(Measurement measurement)
+    {
+        await using var system = await MeasuredSystem.StartAsync(measurement);
+        var next = system.Counter.At("/v1/next");
+        var maxima = new List<double>();
+        for (var i = 0; i < 3; i++)
+            maxima.Add(await Wrk.RunAsync(measurement, next, MeasuredSystem.Token));
+        await Wrk.RunAsync(measurement, system.Bare.At("/hello"));
+        var rate = Line.Median(maxima) / 2;
+
+        double P99(double[] latencies) => latencies[latencies.Length * 99 / 100];
+        return [await measurement.CompareAsync(
+            new("latency", $"GET /v1/next at {Report.Number(rate)}/s, half its maximum, p99 in µs", "bare Kestrel at the same rate, p99 in µs", 3, AtMost: true),
+            () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(next, MeasuredSystem.Token, rate, measurement.Round))),
+            () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(system.Bare.At("/hello"), null, rate, measurement.Round))))];
+    }
+}

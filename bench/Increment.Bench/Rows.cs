@@ -1,0 +1,60 @@
+namespace Increment.Bench;
+
+/// <summary>One thing that is measured: a name to ask for it by, and the lines that it gives the table.</summary>
+sealed record Row(string Name, Func<Measurement, Task<IReadOnlyList<Line>>> MeasureAsync)
+{
+    /// <summary>All rows, in the order of the table.</summary>
+    public static readonly IReadOnlyList<Row> All =
+    [
+        new("next", Throughput.NextAsync),
+        new("next-users", Throughput.NextOfManyUsersAsync),
+        new("current", Throughput.CurrentAsync),
+        new("jobs", Throughput.JobsAsync),
+        new("jobs-original", AgainstOriginals.JobsAsync),
+        new("next-original", AgainstOriginals.NextAsync),
+        new("next-redis", AgainstRedis.NextAsync),
+        new("blocks-redis", AgainstRedis.BlocksAsync),
+        new("auth", Throughput.AuthAsync),
+        new("latency", Latency.MeasureAsync),
+        new("telemetry", Telemetry.MeasureAsync),
+        new("store-size", StoreSize.MeasureAsync),
+        new("start", Start.MeasureAsync),
+        new("memory", Memory.MeasureAsync),
+    ];
+}
+
+/// <summary>
+/// A line of the table: a figure against its reference. Samples were taken in pairs, one right after the other, so that a
+/// machine whose speed drifts slows down both.
+/// </summary>
+/// <param name="Name">The row's name, with a suffix where a row has several lines.</param>
+/// <param name="Figure">What was measured, with its unit.</param>
+/// <param name="Reference">What it is held against.</param>
+/// <param name="Goal">What the ratio must reach, or, with <paramref name="AtMost"/>, must not exceed.</param>
+/// <param name="AtMost">Less is better.</param>
+sealed record Line(string Name, string Figure, string Reference, double Goal, bool AtMost = false)
+{
+    /// <summary>The figure's samples.</summary>
+    public IReadOnlyList<double> Figures { get; init; } = [];
+
+    /// <summary>The reference's samples; a pair for each of the figure's.</summary>
+    public IReadOnlyList<double> References { get; init; } = [];
+
+    /// <summary>What else was seen.</summary>
+    public string? Note { get; init; }
+
+    /// <summary>Why it could not be measured; null when it was.</summary>
+    public string? Error { get; init; }
+
+    /// <summary>The median of the pairs' ratios; null when it was not measured.</summary>
+    public double? Ratio => Figures.Count == 0 ? null : Median(Figures.Zip(References, (figure, reference) => figure / reference));
+
+    /// <summary>Whether the ratio reaches the goal.</summary>
+    public bool Met => AtMost ? Ratio <= Goal : Ratio >= Goal;
+
+    public static double Median(IEnumerable<double> samples)
+    {
+        var sorted = samples.Order().ToList();
+        return (sorted[(sorted.Count - 1) / 2] + sorted[sorted.Count / 2]) / 2;
+    }
+}

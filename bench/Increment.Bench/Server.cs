@@ -1,0 +1,136 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using System.Runtime.InteropServices;
+
+namespace Increment.Bench;
+
+/// <summary>
+/// A program that serves on loopback, started by the benchmark and ended by it. It gets the settings it is given and none
+/// of this process's environment beyond what finding programs and files takes.
+/// </summary>
+sealed partial class Server : IAsyncDisposable
+{
+    static readonly string[] Inherited = ["PATH", "HOME", "DOTNET_ROOT"];
+    static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(5) };
+    static readonly HashSet<Process> Running = [];
+
+    readonly Process process;
+    readonly string log;
+
+    static Server() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
+    {
+        lock (Running)
+            Running.ToList().ForEach(process => process.Kill(entireProcessTree: true));
+    };
+
+    Server(Process process, string log, int port) => (this.process, this.log, Port) = (process, log, port);
+
+    public int Port { get; }
+
+    public int ProcessId => process.Id;
+
+    /// <summary>An address on this server.</summary>
+    public Uri At(string path) => new($"http://127.0.0.1:{Port}{path}");
+
+    /// <summary>Starts the program without waiting for it to serve.</summary>
+    /// <param name="log">The file that takes what it writes.</param>
+    /// <param name="port">The port that it was told to serve on.</param>
+    /// <param name="settings">Its environment.</param>
+    /// <param name="command">The program and its arguments.</param>
+    public static Server Launch(string log, int port, IReadOnlyDictionary<string, string> settings, params string[] command)
+    {
+        // The shell sends the output to the file and becomes the program.
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1 </dev/null", "sh", log, .. command]);
+        foreach (var name in start.Environment.Keys.Except(Inherited).ToList())
+            start.Environment.Remove(name);
+        foreach (var (name, value) in settings)
+            start.Environment[name] = value;
+        var process = Process.Start(start)!;
+        lock (Running)
+            Running.Add(process);
+        return new(process, log, port);
+    }
+
+    /// <summary>Waits until the server (at another port of its, where one is given) answers 200 at a path, or, without a path, takes a connection.</summary>
+    public async Task<Server> ReadyAsync(string? path, int? port = null)
+    {
+        for (var waited = Stopwatch.StartNew(); !await AnswersAsync(port ?? Port, path); await Task.Delay(5))
+        {
+            if (process.HasExited || waited.Elapsed > TimeSpan.FromMinutes(1))
+            {
+                await DisposeAsync();
+                throw new InvalidOperationException($"The server did not start: {await File.ReadAllTextAsync(log)}");
+            }
+        }
+        return this;
+    }
+
+    /// <summary>Whether a server answers 200 at a path, or, without a path, takes a connection.</summary>
+    public static async Task<bool> AnswersAsync(int port, string? path)
+    {
+        try
+        {
+            if (path is not null)
+            {
+                using var answer = await Http.GetAsync(new Uri($"http://127.0.0.1:{port}{path}"));
+                return answer.StatusCode == HttpStatusCode.OK;
+            }
+            using var client = new TcpClient();
+            await client.ConnectAsync(IPAddress.Loopback, port);
+            return true;
+        }
+        catch (Exception e) when (e is HttpRequestException or SocketException or TaskCanceledException)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The memory that is in RAM for it, in MiB.</summary>
+    public double ResidentMiB()
+    {
+        process.Refresh();
+        return process.WorkingSet64 / 1048576.0;
+    }
+
+    /// <summary>Ends it without notice.</summary>
+    public async Task KillAsync()
+    {
+        process.Kill();
+        await process.WaitForExitAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        lock (Running)
+        {
+            if (!Running.Contains(process))
+                return;
+        }
+        if (!process.HasExited)
+            _ = Kill(process.Id, 15);
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(15));
+        try
+        {
+            await process.WaitForExitAsync(patience.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            process.Kill(entireProcessTree: true);
+        }
+        lock (Running)
+            Running.Remove(process);
+        process.Dispose();
+    }
+
+    /// <summary>A port that is free now.</summary>
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int processId, int signal);
+}

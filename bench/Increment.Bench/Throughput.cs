@@ -1,0 +1,60 @@
+namespace Increment.Bench;
+
+/// <summary>Requests per second of 64 connections, against bare Kestrel's.</summary>
+static class Throughput
+{
+    const string Bare = "bare Kestrel, requests/s";
+
+    public const string Post = "wrk.method = 'POST'";
+
+    public const string PostToken =
+        $"""
+        wrk.method = 'POST'
+        wrk.body = 'token={MeasuredSystem.Token}'
+        wrk.headers['Content-Type'] = 'application/x-www-form-urlencoded'
+        """;
+
+    public static Task<IReadOnlyList<Line>> NextAsync(Measurement measurement) =>
+        AgainstBareAsync(measurement, new("next", "GET /v1/next, one counter, durable, requests/s", Bare, 0.6), system => system.Counter.At("/v1/next"));
+
+    public static Task<IReadOnlyList<Line>> CurrentAsync(Measurement measurement) =>
+        AgainstBareAsync(measurement, new("current", "GET /v1/current, requests/s", Bare, 0.75), system => system.Counter.At("/v1/current"));
+
+    public static Task<IReadOnlyList<Line>> JobsAsync(Measurement measurement) =>
+        AgainstBareAsync(measurement, new("jobs", "POST /jobs, requests/s", Bare, 0.75), system => system.Jobs.At("/jobs"), Post);
+
+    public static Task<IReadOnlyList<Line>> AuthAsync(Measurement measurement) =>
+        AgainstBareAsync(measurement, new("auth", "POST /auth, requests/s", Bare, 0.6), system => system.Auth.At("/auth"), PostToken);
+
+    public static async Task<IReadOnlyList<Line>> NextOfManyUsersAsync(Measurement measurement)
+    {
+        const int Users = 10_000;
+        await using var system = await MeasuredSystem.StartAsync(measurement);
+        system.AddUsers(Users);
+        // Bare Kestrel is asked by the same script, which costs wrk some of the processor.
+        var script =
+            $"""
+            local requests, n = {"{}"}, 0
+            init = function()
+                for user = 0, {Users - 1} do
+                    requests[user] = wrk.format(nil, nil, {"{"} Authorization = 'Bearer bench-token-' .. user {"}"})
+                end
+            end
+            request = function()
+                n = (n + 1) % {Users}
+                return requests[n]
+            end
+            """;
+        return [await measurement.CompareAsync(new("next-users", $"GET /v1/next, {Users:N0} users in turn, durable, requests/s", Bare, 0.5),
+            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), script: script),
+            () => Wrk.RunAsync(measurement, system.Bare.At("/hello"), script: script))];
+    }
+
+    static async Task<IReadOnlyList<Line>> AgainstBareAsync(Measurement measurement, Line line, Func<MeasuredSystem, Uri> address, string? script = null)
+    {
+        await using var system = await MeasuredSystem.StartAsync(measurement);
+        return [await measurement.CompareAsync(line,
+            () => Wrk.RunAsync(measurement, address(system), MeasuredSystem.Token, script),
+            () => Wrk.RunAsync(measurement, system.Bare.At("/hello")))];
+    }
+}
