@@ -35,7 +35,7 @@ namespace Increment.CounterApi.Counters;
 sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) : ICounterStore
 {
     /// <summary>How many keys a counter's document may have before they are moved, and how many one write may add.</summary>
-    internal const int MaxKeys = 64;
+    internal int MaxKeys { get; init; } = 64;
 
     /// <summary>The <see cref="CounterDocument.Slot"/> of the default counter, which does not count for the limit.</summary>
     const int NoSlot = -1;
@@ -78,13 +78,6 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
 
     public async ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) =>
         (await database.RunAsync(db => LookAsync(db, IdOf(counter)), cancellationToken))?.State;
-
-    public async ValueTask<IReadOnlyList<CounterState?>> GetManyAsync(IReadOnlyList<CounterKey> counters, CancellationToken cancellationToken)
-    {
-        var found = await FindAsync(Filter.In(counter => counter.Id, counters.Select(IdOf)), int.MaxValue, cancellationToken);
-        var states = found.ToDictionary(counter => counter.Id, counter => counter.State);
-        return [.. counters.Select(counter => states.TryGetValue(IdOf(counter), out var state) ? state : (CounterState?)null)];
-    }
 
     public async ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) =>
         [.. (await FindAsync(Filter.Eq("_id.owner", owner) & Filter.Gt("_id.name", after ?? ""), limit, cancellationToken)).Select(counter => counter.Named)];

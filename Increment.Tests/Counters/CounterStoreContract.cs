@@ -275,6 +275,17 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_limit_holds_when_many_counters_are_made_at_once_at_several_replicas()
+    {
+        ICounterStore[] replicas = [await OpenAsync(new(LimitPerUser: 5)), await OpenAsync(new(LimitPerUser: 5))];
+        var results = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => Task.Run(() =>
+            replicas[i % 2].TakeAsync(new("alice", $"c{i}"), 1, null, ct).AsTask(), ct)));
+        Assert.Equal(5, results.Count(r => r.Outcome == CounterOutcome.Done));
+        Assert.All(results.Where(r => r.Outcome != CounterOutcome.Done), r => Assert.Equal(CounterOutcome.TooManyCounters, r.Outcome));
+        Assert.Equal(5, (await store.ListAsync("alice", null, 100, ct)).Count);
+    }
+
+    [Fact]
     public async Task A_list_has_the_owners_counters_by_name_a_page_at_a_time()
     {
         foreach (var name in (string[])["b", "a", "Z", "a.b", "a-b", "_", "0"])
