@@ -1,0 +1,74 @@
+using Increment.ServiceDefaults.Storage;
+using MongoDB.Driver;
+
+namespace Increment.AuthService.Tokens;
+
+/// <summary>The tokens in MongoDB, a document a token.</summary>
+sealed class MongoTokenStore(MongoDatabase database) : ITokenStore
+{
+    static readonly FilterDefinitionBuilder<Token> Filter = Builders<Token>.Filter;
+
+    /// <summary>Makes the indexes.</summary>
+    public static async Task PrepareAsync(IMongoDatabase database, CancellationToken cancellationToken)
+    {
+        var token = Builders<Token>.IndexKeys;
+        await Tokens(database).Indexes.CreateManyAsync(
+        [
+            new(token.Ascending(t => t.Hash), new() { Unique = true }),
+            new(token.Ascending(t => t.UserId).Ascending(t => t.Id)),
+            new(token.Ascending(t => t.ExpiresAt)),
+        ], cancellationToken);
+    }
+
+    public Task<bool> AddAsync(Token token, CancellationToken cancellationToken) => database.RunAsync(async db =>
+    {
+        try
+        {
+            await Tokens(db).InsertOneAsync(token, cancellationToken: cancellationToken);
+            return true;
+        }
+        catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
+        {
+            return false;
+        }
+    }, cancellationToken);
+
+    public async ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken) =>
+        await database.RunAsync(db => Tokens(db).Find(Filter.Eq(t => t.Hash, hash)).FirstOrDefaultAsync(cancellationToken), cancellationToken);
+
+    public async Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken) =>
+        await database.RunAsync(db => Tokens(db).Find(Filter.Eq(t => t.UserId, userId) & Filter.Gt(t => t.Id, after ?? "") & NotExpired(now))
+            .SortBy(t => t.Id).Limit(limit).ToListAsync(cancellationToken), cancellationToken);
+
+    public async Task<int> CountAsync(string userId, TokenKind kind, DateTimeOffset now, CancellationToken cancellationToken) =>
+        (int)await database.RunAsync(db => Tokens(db).CountDocumentsAsync(
+            Filter.Eq(t => t.UserId, userId) & Filter.Eq(t => t.Kind, kind) & NotExpired(now), cancellationToken: cancellationToken), cancellationToken);
+
+    public async Task<string?> RemoveAsync(string userId, string id, CancellationToken cancellationToken) => (await database.RunAsync(
+        db => Tokens(db).FindOneAndDeleteAsync(t => t.Id == id && t.UserId == userId, cancellationToken: cancellationToken), cancellationToken))?.Hash;
+
+    public async Task<IReadOnlyList<string>> RemoveAllAsync(
+        string userId, IReadOnlyList<TokenKind> kinds, string? exceptId, CancellationToken cancellationToken) => await database.RunAsync(async db =>
+    {
+        // First who, then away with just these: nothing may be removed whose hash is not answered.
+        var hashes = await Tokens(db).Find(Filter.Eq(t => t.UserId, userId) & Filter.In(t => t.Kind, kinds) & Filter.Ne(t => t.Id, exceptId))
+            .Project(t => t.Hash).ToListAsync(cancellationToken);
+        await Tokens(db).DeleteManyAsync(Filter.In(t => t.Hash, hashes), cancellationToken);
+        return hashes;
+    }, cancellationToken);
+
+    public async Task<int> RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken) =>
+        (int)(await database.RunAsync(db => Tokens(db).DeleteManyAsync(Filter.Lte(t => t.ExpiresAt, now), cancellationToken), cancellationToken)).DeletedCount;
+
+    public async Task NoteUseAsync(IReadOnlyCollection<KeyValuePair<string, DateTimeOffset>> uses, CancellationToken cancellationToken)
+    {
+        if (uses.Count == 0)
+            return;
+        var updates = uses.Select(use => new UpdateOneModel<Token>(Filter.Eq(t => t.Hash, use.Key), Builders<Token>.Update.Max(t => t.LastUsedAt, use.Value)));
+        await database.RunAsync(db => Tokens(db).BulkWriteAsync(updates, new() { IsOrdered = false }, cancellationToken), cancellationToken);
+    }
+
+    static FilterDefinition<Token> NotExpired(DateTimeOffset now) => Filter.Eq(t => t.ExpiresAt, null) | Filter.Gt(t => t.ExpiresAt, now);
+
+    static IMongoCollection<Token> Tokens(IMongoDatabase db) => db.GetCollection<Token>("tokens");
+}

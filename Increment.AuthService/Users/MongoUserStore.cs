@@ -1,0 +1,121 @@
+using Increment.ServiceDefaults.Storage;
+using MongoDB.Bson.Serialization.Attributes;
+using MongoDB.Driver;
+
+namespace Increment.AuthService.Users;
+
+/// <summary>The accounts in MongoDB, a document an account.</summary>
+sealed class MongoUserStore(MongoDatabase database) : IUserStore
+{
+    static readonly FilterDefinitionBuilder<UserDocument> Filter = Builders<UserDocument>.Filter;
+    static readonly UpdateDefinitionBuilder<UserDocument> Update = Builders<UserDocument>.Update;
+
+    /// <summary>Makes the indexes.</summary>
+    public static async Task PrepareAsync(IMongoDatabase database, CancellationToken cancellationToken)
+    {
+        var user = Builders<UserDocument>.IndexKeys;
+        await Users(database).Indexes.CreateManyAsync(
+        [
+            new(user.Ascending(u => u.Name), new() { Unique = true }),
+            new(user.Ascending(u => u.Identities), new() { Unique = true, Sparse = true }),
+            new(user.Ascending(u => u.Deleting), new() { Sparse = true }),
+        ], cancellationToken);
+    }
+
+    public Task<AddUserResult> AddAsync(User user, CancellationToken cancellationToken) => database.RunAsync(async db =>
+    {
+        try
+        {
+            await Users(db).InsertOneAsync(UserDocument.Of(user), cancellationToken: cancellationToken);
+            return AddUserResult.Added;
+        }
+        catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
+        {
+            var sameName = Filter.Eq(u => u.Id, user.Id) | Filter.Eq(u => u.Name, user.Name);
+            return await Users(db).Find(sameName).AnyAsync(cancellationToken) ? AddUserResult.NameTaken : AddUserResult.IdentityTaken;
+        }
+    }, cancellationToken);
+
+    public Task<User?> FindByIdAsync(string id, CancellationToken cancellationToken) =>
+        FindAsync(Filter.Eq(u => u.Id, id), cancellationToken);
+
+    public Task<User?> FindByNameAsync(string name, CancellationToken cancellationToken) =>
+        FindAsync(Filter.Eq(u => u.Name, name), cancellationToken);
+
+    public Task<User?> FindByIdentityAsync(ExternalIdentity identity, CancellationToken cancellationToken) =>
+        FindAsync(Filter.AnyEq(u => u.Identities, UserDocument.Of(identity)), cancellationToken);
+
+    public Task<AddIdentityResult> AddIdentityAsync(string id, ExternalIdentity identity, CancellationToken cancellationToken) => database.RunAsync(async db =>
+    {
+        try
+        {
+            var result = await Users(db).UpdateOneAsync(Filter.Eq(u => u.Id, id) & NotDeleting,
+                Update.AddToSet(u => u.Identities, UserDocument.Of(identity)), cancellationToken: cancellationToken);
+            return result.MatchedCount == 1 ? AddIdentityResult.Added : AddIdentityResult.NoUser;
+        }
+        catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
+        {
+            return AddIdentityResult.Taken;
+        }
+    }, cancellationToken);
+
+    public Task<bool> SetPasswordHashAsync(string id, string? expectedHash, string newHash, CancellationToken cancellationToken) => database.RunAsync(async db =>
+    {
+        var result = await Users(db).UpdateOneAsync(Filter.Eq(u => u.Id, id) & Filter.Eq(u => u.PasswordHash, expectedHash) & NotDeleting,
+            Update.Set(u => u.PasswordHash, newHash), cancellationToken: cancellationToken);
+        return result.MatchedCount == 1;
+    }, cancellationToken);
+
+    public Task BeginDeleteAsync(string id, CancellationToken cancellationToken) => database.RunAsync(
+        db => Users(db).UpdateOneAsync(u => u.Id == id, Update.Set(u => u.Deleting, true), cancellationToken: cancellationToken), cancellationToken);
+
+    public async Task<IReadOnlyList<string>> ListBeingDeletedAsync(CancellationToken cancellationToken) => await database.RunAsync(
+        db => Users(db).Find(u => u.Deleting).Limit(100).Project(u => u.Id).ToListAsync(cancellationToken), cancellationToken);
+
+    public Task EndDeleteAsync(string id, CancellationToken cancellationToken) => database.RunAsync(
+        db => Users(db).DeleteOneAsync(u => u.Id == id && u.Deleting, cancellationToken), cancellationToken);
+
+    static FilterDefinition<UserDocument> NotDeleting => Filter.Ne(u => u.Deleting, true);
+
+    async Task<User?> FindAsync(FilterDefinition<UserDocument> condition, CancellationToken cancellationToken) =>
+        (await database.RunAsync(db => Users(db).Find(condition & NotDeleting).FirstOrDefaultAsync(cancellationToken), cancellationToken))?.ToUser();
+
+    static IMongoCollection<UserDocument> Users(IMongoDatabase db) => db.GetCollection<UserDocument>("users");
+}
+
+/// <summary>An account in the collection <c>users</c>.</summary>
+sealed class UserDocument
+{
+    public required string Id { get; init; }
+
+    public required string Name { get; init; }
+
+    public string? PasswordHash { get; init; }
+
+    public DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>As <c>provider:subject</c>; not there at all where there is none, since the index is unique and sparse.</summary>
+    [BsonIgnoreIfNull]
+    public IReadOnlyList<string>? Identities { get; init; }
+
+    /// <summary>There only when true, for the sparse index.</summary>
+    [BsonIgnoreIfDefault]
+    public bool Deleting { get; init; }
+
+    public static UserDocument Of(User user) => new()
+    {
+        Id = user.Id,
+        Name = user.Name,
+        PasswordHash = user.PasswordHash,
+        CreatedAt = user.CreatedAt,
+        Identities = user.Identities.Count == 0 ? null : [.. user.Identities.Select(Of)],
+    };
+
+    /// <summary>A provider's name is a part of a setting's, and so has no colon.</summary>
+    public static string Of(ExternalIdentity identity) => $"{identity.Provider}:{identity.Subject}";
+
+    public User ToUser() => new(Id, Name, PasswordHash, CreatedAt)
+    {
+        Identities = [.. (Identities ?? []).Select(identity => identity.Split(':', 2)).Select(parts => new ExternalIdentity(parts[0], parts[1]))],
+    };
+}

@@ -1,0 +1,63 @@
+using Increment.ServiceDefaults.Storage;
+using MongoDB.Driver;
+
+namespace Increment.JobsService.Jobs;
+
+/// <summary>
+/// Jobs in MongoDB, a document a job. The job that a new store begins with is, when deleted, only marked so: who starts
+/// meanwhile must not take it for one that was never there.
+/// </summary>
+sealed class MongoJobStore(MongoDatabase database) : IJobStore
+{
+    const string Deleted = "deleted";
+
+    static readonly FilterDefinitionBuilder<Job> Filter = Builders<Job>.Filter;
+    static readonly UpdateDefinitionBuilder<Job> Update = Builders<Job>.Update;
+
+    /// <summary>Adds the first job, once.</summary>
+    public static async Task PrepareAsync(IMongoDatabase database, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Jobs(database).UpdateOneAsync(job => job.Id == Job.Seed.Id,
+                Update.SetOnInsert(job => job.Title, Job.Seed.Title).SetOnInsert(job => job.Description, Job.Seed.Description),
+                new() { IsUpsert = true }, cancellationToken);
+        }
+        catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
+        {
+            // Another replica was faster.
+        }
+    }
+
+    public async Task<IReadOnlyList<Job>> ListAsync(string? after, int limit, CancellationToken cancellationToken) =>
+        await database.RunAsync(db => Jobs(db).Find(Filter.Gt(job => job.Id, after ?? "") & Filter.Exists(Deleted, false))
+            .SortBy(job => job.Id).Limit(limit).ToListAsync(cancellationToken), cancellationToken);
+
+    public Task<Job?> FindAsync(string id, CancellationToken cancellationToken) =>
+        database.RunAsync<Job?>(async db => await Jobs(db).Find(Existing(id)).FirstOrDefaultAsync(cancellationToken), cancellationToken);
+
+    public Task AddAsync(Job job, CancellationToken cancellationToken) => database.RunAsync(async db =>
+    {
+        await Jobs(db).InsertOneAsync(job, cancellationToken: cancellationToken);
+        return true;
+    }, cancellationToken);
+
+    public Task<Job?> UpdateAsync(string id, string? title, string? description, CancellationToken cancellationToken)
+    {
+        List<UpdateDefinition<Job>> changes = [];
+        if (title is not null)
+            changes.Add(Update.Set(job => job.Title, title));
+        if (description is not null)
+            changes.Add(Update.Set(job => job.Description, description));
+        return changes.Count == 0 ? FindAsync(id, cancellationToken) : database.RunAsync<Job?>(async db =>
+            await Jobs(db).FindOneAndUpdateAsync(Existing(id), Update.Combine(changes), new() { ReturnDocument = ReturnDocument.After }, cancellationToken), cancellationToken);
+    }
+
+    public Task<bool> DeleteAsync(string id, CancellationToken cancellationToken) => database.RunAsync(async db => id == Job.Seed.Id
+        ? (await Jobs(db).UpdateOneAsync(Existing(id), Update.Set(Deleted, true), cancellationToken: cancellationToken)).ModifiedCount == 1
+        : (await Jobs(db).DeleteOneAsync(Existing(id), cancellationToken)).DeletedCount == 1, cancellationToken);
+
+    static FilterDefinition<Job> Existing(string id) => Filter.Eq(job => job.Id, id) & Filter.Exists(Deleted, false);
+
+    static IMongoCollection<Job> Jobs(IMongoDatabase db) => db.GetCollection<Job>("jobs");
+}

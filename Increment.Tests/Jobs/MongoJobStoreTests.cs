@@ -1,0 +1,13 @@
+using Increment.JobsService.Jobs;
+using Increment.Tests.Storage;
+
+namespace Increment.Tests.Jobs;
+
+public sealed class MongoJobStoreTests : JobStoreContract, IAsyncDisposable
+{
+    readonly MongoTestDatabase test = new();
+
+    private protected override IJobStore Open() => new MongoJobStore(new(test.Database, MongoJobStore.PrepareAsync));
+
+    public ValueTask DisposeAsync() => test.DisposeAsync();
+}
