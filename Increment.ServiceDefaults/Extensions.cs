@@ -1,6 +1,7 @@
 using System.Net;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.OpenApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.HttpOverrides;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
@@ -24,7 +25,6 @@ public static class Extensions
         builder.Services.AddHealthChecks();
         builder.Services.AddErrorHandling();
         builder.Services.AddGracefulShutdown(builder.Configuration);
-        builder.Services.AddOpenApi();
         builder.Services.AddSingleton(TimeProvider.System);
         builder.Services.AddSingleton<ITokenRevocations, NoTokenRevocations>();
         return builder;
@@ -62,7 +62,7 @@ public static class Extensions
         app.UseTokenAuthentication();
         app.UseRateLimits();
         app.MapHealth();
-        app.MapOpenApi("/openapi/{documentName}.json");
+        app.MapOpenApiDocument();
         app.MapEmbeddedFiles(typeof(Extensions).Assembly, "docs", "/docs");
         return app;
     }

@@ -14,8 +14,8 @@ static class Health
 {
     public static void MapHealth(this WebApplication app)
     {
-        foreach (var path in (ReadOnlySpan<string>)["/health", "/healthz"])
-            app.MapHealthChecks(path, new() { ResponseWriter = WriteAsync });
+        app.MapHealthChecks("/health", new() { ResponseWriter = WriteAsync });
+        app.MapHealthChecks("/healthz", new() { ResponseWriter = WriteAsync }).ExcludeFromDescription();
         app.MapHealthChecks("/alive", new() { Predicate = _ => false, ResponseWriter = WriteAsync });
     }
 

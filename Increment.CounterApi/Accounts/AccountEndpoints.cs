@@ -1,6 +1,5 @@
 using Increment.CounterApi.Counters;
 using Increment.ServiceDefaults.Authentication;
-using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.CounterApi.Accounts;
 
@@ -15,9 +14,7 @@ static class AccountEndpoints
         foreach (var routes in (ReadOnlySpan<string>)["register", "login", "tokens/{**rest}", "me/{**rest}", "oauth/{**rest}"])
             app.Map("/v1/" + routes, auth.ForwardAsync).ExcludeFromDescription();
 
-        app.MapDelete("/v1/me", DeleteAccountAsync).RequireScope(Scopes.Account).WithTags("Account")
-            .WithSummary("Deletes the account with its counters and tokens")
-            .Produces(204).Produces<ErrorDocument>(503, MediaTypes.JsonApi);
+        app.MapDelete("/v1/me", DeleteAccountAsync).RequireScope(Scopes.Account);
     }
 
     /// <summary>

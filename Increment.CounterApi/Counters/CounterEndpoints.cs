@@ -12,33 +12,16 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
     public static void Map(IEndpointRouteBuilder routes)
     {
         var endpoints = ActivatorUtilities.CreateInstance<CounterEndpoints>(routes.ServiceProvider);
-        var api = routes.MapGroup("/v1").RequireScope(Scopes.Counters).WithTags("Counters").Refuses(400, 401, 403, 406, 503);
+        var api = routes.MapGroup("/v1").RequireScope(Scopes.Counters);
 
-        foreach (var (path, whose, id) in (ReadOnlySpan<(string, string, string)>)
-            [("", "the default counter", ""), ("/counters/{name}", "a named counter, which its first use creates", "Named")])
+        foreach (var counter in (ReadOnlySpan<string>)["", "/counters/{name}"])
         {
-            api.MapMethods(path + "/next", GetOrPost, (Delegate)endpoints.NextAsync)
-                .WithSummary($"Takes the next integer, or a block of them, of {whose}")
-                .Takes(id + "Next", CounterOpenApi.Name, CounterOpenApi.Count, CounterOpenApi.IdempotencyKey)
-                .Gives<BlockAttributes>().Refuses(409, 422);
-            api.MapMethods(path + "/current", GetOrHead, (Delegate)endpoints.CurrentAsync)
-                .WithSummary($"Reads the last integer that was taken or set of {whose}")
-                .Takes(id + "Current", CounterOpenApi.Name, CounterOpenApi.IfNoneMatch)
-                .Gives<CounterAttributes>().Produces(304).Refuses(404);
-            api.MapPut(path + "/current", (Delegate)endpoints.SetAsync)
-                .WithSummary($"Sets {whose}")
-                .Takes(id + "Current", CounterOpenApi.Name, CounterOpenApi.IfMatch, CounterOpenApi.IfNoneMatch)
-                .Accepts<CounterAttributes>(MediaTypes.Json, MediaTypes.JsonApi, "application/x-www-form-urlencoded")
-                .Gives<CounterAttributes>().Refuses(409, 412, 415);
+            api.MapMethods(counter + "/next", GetOrPost, endpoints.NextAsync);
+            api.MapMethods(counter + "/current", GetOrHead, endpoints.CurrentAsync);
+            api.MapPut(counter + "/current", endpoints.SetAsync);
         }
-        api.MapMethods("/counters", GetOrHead, (Delegate)endpoints.ListAsync)
-            .WithSummary("Lists the counters that were used, by name, in pages")
-            .Takes("Counters", CounterOpenApi.PageSize, CounterOpenApi.PageAfter)
-            .Produces<ListDocument<CounterAttributes>>(200, MediaTypes.JsonApi);
-        api.MapDelete("/counters/{name}", (Delegate)endpoints.DeleteAsync)
-            .WithSummary("Deletes a counter and its idempotency keys")
-            .Takes("Counter", CounterOpenApi.Name, CounterOpenApi.IfMatch)
-            .Produces(204).Refuses(404, 412);
+        api.MapMethods("/counters", GetOrHead, endpoints.ListAsync);
+        api.MapDelete("/counters/{name}", endpoints.DeleteAsync);
     }
 
     async Task NextAsync(HttpContext context)
@@ -112,9 +95,3 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 /// <summary>A counter as it is.</summary>
 /// <param name="Current">The last integer taken or set, 0 to 2^63-1.</param>
 sealed record CounterAttributes(long Current);
-
-/// <summary>What a take gave.</summary>
-/// <param name="Current">The integer taken, or the last of the block.</param>
-/// <param name="First">The first of the block; only with count.</param>
-/// <param name="Last">The last of the block; only with count.</param>
-sealed record BlockAttributes(long Current, long? First, long? Last);

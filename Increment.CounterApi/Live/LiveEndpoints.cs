@@ -24,16 +24,7 @@ static class LiveEndpoints
     public static void MapLive(this IEndpointRouteBuilder routes) => routes.MapGet("/v1/events", Watch)
         .RequireScope(Scopes.Counters)
         .DisableRequestTimeout()
-        .DisableHttpMetrics()
-        .WithName("watch").WithTags("Counters")
-        .WithSummary("Watch the counters")
-        .WithDescription(
-            """
-            A stream of server-sent events. It begins with a `snapshot` of all counters; then come `change` with those that
-            changed and `remove` with those that were deleted, within a second, whoever changed them. `ping` keeps the
-            stream alive. The data of each but `ping` is a JSON:API document. The stream ends when the token does, and when
-            the service stops; a new one begins with a snapshot again, so nothing needs to be remembered in between.
-            """);
+        .DisableHttpMetrics();
 
     static ServerSentEventsResult<string> Watch(HttpContext context, LiveCounters live, IHostApplicationLifetime lifetime)
     {

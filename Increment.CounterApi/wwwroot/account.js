@@ -1,14 +1,16 @@
 import { Refusal, call, explain } from './api.js';
 import { announce, ask, busy, day, make, say } from './dom.js';
+import { live } from './live.js';
 
 /** The account: sign out, password, export, deletion. */
 export function account(main, user, leave) {
   const [root, part] = make('account');
   document.title = 'Account · Increment';
-  const { email, createdAt } = user.attributes;
-  part.name.textContent = email;
-  part.since.textContent = createdAt ? `, since ${day(createdAt)}` : '';
-  part.username.value = email;
+  const { name, createdAt, hasPassword } = user.attributes;
+  part.name.textContent = name;
+  part.since.textContent = `, since ${day(createdAt)}`;
+  part.passwordCard.hidden = !hasPassword;
+  part.username.value = name;
 
   const carry = (button, action) => button.addEventListener('click', () => busy(button, async () => {
     say(part.error);
@@ -20,16 +22,15 @@ export function account(main, user, leave) {
   }));
 
   carry(part.signOut, async () => {
-    await call('DELETE', 'v1/session');
+    await call('DELETE', 'v1/tokens/current');
     leave('You are signed out.');
   });
 
   carry(part.export, async () => {
-    const response = await fetch('v1/me/export');
-    if (!response.ok) throw new Error(`export: ${response.status}`);
-    const link = document.createElement('a');
-    link.href = URL.createObjectURL(await response.blob());
-    link.download = 'increment-account.json';
+    const kept = JSON.stringify(await call('GET', 'v1/me/export'), null, 2);
+    const counters = [...live.counters].map(([counter, current]) => `    ${JSON.stringify(counter)}: ${current}`);
+    const file = new Blob([`{\n  "account": ${kept},\n  "counters": {\n${counters.join(',\n')}\n  }\n}\n`], { type: 'application/json' });
+    const link = Object.assign(document.createElement('a'), { href: URL.createObjectURL(file), download: 'increment.json' });
     link.click();
     URL.revokeObjectURL(link.href);
   });
@@ -42,8 +43,9 @@ export function account(main, user, leave) {
         await call('PUT', 'v1/me/password', { currentPassword: fields.current.value, newPassword: fields.new.value });
         say(part.passwordError);
         part.password.reset();
-        part.username.value = email;
+        part.username.value = name;
         announce('The password is changed.');
+        part.passwordDone.hidden = false;
       } catch (problem) {
         say(part.passwordError, explain(problem));
         part.passwordError.focus();
@@ -54,11 +56,11 @@ export function account(main, user, leave) {
   part.delete.addEventListener('click', async () => {
     const done = await ask({
       title: 'Delete your account?',
-      text: `Your counters, their values and your keys are deleted at once. Type ${email} to go on.`,
+      text: `Your counters, their values and your keys are deleted at once. Type ${name} to go on.`,
       confirm: 'Delete everything', danger: true, explain,
-      field: { label: 'E-mail' },
+      field: { label: 'Name of the account' },
       action: async typed => {
-        if (typed.trim().toLowerCase() !== email.toLowerCase()) throw new Refusal(400, 'wrong-address', 'That is not the e-mail address of this account.');
+        if (typed.trim().toLowerCase() !== name.toLowerCase()) throw new Refusal(400, 'wrong-name', 'That is not the name of this account.');
         await call('DELETE', 'v1/me');
       },
     });

@@ -9,19 +9,23 @@ export function keys(main) {
 
   const row = token => {
     const [item, cell] = make('key-row');
-    const { name, createdAt, lastUsedAt, expiresAt, scopes } = token.attributes;
+    const { kind, createdAt, lastUsedAt, expiresAt, scopes, current } = token.attributes;
+    const name = token.attributes.name ?? (kind === 'session' ? 'A browser' : 'A program');
     cell.name.textContent = name;
+    cell.badge.hidden = !current;
+    cell.badge.textContent = 'this browser';
+    cell.revoke.hidden = current; // that is what Sign out is for
     cell.facts.textContent = [
-      `made ${day(createdAt)}`,
-      lastUsedAt ? `last used ${day(lastUsedAt)}` : 'never used',
+      `${kind === 'key' ? 'made' : 'signed in'} ${day(createdAt)}`,
+      lastUsedAt ? `last used ${day(lastUsedAt)}` : kind === 'key' && 'never used',
       expiresAt && `ends ${day(expiresAt)}`,
-      scopes?.join(', '),
+      kind === 'key' && scopes.join(', '),
     ].filter(Boolean).join(' · ');
     cell.revokeName.textContent = ` ${name}`;
     cell.revoke.addEventListener('click', async () => {
       const done = await ask({
-        title: `Revoke “${name}”?`,
-        text: 'Programs that use this key are refused within seconds. This cannot be undone.',
+        title: kind === 'key' ? `Revoke “${name}”?` : 'End this sign-in?',
+        text: kind === 'key' ? 'Programs that use this key are refused within seconds. This cannot be undone.' : 'It is signed out within seconds.',
         confirm: 'Revoke', danger: true, explain,
         action: () => call('DELETE', `v1/tokens/${encodeURIComponent(token.id)}`),
       });
@@ -38,14 +42,18 @@ export function keys(main) {
   const show = async () => {
     try {
       const tokens = [];
-      for (let page = 'v1/tokens'; page; ) {
+      for (let page = 'v1/tokens?page[size]=100'; page; ) {
         const answer = await call('GET', page);
         tokens.push(...answer.data);
         page = answer.links?.next;
       }
       say(part.listError);
-      part.list.replaceChildren(...tokens.map(row));
-      part.empty.hidden = tokens.length > 0;
+      tokens.reverse(); // the newest first
+      const isKey = token => token.attributes.kind === 'key';
+      part.list.replaceChildren(...tokens.filter(isKey).map(row));
+      part.empty.hidden = tokens.some(isKey);
+      part.sessionList.replaceChildren(...tokens.filter(token => !isKey(token)).map(row));
+      part.sessions.hidden = tokens.every(isKey);
     } catch (problem) {
       say(part.listError, explain(problem));
     }
@@ -71,7 +79,7 @@ export function keys(main) {
         const { data } = await call('POST', 'v1/tokens', { name: name.value.trim(), scopes, expiresAt });
         fresh.key = data.attributes.token;
         fresh.id = data.id;
-        part.madeName.textContent = `“${data.attributes.name ?? name.value.trim()}” is made.`;
+        part.madeName.textContent = `“${data.attributes.name}” is made.`;
         part.madeToken.textContent = fresh.key;
         part.made.hidden = false;
         part.make.reset();

@@ -52,8 +52,7 @@ export function signIn(main, mode, enter, message) {
 
     busy(part.submit, async () => {
       try {
-        if (mode === 'sign-up') await call('POST', 'v1/register', credentials);
-        await call('POST', 'v1/session', credentials);
+        await call('POST', mode === 'sign-up' ? 'v1/register' : 'v1/login', { ...credentials, session: true });
         await enter();
       } catch (problem) {
         complain(undefined, problem.status === 401 ? 'The e-mail or the password is wrong.' : explain(problem));

@@ -7,34 +7,19 @@ namespace Increment.JobsService.Jobs;
 /// <summary>The listing that old clients know, and the jobs as resources.</summary>
 static class JobEndpoints
 {
-    const string Form = "application/x-www-form-urlencoded";
-
     public static void MapJobs(this WebApplication app)
     {
-        app.MapGet("/hello", () => "Hello there").WithSummary("A greeting").WithTags("Listing");
+        app.MapGet("/hello", () => "Hello there");
 
         var listing = app.Services.GetRequiredService<JobListing>();
-        app.MapMethods("/jobs", [HttpMethods.Get, HttpMethods.Post], (Delegate)listing.AnswerAsync).RequireScope(Scopes.JobsRead)
-            .WithSummary("All the jobs, as text or, where JSON is asked for, as a JSON:API document").WithTags("Listing")
-            .Produces<string>(200, MediaTypes.Text).Produces<ListDocument<JobAttributes>>(200, MediaTypes.JsonApi);
+        app.MapMethods("/jobs", [HttpMethods.Get, HttpMethods.Post], listing.AnswerAsync).RequireScope(Scopes.JobsRead);
 
-        var jobs = app.MapGroup("/v1/jobs").WithTags("Jobs");
-        jobs.MapGet("/", ListAsync).RequireScope(Scopes.JobsRead)
-            .WithSummary("The jobs, in the order in which they were added, in pages")
-            .Produces<ListDocument<JobAttributes>>(200, MediaTypes.JsonApi);
-        jobs.MapGet("/{id}", FindAsync).RequireScope(Scopes.JobsRead)
-            .WithSummary("A job")
-            .Produces<Document<JobAttributes>>(200, MediaTypes.JsonApi).Produces<ErrorDocument>(404, MediaTypes.JsonApi);
-        jobs.MapPost("/", AddAsync).RequireScope(Scopes.JobsWrite)
-            .WithSummary("Adds a job")
-            .Accepts<JobAttributes>(MediaTypes.Json, MediaTypes.JsonApi, Form).Produces<Document<JobAttributes>>(201, MediaTypes.JsonApi);
-        jobs.MapPatch("/{id}", UpdateAsync).RequireScope(Scopes.JobsWrite)
-            .WithSummary("Changes a job's title, its description, or both")
-            .Accepts<JobAttributes>(MediaTypes.Json, MediaTypes.JsonApi, Form)
-            .Produces<Document<JobAttributes>>(200, MediaTypes.JsonApi).Produces<ErrorDocument>(404, MediaTypes.JsonApi);
-        jobs.MapDelete("/{id}", DeleteAsync).RequireScope(Scopes.JobsWrite)
-            .WithSummary("Deletes a job")
-            .Produces(204).Produces<ErrorDocument>(404, MediaTypes.JsonApi);
+        var jobs = app.MapGroup("/v1/jobs");
+        jobs.MapGet("/", ListAsync).RequireScope(Scopes.JobsRead);
+        jobs.MapGet("/{id}", FindAsync).RequireScope(Scopes.JobsRead);
+        jobs.MapPost("/", AddAsync).RequireScope(Scopes.JobsWrite);
+        jobs.MapPatch("/{id}", UpdateAsync).RequireScope(Scopes.JobsWrite);
+        jobs.MapDelete("/{id}", DeleteAsync).RequireScope(Scopes.JobsWrite);
     }
 
     static async Task<IResult> ListAsync(HttpRequest request, IJobStore store, CancellationToken cancellationToken)

@@ -1,0 +1,85 @@
+using System.Reflection;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Increment.ServiceDefaults.JsonApi;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+
+namespace Increment.ServiceDefaults.OpenApi;
+
+/// <summary>
+/// The service's OpenAPI 3.1 document: what the files <c>OpenApi/*.json</c> of the service say, and what is common to all.
+/// It is written by hand, since no type tells which headers, errors and media types an answer may have, and held against
+/// the service's routes and its real answers by tests.
+/// </summary>
+static class OpenApiDocument
+{
+    static readonly JsonSerializerOptions Relaxed = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    public static void MapOpenApiDocument(this WebApplication app)
+    {
+        var document = JsonSerializer.SerializeToUtf8Bytes(Read(Assembly.Load(app.Environment.ApplicationName)), Relaxed);
+        app.MapGet("/openapi/v1.json", () => TypedResults.Bytes(document, "application/json")).ExcludeFromDescription();
+    }
+
+    /// <summary>The document of the service whose assembly it is.</summary>
+    internal static JsonObject Read(Assembly service)
+    {
+        var document = new JsonObject();
+        foreach (var assembly in (ReadOnlySpan<Assembly>)[service, typeof(OpenApiDocument).Assembly])
+            foreach (var name in assembly.GetManifestResourceNames().Where(name => name.StartsWith("openapi/", StringComparison.Ordinal)).Order())
+            {
+                using var stream = assembly.GetManifestResourceStream(name)!;
+                Merge(document, JsonNode.Parse(stream)!.AsObject());
+            }
+        foreach (var operation in Operations(document))
+            AddCommonResponses(operation);
+        return document;
+    }
+
+    static IEnumerable<JsonObject> Operations(JsonObject document) =>
+        from path in document["paths"]!.AsObject()
+        from operation in path.Value!.AsObject()
+        where operation.Key != "parameters"
+        select operation.Value!.AsObject();
+
+    /// <summary>Objects are united and lists joined; no two parts say the same thing.</summary>
+    static void Merge(JsonObject into, JsonObject part)
+    {
+        foreach (var (name, value) in part.ToList())
+        {
+            part.Remove(name);
+            if (into[name] is JsonObject known)
+                Merge(known, value!.AsObject());
+            else if (into[name] is JsonArray list)
+                foreach (var item in value!.AsArray().ToList())
+                {
+                    value.AsArray().Remove(item);
+                    list.Add(item);
+                }
+            else
+                into.Add(name, value);
+        }
+    }
+
+    /// <summary>What any operation of its kind may answer, whatever it does.</summary>
+    static void AddCommonResponses(JsonObject operation)
+    {
+        var responses = operation["responses"]!.AsObject();
+        var takesToken = operation["security"] is JsonArray { Count: > 0 };
+        var takesBody = operation["requestBody"] is not null;
+        Add(takesBody || operation["parameters"] is not null, "400");
+        Add(takesToken, "401", "403", "429", "503");
+        Add(takesBody, "413", "415", "503");
+        Add(operation["requestBody"]?["content"]?[MediaTypes.JsonApi] is not null, "409");
+        Add(true, "406", "500", "504");
+
+        void Add(bool applies, params ReadOnlySpan<string> statuses)
+        {
+            foreach (var status in statuses)
+                if (applies && responses[status] is null)
+                    responses.Add(status, new JsonObject { ["$ref"] = "#/components/responses/" + status });
+        }
+    }
+}

@@ -1,0 +1,242 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using Increment.Tests.EndToEnd;
+
+namespace Increment.Tests.OpenApi;
+
+/// <summary>
+/// What the running services answer, to good and to bad requests, is what their OpenAPI documents say: status, media
+/// type, headers and body.
+/// </summary>
+[Collection(nameof(SystemCollection))]
+public sealed class AnswersTests(SystemFixture system)
+{
+    const string JsonApi = "application/vnd.api+json";
+    const string Password = "correct horse battery";
+
+    /// <summary>What takes an outage, an overload or a mistake to see.</summary>
+    static readonly string[] NotProvoked = ["429", "500", "503", "504"];
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    (string Email, string Token)? common;
+
+    [Theory]
+    [InlineData("auth")]
+    [InlineData("jobs")]
+    [InlineData("counter")]
+    public async Task Every_operation_answers_as_its_document_says(string service)
+    {
+        using var check = new Checker(system.CreateClient(service).BaseAddress!);
+        await check.ReadDocumentAsync(ct);
+        using var http = new HttpClient(check) { BaseAddress = check.Address };
+
+        foreach (var operation in check.Api.Operations)
+        {
+            await SendGoodAsync(http, operation);
+            await SendBadAsync(http, operation);
+        }
+        if (service == "counter")
+            await SendWhatOnlyCountersHaveAsync(http);
+
+        Assert.Empty(check.Problems);
+        // The answers that are described, and that no request here has brought about.
+        Assert.Empty(from operation in check.Api.Operations
+                     from status in operation.Responses.Keys
+                     where !NotProvoked.Contains(status) && !check.Seen.Contains((operation.Name, status))
+                     select $"{operation.Name} {status}");
+    }
+
+    async Task SendGoodAsync(HttpClient http, ApiDescription.Operation operation)
+    {
+        foreach (var (type, example) in operation.Bodies.DefaultIfEmpty(new("", "")))
+        {
+            var user = await UserForAsync(operation);
+            var email = operation.Path == "/v1/register" ? $"{Guid.NewGuid():n}@example.com" : user.Email;
+            var body = example.Replace("ann@example.com", email, StringComparison.Ordinal).Replace("ann%40example.com", email, StringComparison.Ordinal);
+            var answer = await SendAsync(http, operation, await TokenAsync(user, operation), await PathAsync(operation), body, type);
+            Assert.True(answer.IsSuccessStatusCode, $"{operation.Name} with {type} answers {answer.StatusCode}");
+        }
+    }
+
+    async Task SendBadAsync(HttpClient http, ApiDescription.Operation operation)
+    {
+        var user = await UserForAsync(operation);
+        var token = await TokenAsync(user, operation);
+        var path = await PathAsync(operation);
+        var (type, body) = operation.Bodies.FirstOrDefault(one => one.Key == "application/json");
+
+        await Expect(406, SendAsync(http, operation, token, path, body, type, accept: JsonApi + "; charset=utf-8"));
+        if (operation.Scope is { } scope)
+        {
+            await Expect(401, SendAsync(http, operation, null, path, body, type));
+            await Expect(401, SendAsync(http, operation, "inc_nonsense", path, body, type));
+            await Expect(403, SendAsync(http, operation, await KeyAsync(user, scope == "counters" ? "jobs:read" : "counters"), path, body, type));
+        }
+        if (operation.Responses.ContainsKey("404"))
+            await Expect(404, SendAsync(http, operation, token, operation.Path.Replace("{name}", "never-used", StringComparison.Ordinal).Replace("{id}", "none", StringComparison.Ordinal), body, type));
+        if (operation.Bodies.Count > 0)
+        {
+            await Expect(415, SendAsync(http, operation, token, path, body, "text/csv"));
+            await Expect(400, SendAsync(http, operation, token, path, "{", "application/json"));
+            await Expect(413, SendAsync(http, operation, token, path, new string(' ', 65 * 1024) + body, "application/json"));
+            if (operation.Bodies.ContainsKey(JsonApi))
+                await Expect(409, SendAsync(http, operation, token, path, """{"data":{"type":"nonsense","attributes":{}}}""", JsonApi));
+        }
+        if (operation.Responses.ContainsKey("400") && operation.Bodies.Count == 0)
+            await SendAsync(http, operation, token, path.Replace("invoices", ".hidden", StringComparison.Ordinal) + "?page[size]=0", "", "");
+        if (operation.Bodies.Values.Any(example => example.Contains("ann@example.com", StringComparison.Ordinal)))
+        {
+            await Expect(403, SendAsync(http, operation, null, path, $$"""{"email":"{{user.Email}}","password":"{{Password}}","session":true}""", "application/json"));
+            await SendAsync(http, operation, null, path, $$"""{"email":"{{user.Email}}","password":"not the password"}""", "application/json");
+        }
+        if (operation.Path == "/auth")
+            await Expect(401, SendAsync(http, operation, null, path, "token=nonsense", "application/x-www-form-urlencoded"));
+    }
+
+    /// <summary>Preconditions, repeated keys, blocks, text, and the end of the range.</summary>
+    async Task SendWhatOnlyCountersHaveAsync(HttpClient http)
+    {
+        http.DefaultRequestHeaders.Authorization = new("Bearer", (await RegisterAsync()).Token);
+        foreach (var path in (string[])["/v1", "/v1/counters/invoices"])
+        {
+            await Expect(200, http.PostAsync($"{path}/next?count=10", null, ct));
+            var current = await Expect(200, http.GetAsync($"{path}/current", ct));
+            await Expect(304, http.SendAsync(With(new(HttpMethod.Get, $"{path}/current"), "If-None-Match", current.Headers.ETag!.ToString()), ct));
+            await Expect(412, http.SendAsync(With(Put($"{path}/current", 5), "If-Match", "\"0\""), ct));
+            await Expect(200, http.SendAsync(With(new(HttpMethod.Get, $"{path}/current"), "Accept", "text/plain"), ct));
+            foreach (var method in (HttpMethod[])[HttpMethod.Get, HttpMethod.Post])
+            {
+                var key = Guid.NewGuid().ToString();
+                await Expect(200, http.SendAsync(With(new(method, $"{path}/next"), "Accept", "text/plain"), ct));
+                await Expect(200, http.SendAsync(With(new(method, $"{path}/next"), "Idempotency-Key", key), ct));
+                await Expect(422, http.SendAsync(With(new(method, $"{path}/next?count=2"), "Idempotency-Key", key), ct));
+                await Expect(400, http.SendAsync(new(method, $"{path}/next?count=0"), ct));
+            }
+            await Expect(200, http.SendAsync(Put($"{path}/current", long.MaxValue), ct));
+            await Expect(409, http.PostAsync($"{path}/next", null, ct));
+            await Expect(409, http.GetAsync($"{path}/next", ct));
+        }
+        await Expect(412, http.SendAsync(With(new(HttpMethod.Delete, "/v1/counters/invoices"), "If-Match", "\"0\""), ct));
+
+        static HttpRequestMessage Put(string address, long value) =>
+            new(HttpMethod.Put, address) { Content = new FormUrlEncodedContent([new("current", $"{value}")]) };
+
+        static HttpRequestMessage With(HttpRequestMessage request, string header, string value)
+        {
+            Assert.True(request.Headers.TryAddWithoutValidation(header, value));
+            return request;
+        }
+    }
+
+    static async Task<HttpResponseMessage> Expect(int status, Task<HttpResponseMessage> sent)
+    {
+        var answer = await sent;
+        Assert.True((int)answer.StatusCode == status,
+            $"{answer.RequestMessage!.Method} {answer.RequestMessage.RequestUri} answers {(int)answer.StatusCode}, not {status}: {await answer.Content.ReadAsStringAsync()}");
+        return answer;
+    }
+
+    Task<HttpResponseMessage> SendAsync(HttpClient http, ApiDescription.Operation operation, string? token, string path, string? body, string? type, string? accept = null)
+    {
+        var request = new HttpRequestMessage(new(operation.Method), path);
+        if (token is not null)
+            request.Headers.Authorization = new("Bearer", token);
+        if (accept is not null)
+            request.Headers.TryAddWithoutValidation("Accept", accept);
+        if (!string.IsNullOrEmpty(type))
+            request.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body!)) { Headers = { ContentType = MediaTypeHeaderValue.Parse(type) } };
+        return http.SendAsync(request, ct);
+    }
+
+    /// <summary>A token that may do what the operation does: the demo user's for changing jobs, else the user's own.</summary>
+    async Task<string?> TokenAsync((string Email, string Token) user, ApiDescription.Operation operation)
+    {
+        if (operation.Scope is "counters" && operation.Path.Contains("{name}", StringComparison.Ordinal))
+        {
+            using var counters = system.CreateClient("counter");
+            counters.DefaultRequestHeaders.Authorization = new("Bearer", user.Token);
+            (await counters.PostAsync("v1/counters/invoices/next", null, ct)).EnsureSuccessStatusCode();
+        }
+        return operation.Scope is "jobs:write" ? "mytoken" : operation.Scope is null ? null : user.Token;
+    }
+
+    async Task<string> PathAsync(ApiDescription.Operation operation)
+    {
+        var id = "current";
+        if (operation.Path == "/v1/jobs/{id}")
+        {
+            using var jobs = system.CreateClient("jobs");
+            jobs.DefaultRequestHeaders.Authorization = new("Bearer", "mytoken");
+            var added = await jobs.PostAsJsonAsync("v1/jobs", new { title = "Tester", description = "Careful" }, ct);
+            id = (await added.Content.ReadFromJsonAsync<JsonElement>(ct)).GetProperty("data").GetProperty("id").GetString()!;
+        }
+        return operation.Path.Replace("{name}", "invoices", StringComparison.Ordinal).Replace("{id}", id, StringComparison.Ordinal);
+    }
+
+    /// <summary>One user does for all operations but those that end an account, a password or a token.</summary>
+    async Task<(string Email, string Token)> UserForAsync(ApiDescription.Operation operation) =>
+        operation.Scope is "account" ? await RegisterAsync() : common ??= await RegisterAsync();
+
+    async Task<(string Email, string Token)> RegisterAsync()
+    {
+        using var counter = system.CreateClient("counter");
+        var email = $"{Guid.NewGuid():n}@example.com";
+        var answer = await counter.PostAsJsonAsync("v1/register", new { email, password = Password }, ct);
+        return (email, await ReadTokenAsync(answer));
+    }
+
+    async Task<string> KeyAsync((string Email, string Token) user, string scope)
+    {
+        using var counter = system.CreateClient("counter");
+        counter.DefaultRequestHeaders.Authorization = new("Bearer", user.Token);
+        return await ReadTokenAsync(await counter.PostAsJsonAsync("v1/tokens", new { name = "test", scopes = new[] { scope } }, ct));
+    }
+
+    async Task<string> ReadTokenAsync(HttpResponseMessage answer) => (await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>(ct))
+        .GetProperty("data").GetProperty("attributes").GetProperty("token").GetString()!;
+
+    /// <summary>Holds every answer against the service's document.</summary>
+    sealed class Checker(Uri address) : DelegatingHandler(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false })
+    {
+        public Uri Address => address;
+
+        public ApiDescription Api { get; private set; } = null!;
+
+        public List<string> Problems { get; } = [];
+
+        public HashSet<(string Operation, string Status)> Seen { get; } = [];
+
+        public async Task ReadDocumentAsync(CancellationToken cancellationToken)
+        {
+            using var http = new HttpClient { BaseAddress = address };
+            Api = new(await http.GetStringAsync("openapi/v1.json", cancellationToken));
+        }
+
+        protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+        {
+            var answer = await base.SendAsync(request, cancellationToken);
+            var operation = Api.Find(request) ?? throw new InvalidOperationException($"{request.Method} {request.RequestUri} is not described.");
+            string body;
+            if (answer.Content.Headers.ContentType?.MediaType == "text/event-stream")
+            {
+                await using var stream = await answer.Content.ReadAsStreamAsync(cancellationToken);
+                var begin = new byte["event: snapshot\ndata: {\"data\":["u8.Length];
+                await stream.ReadExactlyAsync(begin, cancellationToken);
+                body = Encoding.UTF8.GetString(begin);
+                answer.Content = new StringContent(body, Encoding.UTF8, "text/event-stream");
+                Assert.StartsWith("event: snapshot", body);
+            }
+            else
+            {
+                await answer.Content.LoadIntoBufferAsync(cancellationToken);
+                body = await answer.Content.ReadAsStringAsync(cancellationToken);
+            }
+            Problems.AddRange(operation.Check(answer, body));
+            Seen.Add((operation.Name, $"{(int)answer.StatusCode}"));
+            return answer;
+        }
+    }
+}

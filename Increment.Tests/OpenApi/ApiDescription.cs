@@ -1,0 +1,98 @@
+using System.Net.Http.Headers;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+
+namespace Increment.Tests.OpenApi;
+
+/// <summary>A service's OpenAPI document, and what it says of answers.</summary>
+sealed class ApiDescription
+{
+    readonly JsonElement document;
+
+    public ApiDescription(string json)
+    {
+        document = JsonDocument.Parse(json).RootElement;
+        Operations = [.. from path in document.GetProperty("paths").EnumerateObject()
+                         from operation in path.Value.EnumerateObject()
+                         where operation.Name != "parameters"
+                         select new Operation(this, path.Name, operation.Name.ToUpperInvariant(), operation.Value,
+                             path.Value.TryGetProperty("parameters", out var shared) ? shared : default)];
+    }
+
+    public IReadOnlyList<Operation> Operations { get; }
+
+    /// <summary>The operation that a request is, by its path.</summary>
+    public Operation? Find(HttpRequestMessage request) => Operations.OrderBy(operation => operation.Path.Count(c => c == '{'))
+        .FirstOrDefault(operation => operation.Method == request.Method.Method && operation.Matches(request.RequestUri!.AbsolutePath));
+
+    /// <summary>One operation.</summary>
+    public sealed class Operation(ApiDescription api, string path, string method, JsonElement description, JsonElement shared)
+    {
+        readonly Regex pattern = new("^" + Regex.Replace(path.Replace(".", "\\."), "{[^}]+}", "[^/]+") + "$");
+
+        public string Path => path;
+
+        public string Method => method;
+
+        public string Name => $"{method} {path}";
+
+        /// <summary>The scope that a token must have; null where none is needed.</summary>
+        public string? Scope => description.TryGetProperty("security", out var security)
+            ? security[0].GetProperty("token")[0].GetString() : null;
+
+        public IReadOnlyDictionary<string, JsonElement> Responses { get; } = description.GetProperty("responses").EnumerateObject()
+            .ToDictionary(response => response.Name, response => JsonSchema.Resolve(api.document, response.Value));
+
+        /// <summary>The body's media types, with an example of each, as text.</summary>
+        public IReadOnlyDictionary<string, string> Bodies { get; } = description.TryGetProperty("requestBody", out var body)
+            ? JsonSchema.Resolve(api.document, body).GetProperty("content").EnumerateObject().ToDictionary(content => content.Name,
+                content => content.Value.GetProperty("example") is { ValueKind: JsonValueKind.String } text ? text.GetString()! : content.Value.GetProperty("example").GetRawText())
+            : new Dictionary<string, string>();
+
+        /// <summary>The query's parameters.</summary>
+        public IEnumerable<string> QueryParameters => Parameters.Where(parameter => parameter.GetProperty("in").ValueEquals("query"))
+            .Select(parameter => parameter.GetProperty("name").GetString()!);
+
+        IEnumerable<JsonElement> Parameters => new[] { shared, description.TryGetProperty("parameters", out var own) ? own : default }
+            .Where(list => list.ValueKind == JsonValueKind.Array).SelectMany(list => list.EnumerateArray()).Select(parameter => JsonSchema.Resolve(api.document, parameter));
+
+        public bool Matches(string address) => pattern.IsMatch(address);
+
+        /// <summary>Why an answer is not what is described; nothing when it is.</summary>
+        public IEnumerable<string> Check(HttpResponseMessage answer, string body)
+        {
+            var status = $"{(int)answer.StatusCode}";
+            if (!Responses.TryGetValue(status, out var response))
+                return [$"{Name} answers {status}, which is not described: {body}"];
+
+            var at = $"{Name} {status}";
+            var problems = new List<string>();
+            if (response.TryGetProperty("headers", out var headers))
+                foreach (var header in headers.EnumerateObject())
+                    problems.AddRange(CheckHeader(header.Name, JsonSchema.Resolve(api.document, header.Value), answer, at));
+
+            var hasContent = response.TryGetProperty("content", out var content);
+            var type = answer.Content.Headers.ContentType?.MediaType;
+            if (!hasContent)
+                problems.AddRange(body.Length > 0 || type is not null ? [$"{at} has a body, which is not described: {type} {body}"] : []);
+            else if (type is null || !content.TryGetProperty(type, out var media))
+                problems.Add($"{at} is {type ?? "nothing"}, which is not described: {body}");
+            else
+                problems.AddRange(JsonSchema.Check(api.document, media.GetProperty("schema"), Read(type, body), at));
+            return problems;
+        }
+
+        IEnumerable<string> CheckHeader(string name, JsonElement header, HttpResponseMessage answer, string at)
+        {
+            if (!answer.Headers.NonValidated.TryGetValues(name, out var values) && !answer.Content.Headers.NonValidated.TryGetValues(name, out values))
+                return name is "Set-Cookie" ? [] : [$"{at} lacks the header {name}"];
+            var schema = header.GetProperty("schema");
+            var text = string.Join(", ", values);
+            var isInteger = schema.TryGetProperty("type", out var type) && type.ValueEquals("integer");
+            return JsonSchema.Check(api.document, schema, isInteger ? JsonDocument.Parse(text).RootElement : JsonSerializer.SerializeToElement(text), $"{at} {name}");
+        }
+
+        static JsonElement Read(string type, string body) => type.EndsWith("json", StringComparison.Ordinal)
+            ? JsonDocument.Parse(body).RootElement : JsonSerializer.SerializeToElement(body);
+    }
+}
