@@ -1,0 +1,115 @@
+using System.Text.Json.Nodes;
+using static Increment.Tests.Kubernetes.Rendered;
+
+namespace Increment.Tests.Kubernetes;
+
+/// <summary>The images, and the scripts and files that name them.</summary>
+public sealed class ImageTests : IDisposable
+{
+    static readonly string Root = Path.GetDirectoryName(Folder)!;
+    readonly string folder = Directory.CreateTempSubdirectory("increment-images-").FullName;
+
+    public void Dispose() => Directory.Delete(folder, recursive: true);
+
+    [Fact]
+    public async Task Every_service_of_the_manifest_is_built_in_the_full_profile_with_its_version_and_commit()
+    {
+        var commands = await BuildAsync("1.4.2-rc.1", "registry.example.com/team/increment");
+        var commit = (await Tool.RunAsync(Root, "git", "rev-parse", "HEAD")).Trim();
+        var projects = JsonNode.Parse(File.ReadAllText(Path.Combine(Folder, "manifest.json")))!["resources"]!.AsObject()
+            .Where(r => (string)r.Value!["type"]! is "project.v0").Select(r => (r.Key, Path: (string)r.Value!["path"]!)).ToList();
+        Assert.Equal(projects.Count, commands.Length);
+        foreach (var (name, path) in projects)
+        {
+            var command = Assert.Single(commands, c => c.Contains($" {Path.GetFileNameWithoutExtension(path)} ", StringComparison.Ordinal));
+            Assert.All((string[])["-t:PublishContainer", "-p:AspirePackages=true", "-p:ContainerRegistry=registry.example.com",
+                $"-p:ContainerRepository=team/increment/{name}", "-p:ContainerImageTag=1.4.2-rc.1", "-p:Version=1.4.2-rc.1", $"-p:SourceRevisionId={commit}"],
+                argument => Assert.Contains(argument, command.Split(' ')));
+        }
+    }
+
+    [Theory]
+    [InlineData("latest")]
+    [InlineData("1.4")]
+    [InlineData("01.4.2")]
+    [InlineData("1.4.2 -p:X=1")]
+    public async Task What_is_no_version_is_refused(string version)
+    {
+        var (exitCode, _, error) = await TryBuildAsync(version);
+        Assert.Equal(2, exitCode);
+        Assert.Contains("is no version", error, StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(folder, "commands")));
+    }
+
+    [Theory]
+    [InlineData("CounterApi", "noble-chiseled")]
+    [InlineData("JobsService", "noble-chiseled")]
+    [InlineData("AuthService", "noble-chiseled-extra")] // with ICU, for e-mail addresses
+    public async Task An_image_is_chiseled_and_labelled(string project, string family)
+    {
+        var output = await Tool.RunAsync(Root, "dotnet", "msbuild", $"Increment.{project}", "-t:ComputeContainerConfig", "-p:Version=1.4.2",
+            "-p:SourceRevisionId=0123abc", "-getProperty:ContainerBaseImage", "-getItem:ContainerLabel");
+        var config = JsonNode.Parse(output)!;
+        Assert.EndsWith($"/dotnet/aspnet:10.0-{family}", (string)config["Properties"]!["ContainerBaseImage"]!, StringComparison.Ordinal);
+        var labels = Items(config["Items"]!["ContainerLabel"]).ToDictionary(l => (string)l["Identity"]!, l => (string)l["Value"]!);
+        Assert.Equal("1.4.2", labels["org.opencontainers.image.version"]);
+        Assert.Equal("0123abc", labels["org.opencontainers.image.revision"]);
+    }
+
+    [Fact]
+    public async Task The_version_of_an_overlay_is_set_in_one_place()
+    {
+        CopyFolder(Folder, folder);
+        await Tool.RunAsync(folder, "bash", "set-version", "production", "2.0.0");
+        Tool.Require("kubectl");
+        var rendered = await Tool.RunAsync(folder, "kubectl", "kustomize", "overlays/production");
+        Assert.All((string[])["auth", "jobs", "counter"], s => Assert.Contains($"image: registry.example.com/increment/{s}:2.0.0\n", rendered, StringComparison.Ordinal));
+        var (exitCode, _, error) = await Tool.TryRunAsync(folder, "bash", "set-version", "production", "latest");
+        Assert.Equal(2, exitCode);
+        Assert.Contains("is no version", error, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Compose_runs_what_the_manifest_says()
+    {
+        var compose = ParseCompose();
+        var manifest = JsonNode.Parse(File.ReadAllText(Path.Combine(Folder, "manifest.json")))!["resources"]!.AsObject();
+        foreach (var (name, resource) in manifest.Where(r => (string)r.Value!["type"]! is "project.v0" or "container.v0"))
+        {
+            var service = compose["services"]![name]!;
+            Assert.Equal((string?)resource!["image"] ?? $"${{REGISTRY:-increment}}/{name}:${{VERSION:?set it}}", (string)service["image"]!);
+            if ((string)resource["type"]! is "project.v0")
+                Assert.All(resource["env"]!.AsObject().Select(v => v.Key).Where(v => v.StartsWith("ConnectionStrings", StringComparison.Ordinal)
+                    || v is "HTTP_PORTS" or "services__auth__http__0" or "Increment__DemoToken"), v => Assert.NotNull(service["environment"]![v]));
+        }
+        Assert.Null(compose["services"]!["auth"]!["ports"]);
+    }
+
+    async Task<string[]> BuildAsync(params string[] arguments)
+    {
+        var (exitCode, output, error) = await TryBuildAsync(arguments);
+        Assert.True(exitCode == 0, output + error);
+        return File.ReadAllLines(Path.Combine(folder, "commands"));
+    }
+
+    /// <summary>Runs build-images with a dotnet that notes down what it is asked.</summary>
+    Task<(int ExitCode, string Output, string Error)> TryBuildAsync(params string[] arguments) => Tool.TryRunAsync(Root, "bash",
+        ["-c", $$"""dotnet() { echo "$@" >> '{{folder}}/commands'; }; export -f dotnet; ./build-images "$@" """, "build-images", .. arguments]);
+
+    static JsonNode ParseCompose()
+    {
+        var parser = new YamlDotNet.Core.MergingParser(new YamlDotNet.Core.Parser(new StringReader(File.ReadAllText(Path.Combine(Root, "compose.yaml")))));
+        var value = new YamlDotNet.Serialization.DeserializerBuilder().Build().Deserialize<object>(parser);
+        return JsonNode.Parse(new YamlDotNet.Serialization.SerializerBuilder().JsonCompatible().Build().Serialize(value))!;
+    }
+
+    static void CopyFolder(string from, string to)
+    {
+        foreach (var file in Directory.GetFiles(from, "*", SearchOption.AllDirectories))
+        {
+            var target = Path.Combine(to, Path.GetRelativePath(from, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+        }
+    }
+}
