@@ -138,6 +138,8 @@ sealed class TcpProxy : IAsyncDisposable
     {
         for (var wait = 10; ; wait = Math.Min(wait * 2, 200))
         {
+            if (client.Poll(0, SelectMode.SelectRead) && client.Available == 0)
+                return null;
             foreach (var port in _targets())
             {
                 var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
@@ -157,8 +159,6 @@ sealed class TcpProxy : IAsyncDisposable
                 }
             }
             await Task.Delay(wait, _stopping.Token);
-            if (client.Poll(0, SelectMode.SelectRead) && client.Available == 0)
-                return null;
         }
     }
 
