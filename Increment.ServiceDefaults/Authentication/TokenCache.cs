@@ -26,6 +26,9 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
     /// <summary>How long, in an outage of AuthService, a caller waits before he gets an answer that is too old.</summary>
     public static readonly TimeSpan OutagePatience = TimeSpan.FromMilliseconds(250);
 
+    /// <summary>How long AuthServiceClient tries, at most.</summary>
+    public static readonly TimeSpan MaxInquiry = TimeSpan.FromSeconds(4);
+
     /// <summary>In characters; AuthService makes none that are longer.</summary>
     const int MaxTokenLength = 4096;
 
@@ -77,7 +80,7 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
             if (Volatile.Read(ref failedAt) != 0)
                 return new(AskPatientlyAsync(token.ToString(), cancellationToken));
         }
-        else if (refused.Find(token.Span) is { } refusal && now < refusal.FreshUntil)
+        else if (IsRefused(token.Span, now))
             return default;
         return new(AskAsync(token.ToString()).WaitAsync(cancellationToken));
     }
@@ -90,11 +93,11 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
             await shared.AnnounceAsync(tokenHashes);
     }
 
-    /// <summary>Whether AuthService was tried a moment ago, or is being tried now, in vain.</summary>
+    /// <summary>Whether AuthService was tried in vain a moment ago, or is being tried again.</summary>
     bool IsOutageKnown(long now)
     {
         var failed = Volatile.Read(ref failedAt);
-        return failed != 0 && (now - failed < Ticks(ProbeInterval) || Volatile.Read(ref probes) > 0);
+        return failed != 0 && now - failed < Ticks(Volatile.Read(ref probes) > 0 ? ProbeInterval + MaxInquiry : ProbeInterval);
     }
 
     /// <summary>In an outage: asks, and if no answer comes soon, gives the old one meanwhile.</summary>
@@ -118,6 +121,9 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
     {
         lock (gate)
         {
+            // Those whose inquiry became void come here too, and another may have been answered meanwhile.
+            if (IsRefused(token, time.GetTimestamp()))
+                return Task.FromResult<Principal?>(null);
             if (!inquiries.TryGetValue(token, out var inquiry))
             {
                 inquiry = new(token, TokenHash.Of(token));
@@ -137,7 +143,7 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
         ExceptionDispatchInfo? failure = null;
         try
         {
-            principal = await FindAsync(inquiry);
+            principal = await FindAsync(inquiry) is { } found && !IsExpired(found) ? found : null;
         }
         catch (Exception e)
         {
@@ -230,8 +236,7 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
     {
         lock (gate)
         {
-            known.Clear();
-            refused.Clear();
+            known.Clear(); // refusals stay: an answer from before one must not come back
             foreach (var inquiry in inquiries.Values.ToList())
                 Void(inquiry);
         }
@@ -250,6 +255,8 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
         lock (gate)
             return Task.WhenAll(inquiries.Values.Select(inquiry => inquiry.Answer));
     }
+
+    bool IsRefused(ReadOnlySpan<char> token, long now) => refused.Find(token) is { } refusal && now < refusal.FreshUntil;
 
     bool IsExpired(Principal principal) => principal.ExpiresAt <= time.GetUtcNow();
 
