@@ -1,8 +1,33 @@
+using Aspire.Hosting.Testing;
+
 namespace Increment.Tests.Kubernetes;
 
 /// <summary>What is committed under <c>aspire-manifest/</c> is what the generators write from the sources of today.</summary>
 public sealed class GenerateTests
 {
+    [Fact]
+    public async Task The_committed_manifest_is_what_the_AppHost_publishes()
+    {
+        // Beside aspire-manifest/, so that the projects' paths are the same.
+        var folder = Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(Rendered.Folder)!, "artifacts")).FullName;
+        var file = Path.Combine(folder, $"manifest-{Guid.NewGuid():N}.json");
+        try
+        {
+            var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>(
+                ["--publisher", "manifest", "--output-path", file], TestContext.Current.CancellationToken);
+            await using (var app = await builder.BuildAsync(TestContext.Current.CancellationToken))
+                await app.RunAsync(TestContext.Current.CancellationToken);
+
+            Assert.Equal(
+                await File.ReadAllTextAsync(Path.Combine(Rendered.Folder, "manifest.json"), TestContext.Current.CancellationToken),
+                await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken));
+        }
+        finally
+        {
+            File.Delete(file);
+        }
+    }
+
     [Fact]
     public Task The_committed_base_is_what_the_stand_in_for_aspirate_writes() =>
         AssertGenerates("dotnet", Path.Combine(AppContext.BaseDirectory, "aspirate.dll"));
