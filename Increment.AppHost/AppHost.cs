@@ -1,7 +1,12 @@
 using Increment.AppHost;
 using Microsoft.Extensions.Configuration;
 
-var builder = DistributedApplication.CreateBuilder(args);
+// With a trusted developer certificate Aspire would give Redis TLS, which its connection string below does not have.
+var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
+{
+    Args = args,
+    DeveloperCertificateDefaultHttpsTerminationEnabled = false,
+});
 var storage = Storage.Choose(builder);
 var replicas = builder.Configuration.GetValue("Increment:Replicas", 1);
 var demoToken = builder.AddParameter("demo-token", secret: true);

@@ -7,54 +7,66 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>The application as its AppHost runs it: who waits for whom, and what commands and crashes do to a service.</summary>
-public sealed class LifecycleTests : IAsyncLifetime
+/// <summary>The application as its AppHost starts it, and all that was told of its resources since.</summary>
+public sealed class LifecycleFixture : IAsyncLifetime
 {
     readonly string folder = Directory.CreateTempSubdirectory("increment-lifecycle-").FullName;
-    readonly CancellationToken ct = TestContext.Current.CancellationToken;
-    DistributedApplication app = null!;
+
+    public DistributedApplication App { get; private set; } = null!;
+
+    /// <summary>What was told until all services were healthy for the first time.</summary>
+    public List<(string Name, string? State, HealthStatus? Health)> Start { get; } = [];
+
+    public InvalidOperationException TooEarly { get; private set; } = null!;
 
     public async ValueTask InitializeAsync()
     {
         var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>(
-            ["--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder}"], ct);
-        app = await builder.BuildAsync(ct);
+            ["--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder}"]);
+        App = await builder.BuildAsync();
+        TooEarly = Assert.Throws<InvalidOperationException>(() => App.GetEndpoint("jobs", "http"));
+        var watching = Task.Run(async () =>
+        {
+            await foreach (var change in App.ResourceNotifications.WatchAsync())
+            {
+                Start.Add((change.Resource.Name, change.Snapshot.State?.Text, change.Snapshot.HealthStatus));
+                if (LifecycleTests.Services.All(name => Start.Exists(s => s.Name == name && s.Health is HealthStatus.Healthy)))
+                    return;
+            }
+        });
+        await App.StartAsync();
+        await watching;
     }
 
     public async ValueTask DisposeAsync()
     {
-        await app.DisposeAsync();
+        await App.DisposeAsync();
         Directory.Delete(folder, recursive: true);
     }
+}
+
+/// <summary>Who waits for whom, and what commands and crashes do to a service. Each test leaves all services healthy.</summary>
+public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<LifecycleFixture>
+{
+    internal static readonly string[] Services = ["auth", "jobs", "counter"];
+
+    readonly DistributedApplication app = fixture.App;
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task A_service_starts_when_the_one_it_waits_for_is_healthy()
+    public void A_service_starts_when_the_one_it_waits_for_is_healthy()
     {
-        var seen = new List<(string Name, string? State, HealthStatus? Health)>();
-        var watching = Task.Run(async () =>
-        {
-            await foreach (var change in app.ResourceNotifications.WatchAsync(ct))
-            {
-                seen.Add((change.Resource.Name, change.Snapshot.State?.Text, change.Snapshot.HealthStatus));
-                if (seen.Contains(("jobs", KnownResourceStates.Running, HealthStatus.Healthy)) && seen.Contains(("counter", KnownResourceStates.Running, HealthStatus.Healthy)))
-                    return;
-            }
-        }, ct);
-        await app.StartAsync(ct);
-        await watching;
-
         foreach (var name in (string[])["jobs", "counter"])
         {
-            Assert.Contains(seen, s => s.Name == name && s.State == KnownResourceStates.Waiting);
-            var authHealthy = seen.FindIndex(s => s is { Name: "auth", Health: HealthStatus.Healthy });
-            Assert.InRange(seen.FindIndex(s => s.Name == name && s.State == KnownResourceStates.Running), authHealthy + 1, int.MaxValue);
+            Assert.Contains(fixture.Start, s => s.Name == name && s.State == KnownResourceStates.Waiting);
+            var authHealthy = fixture.Start.FindIndex(s => s is { Name: "auth", Health: HealthStatus.Healthy });
+            Assert.InRange(fixture.Start.FindIndex(s => s.Name == name && s.State == KnownResourceStates.Running), authHealthy + 1, int.MaxValue);
         }
     }
 
     [Fact]
     public async Task A_stopped_service_keeps_its_callers_waiting_until_it_is_started_again()
     {
-        await StartAsync();
         using var http = app.CreateHttpClient("jobs", "http");
 
         Assert.True((await app.ResourceCommands.ExecuteCommandAsync("jobs", KnownResourceCommands.StopCommand, ct)).Success);
@@ -70,7 +82,6 @@ public sealed class LifecycleTests : IAsyncLifetime
     [Fact]
     public async Task A_restarted_service_is_another_process_and_healthy()
     {
-        await StartAsync();
         var before = await WaitAsync("counter", s => s.HealthStatus is HealthStatus.Healthy);
 
         Assert.True((await app.ResourceCommands.ExecuteCommandAsync("counter", KnownResourceCommands.RestartCommand, ct)).Success);
@@ -82,7 +93,6 @@ public sealed class LifecycleTests : IAsyncLifetime
     [Fact]
     public async Task A_killed_service_is_finished_with_its_exit_code_and_stays_so_until_its_start_command()
     {
-        await StartAsync();
         var before = await WaitAsync("auth", s => s.HealthStatus is HealthStatus.Healthy);
         using (var process = Process.GetProcessById(ProcessId(before)))
             process.Kill();
@@ -102,25 +112,16 @@ public sealed class LifecycleTests : IAsyncLifetime
     [Fact]
     public async Task A_command_that_nobody_has_is_refused()
     {
-        await StartAsync();
         Assert.False((await app.ResourceCommands.ExecuteCommandAsync("counter", "explode", ct)).Success);
         Assert.False((await app.ResourceCommands.ExecuteCommandAsync("nobody", KnownResourceCommands.StartCommand, ct)).Success);
     }
 
     [Fact]
-    public async Task Endpoints_are_known_after_the_start_and_not_before()
+    public void Endpoints_are_known_after_the_start_and_not_before()
     {
-        Assert.Throws<InvalidOperationException>(() => app.GetEndpoint("jobs", "http"));
-        await app.StartAsync(ct);
+        Assert.NotNull(fixture.TooEarly);
         Assert.Equal("http", app.GetEndpoint("jobs", "http").Scheme);
         Assert.Throws<ArgumentException>(() => app.GetEndpoint("nobody", "http"));
-    }
-
-    async Task StartAsync()
-    {
-        await app.StartAsync(ct);
-        foreach (var name in (string[])["auth", "jobs", "counter"])
-            await app.ResourceNotifications.WaitForResourceHealthyAsync(name, ct);
     }
 
     async Task<CustomResourceSnapshot> WaitAsync(string name, Func<CustomResourceSnapshot, bool> condition) =>

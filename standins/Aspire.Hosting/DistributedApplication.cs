@@ -129,6 +129,9 @@ public sealed class DistributedApplicationOptions
     /// <summary>The console logs of the resources go to the AppHost's log too, as <c>AppHost.Resources.name</c>.</summary>
     public bool EnableResourceLogging { get; set; }
 
+    /// <summary>Containers speak TLS by the machine's developer certificate. There are no containers here.</summary>
+    public bool? DeveloperCertificateDefaultHttpsTerminationEnabled { get; set; }
+
     /// <summary>The AppHost's folder.</summary>
     public string? ProjectDirectory { get; set; }
 }

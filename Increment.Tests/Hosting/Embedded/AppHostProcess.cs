@@ -15,7 +15,7 @@ sealed class AppHostProcess : IAsyncDisposable
     readonly TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     readonly List<string> output = [];
 
-    public AppHostProcess(params string[] arguments)
+    public AppHostProcess()
     {
         using (var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
         {
@@ -35,7 +35,7 @@ sealed class AppHostProcess : IAsyncDisposable
             },
         };
         foreach (var argument in (string[])[typeof(Projects.Increment_AppHost).Assembly.Location, "--DcpPublisher:RandomizePorts=true",
-            "--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder.FullName}", .. arguments])
+            "--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder.FullName}"])
             start.ArgumentList.Add(argument);
         Process = Process.Start(start)!;
         Process.OutputDataReceived += (_, line) => Note(line.Data);

@@ -28,7 +28,7 @@ public sealed class AppHostProcessTests
     [Fact]
     public async Task A_killed_AppHost_leaves_no_service()
     {
-        await using var appHost = new AppHostProcess("--Increment:Replicas=1");
+        await using var appHost = new AppHostProcess();
         var services = (await appHost.WaitForHealthAsync(ct)).Values.Select(ProcessId).ToArray();
 
         appHost.Process.Kill();
@@ -60,10 +60,6 @@ public sealed class AppHostProcessTests
         taken.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         taken.Listen();
         var port = ((IPEndPoint)taken.LocalEndPoint!).Port;
-        await using var appHost = new AppHostProcess();
-        await appHost.Started.WaitAsync(ct);
-
-        // The dashboard of the first has the port that the second wants for its own.
         var start = new ProcessStartInfo("dotnet", [typeof(Projects.Increment_AppHost).Assembly.Location, "--Increment:Storage:Engine=embedded"])
         {
             WorkingDirectory = Projects.Increment_AppHost.ProjectPath,
@@ -71,12 +67,12 @@ public sealed class AppHostProcessTests
             RedirectStandardOutput = true,
             Environment = { ["ASPNETCORE_URLS"] = $"http://localhost:{port}", ["DOTNET_ENVIRONMENT"] = "Development" },
         };
-        using var second = Process.Start(start)!;
-        var output = second.StandardOutput.ReadToEndAsync(ct);
-        var error = await second.StandardError.ReadToEndAsync(ct);
-        await second.WaitForExitAsync(ct);
+        using var appHost = Process.Start(start)!;
+        var output = appHost.StandardOutput.ReadToEndAsync(ct);
+        var error = await appHost.StandardError.ReadToEndAsync(ct);
+        await appHost.WaitForExitAsync(ct);
 
-        Assert.Equal(1, second.ExitCode);
+        Assert.Equal(1, appHost.ExitCode);
         Assert.Equal($"Port {port} of the dashboard is taken by another program: end that program, or give the dashboard another port in the AppHost's launchSettings.json.",
             error.Trim());
         Assert.DoesNotContain("Exception", await output, StringComparison.Ordinal);
