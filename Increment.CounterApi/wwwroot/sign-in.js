@@ -71,7 +71,7 @@ async function showProviders(box) {
     for (const provider of data) {
       const link = document.createElement('a');
       link.className = 'button';
-      link.href = `v1/oauth/${encodeURIComponent(provider.id)}?session=true`;
+      link.href = provider.attributes.start;
       link.textContent = `Continue with ${provider.attributes.name}`;
       box.append(link);
     }

@@ -1,0 +1,316 @@
+using System.Net.Http.Headers;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Aspire.Hosting.ApplicationModel;
+using Increment.Tests.EndToEnd;
+using Microsoft.Playwright;
+using static Microsoft.Playwright.Assertions;
+
+namespace Increment.Tests.Browser;
+
+/// <summary>The counter page as a new user meets it, over the whole system.</summary>
+[Collection(nameof(SystemCollection))]
+public sealed class CounterPageTests(SystemFixture system, Chromium chromium) : IClassFixture<Chromium>
+{
+    const string Password = "correct horse battery";
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_new_user_signs_up_counts_resets_makes_and_revokes_a_key_and_signs_out()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        await visit.LookAsync("the welcome");
+
+        await SignUpAsync(page);
+        await ShowsAsync(page, "0");
+        await visit.LookAsync("an unused counter");
+        await Next(page).ClickAsync();
+        await ShowsAsync(page, "1");
+        await Expect(page.GetByText("You took 1.")).ToBeVisibleAsync();
+        await page.Keyboard.PressAsync("n");
+        await ShowsAsync(page, "2");
+        await Next(page).FocusAsync();
+        await page.Keyboard.PressAsync("Enter");
+        await ShowsAsync(page, "3");
+
+        await page.GetByLabel("A block of").FillAsync("1,000");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Take" }).ClickAsync();
+        await Expect(page.GetByText("Yours: 4 to 1,003")).ToBeVisibleAsync();
+        await ShowsAsync(page, "1,003");
+        await page.GetByLabel("A block of").FillAsync("1000001");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Take" }).ClickAsync();
+        await Expect(page.GetByText("A block has 1 to 1,000,000 integers.")).ToBeVisibleAsync();
+
+        await page.GetByRole(AriaRole.Button, new() { Name = "Reset…" }).ClickAsync();
+        await page.GetByLabel("Set it to").FillAsync("-5");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Reset", Exact = true }).ClickAsync();
+        await Expect(page.GetByText("Give a whole number from 0 to")).ToBeVisibleAsync();
+        await visit.LookAsync("a refused reset");
+        await page.Keyboard.PressAsync("Escape");
+        await ShowsAsync(page, "1,003");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Reset…" }).ClickAsync();
+        await page.GetByLabel("Set it to").FillAsync("41");
+        await page.Keyboard.PressAsync("Enter");
+        await ShowsAsync(page, "41");
+
+        await page.GetByLabel("New counter").FillAsync("no/slash");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Create" }).ClickAsync();
+        await Expect(page.GetByText("A counter's name is 1 to 100 letters")).ToBeVisibleAsync();
+        await page.GetByLabel("New counter").FillAsync("invoices");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Create" }).ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Counter invoices" })).ToBeVisibleAsync();
+        await ShowsAsync(page, "0");
+        await Next(page).ClickAsync();
+        await ShowsAsync(page, "1");
+        await Expect(page.GetByRole(AriaRole.Link, new() { Name = "invoices 1" })).ToBeVisibleAsync();
+        await visit.LookAsync("a named counter");
+
+        await Tab(page, "API keys").ClickAsync();
+        await Expect(page.GetByText("None yet.")).ToBeVisibleAsync();
+        await visit.LookAsync("no keys");
+        await page.GetByLabel("Name", new() { Exact = true }).FillAsync("billing");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Make the key" }).ClickAsync();
+        await Expect(page.GetByText("“billing” is made.")).ToBeVisibleAsync();
+        await visit.LookAsync("a new key");
+        var key = await page.GetByLabel("Key", new() { Exact = true }).InnerTextAsync();
+        Assert.Matches("^inc_[A-Za-z0-9_-]{43}$", key);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Copy" }).ClickAsync();
+        Assert.Equal(key, await page.EvaluateAsync<string>("navigator.clipboard.readText()"));
+
+        await page.GetByRole(AriaRole.Link, new() { Name = "See it in the snippets" }).ClickAsync();
+        foreach (var language in (string[])["curl", "C#", "JavaScript"])
+        {
+            await page.GetByLabel(language, new() { Exact = true }).CheckAsync();
+            await Expect(page.GetByLabel("Snippet")).ToContainTextAsync(key);
+        }
+        using var program = system.CreateClient("counter");
+        program.DefaultRequestHeaders.Authorization = new("Bearer", key);
+        program.DefaultRequestHeaders.Accept.ParseAdd("text/plain");
+        Assert.Equal("42", await program.GetStringAsync("v1/next", ct));
+
+        await Tab(page, "API keys").ClickAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Revoke billing" }).ClickAsync();
+        await page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Revoke" }).ClickAsync();
+        await Expect(page.GetByText("None yet.")).ToBeVisibleAsync();
+
+        await Tab(page, "Account").ClickAsync();
+        await visit.LookAsync("the account");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign in" })).ToBeVisibleAsync();
+        await page.ReloadAsync();
+        await Expect(page.GetByLabel("E-mail")).ToBeVisibleAsync();
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task A_wrong_password_a_short_one_and_a_taken_address_are_told_in_words()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        var email = await SignUpAsync(page);
+        await Tab(page, "Account").ClickAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+
+        await SubmitAsync(page, email, "not my password", "Sign in");
+        await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The e-mail or the password is wrong.");
+        await visit.LookAsync("a wrong password");
+        await page.GetByRole(AriaRole.Link, new() { Name = "Create an account" }).ClickAsync();
+        await SubmitAsync(page, email, "short", "Create account");
+        await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The password needs at least 8 characters.");
+        await SubmitAsync(page, email, Password, "Create account");
+        await Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("There is an account with this e-mail address.");
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task A_change_made_elsewhere_shows_by_itself_and_so_do_a_new_counter_and_a_deleted_one()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        using var elsewhere = await ClientOfAsync(await SignUpAsync(page));
+        await Expect(page.GetByText("Live", new() { Exact = true })).ToBeVisibleAsync();
+
+        await elsewhere.PostAsync("v1/next?count=7", null, ct);
+        await ShowsAsync(page, "7");
+        await elsewhere.PostAsync("v1/counters/orders/next", null, ct);
+        await Expect(page.GetByRole(AriaRole.Link, new() { Name = "orders 1" })).ToBeVisibleAsync();
+        var tab = await visit.OpenTabAsync();
+        await tab.GotoAsync("/#/counters/orders");
+        await Next(tab).ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Link, new() { Name = "orders 2" })).ToBeVisibleAsync();
+        await elsewhere.DeleteAsync("v1/counters/orders", ct);
+        await Expect(page.GetByText("Only the default one so far.")).ToBeVisibleAsync();
+        await Expect(tab.GetByRole(AriaRole.Heading, new() { Name = "Default counter" })).ToBeVisibleAsync();
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task Integers_are_exact_up_to_the_end_of_the_range_and_the_end_is_told()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        using var elsewhere = await ClientOfAsync(await SignUpAsync(page));
+        await elsewhere.PutAsync("v1/current", new FormUrlEncodedContent([new("current", "9223372036854775806")]), ct);
+        await ShowsAsync(page, "9,223,372,036,854,775,806");
+        await Next(page).ClickAsync();
+        await ShowsAsync(page, "9,223,372,036,854,775,807");
+        await Next(page).ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "past the end of the range" })).ToBeVisibleAsync();
+        await visit.LookAsync("the end of the range");
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task A_service_that_restarts_in_the_middle_loses_nothing_and_the_page_goes_on()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        await SignUpAsync(page);
+        await Next(page).ClickAsync();
+        await ShowsAsync(page, "1");
+
+        var commands = system.App.ResourceCommands;
+        await commands.ExecuteCommandAsync("counter", KnownResourceCommands.StopCommand, ct);
+        await Expect(page.GetByText("Not live")).ToBeVisibleAsync();
+        await visit.LookAsync("a service that is down");
+        await Next(page).ClickAsync(); // waits in the page, under its idempotency key
+        await commands.ExecuteCommandAsync("counter", KnownResourceCommands.StartCommand, ct);
+        await system.App.ResourceNotifications.WaitForResourceHealthyAsync("counter", ct);
+
+        await Expect(page.GetByText("You took 2.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Live", new() { Exact = true })).ToBeVisibleAsync();
+        await ShowsAsync(page, "2");
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task Offline_is_told_and_back_again_it_goes_on()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        using var elsewhere = await ClientOfAsync(await SignUpAsync(page));
+        await visit.Context.SetOfflineAsync(true);
+        await Expect(page.GetByText("You are offline.")).ToBeVisibleAsync();
+        await visit.LookAsync("offline");
+        await elsewhere.PostAsync("v1/next?count=3", null, ct);
+        await visit.Context.SetOfflineAsync(false);
+        await ShowsAsync(page, "3");
+        await Expect(page.GetByText("You are offline.")).ToBeHiddenAsync();
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task A_session_that_is_revoked_ends_on_the_page_with_a_word()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        using var elsewhere = await ClientOfAsync(await SignUpAsync(page));
+        using var tokens = JsonDocument.Parse(await elsewhere.GetStringAsync("v1/tokens", ct));
+        foreach (var token in tokens.RootElement.GetProperty("data").EnumerateArray())
+            if (token.GetProperty("attributes").GetProperty("kind").ValueEquals("session"))
+                await elsewhere.DeleteAsync($"v1/tokens/{token.GetProperty("id").GetString()}", ct);
+
+        await Expect(page.GetByText("Your session has ended. Sign in again.")).ToBeVisibleAsync(new() { Timeout = 30_000 });
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task The_account_is_exported_its_password_changed_and_then_it_is_deleted()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        var email = await SignUpAsync(page);
+        await Next(page).ClickAsync();
+        await ShowsAsync(page, "1");
+        await Tab(page, "Account").ClickAsync();
+
+        var download = await page.RunAndWaitForDownloadAsync(() => page.GetByRole(AriaRole.Button, new() { Name = "Download" }).ClickAsync());
+        using var export = JsonDocument.Parse(await File.ReadAllTextAsync(await download.PathAsync(), ct));
+        Assert.Equal(email, export.RootElement.GetProperty("account").GetProperty("user").GetProperty("name").GetString());
+        Assert.Equal(1, export.RootElement.GetProperty("counters").GetProperty("default").GetInt64());
+
+        await page.GetByLabel("Current password").FillAsync("not my password");
+        await page.GetByLabel("New password").FillAsync("staple by the shelf");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Change the password" }).ClickAsync();
+        await Expect(page.GetByText("The current password is wrong.")).ToBeVisibleAsync();
+        await page.GetByLabel("Current password").FillAsync(Password);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Change the password" }).ClickAsync();
+        await Expect(page.GetByText("Other browsers are signed out")).ToBeVisibleAsync();
+
+        await page.GetByRole(AriaRole.Button, new() { Name = "Delete…" }).ClickAsync();
+        await page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Textbox).FillAsync(email);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Delete everything" }).ClickAsync();
+        await Expect(page.GetByText("Your account is deleted.")).ToBeVisibleAsync();
+        await SubmitAsync(page, email, "staple by the shelf", "Sign in");
+        await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The e-mail or the password is wrong.");
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task The_first_load_is_under_60_kB_and_no_script_can_reach_a_token()
+    {
+        await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
+        var wire = await visit.Context.NewCDPSessionAsync(visit.Page);
+        var bytes = 0.0;
+        var files = 0;
+        wire.Event("Network.loadingFinished").OnEvent += (_, loaded) =>
+        {
+            bytes += loaded!.Value.GetProperty("encodedDataLength").GetDouble();
+            files++;
+        };
+        await wire.SendAsync("Network.enable");
+        await visit.Page.GotoAsync("/", new() { WaitUntil = WaitUntilState.NetworkIdle });
+        Assert.True(files > 10, $"only {files} files were loaded");
+        Assert.True(bytes < 60_000, $"{bytes} bytes");
+
+        await SignUpAsync(visit.Page);
+        var cookie = Assert.Single(await visit.Context.CookiesAsync());
+        Assert.True(cookie.HttpOnly);
+        Assert.Equal(SameSiteAttribute.Strict, cookie.SameSite);
+        var reachable = await visit.Page.EvaluateAsync<string>("document.cookie + JSON.stringify(localStorage) + JSON.stringify(sessionStorage) + document.documentElement.outerHTML");
+        Assert.DoesNotContain(cookie.Value, reachable);
+        Assert.DoesNotMatch(new Regex(@"inc_[\w-]{43}|eyJ[\w-]+\.[\w-]+\."), reachable);
+    }
+
+    async Task<Visit> VisitAsync()
+    {
+        var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
+        await visit.Page.GotoAsync("/");
+        await Expect(visit.Page.GetByLabel("E-mail")).ToBeVisibleAsync();
+        return visit;
+    }
+
+    static async Task<string> SignUpAsync(IPage page)
+    {
+        var email = $"{Guid.NewGuid():n}@example.com";
+        await SubmitAsync(page, email, Password, "Create account");
+        await Expect(Next(page)).ToBeVisibleAsync(new() { Timeout = 30_000 });
+        return email;
+    }
+
+    static async Task SubmitAsync(IPage page, string email, string password, string button)
+    {
+        await page.GetByLabel("E-mail").FillAsync(email);
+        await page.GetByLabel("Password", new() { Exact = true }).FillAsync(password);
+        await page.GetByRole(AriaRole.Button, new() { Name = button }).ClickAsync();
+    }
+
+    /// <summary>The same user, from elsewhere.</summary>
+    async Task<HttpClient> ClientOfAsync(string email)
+    {
+        var http = system.CreateClient("counter");
+        var answer = await http.PostAsync("v1/login", new FormUrlEncodedContent([new("email", email), new("password", Password)]), ct);
+        using var document = JsonDocument.Parse(await answer.EnsureSuccessStatusCode().Content.ReadAsStringAsync(ct));
+        http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer",
+            document.RootElement.GetProperty("data").GetProperty("attributes").GetProperty("token").GetString());
+        return http;
+    }
+
+    static ILocator Next(IPage page) => page.GetByRole(AriaRole.Button, new() { Name = "Next", Exact = true });
+
+    static ILocator Tab(IPage page, string name) => page.GetByRole(AriaRole.Navigation, new() { Name = "Main" }).GetByRole(AriaRole.Link, new() { Name = name });
+
+    static Task ShowsAsync(IPage page, string number) => Expect(page.Locator(".number")).ToHaveTextAsync(number, new() { Timeout = 15_000 });
+}
