@@ -71,6 +71,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
                 })!;
                 process.OutputDataReceived += (_, _) => { };
                 process.BeginOutputReadLine();
+                process.BeginErrorReadLine();
                 if (process.WaitForExit(TimeSpan.FromSeconds(10)))
                     return process.ExitCode == 0;
                 process.Kill(entireProcessTree: true);

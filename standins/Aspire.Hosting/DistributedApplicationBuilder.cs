@@ -105,6 +105,8 @@ public partial class DistributedApplicationBuilder : IDistributedApplicationBuil
             if (!options.DisableDashboard)
                 Services.AddHostedService<DashboardHost>();
             Services.AddHostedService(services => services.GetRequiredService<ApplicationRunner>());
+            if (AppHostInterception.Current is null)
+                Services.AddHostedService<ParentWatch>();
             // A replica may take its time to stop.
             Services.Configure<HostOptions>(host => host.ShutdownTimeout = Replica.StopTimeout * 2);
         }

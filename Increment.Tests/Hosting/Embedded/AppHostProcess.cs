@@ -15,7 +15,8 @@ sealed class AppHostProcess : IAsyncDisposable
     readonly TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     readonly List<string> output = [];
 
-    public AppHostProcess()
+    /// <param name="command">What <c>dotnet</c> is told to do; null for running the assembly.</param>
+    public AppHostProcess(string[]? command = null)
     {
         using (var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
         {
@@ -34,7 +35,7 @@ sealed class AppHostProcess : IAsyncDisposable
                 ["ASPIRE_DASHBOARD_FRONTEND_BROWSERTOKEN"] = Token,
             },
         };
-        foreach (var argument in (string[])[typeof(Projects.Increment_AppHost).Assembly.Location, "--DcpPublisher:RandomizePorts=true",
+        foreach (var argument in (string[])[.. command ?? [typeof(Projects.Increment_AppHost).Assembly.Location], "--DcpPublisher:RandomizePorts=true",
             "--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder.FullName}"])
             start.ArgumentList.Add(argument);
         Process = Process.Start(start)!;

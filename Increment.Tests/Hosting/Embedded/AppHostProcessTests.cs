@@ -1,6 +1,8 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 
@@ -34,6 +36,22 @@ public sealed class AppHostProcessTests
         appHost.Process.Kill();
 
         await EndAsync(services);
+    }
+
+    [Fact]
+    public async Task A_killed_dotnet_run_leaves_neither_AppHost_nor_service()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "The AppHost is found by /proc, which this machine lacks.");
+        var configuration = typeof(AppHostProcessTests).Assembly.GetCustomAttribute<AssemblyConfigurationAttribute>()!.Configuration;
+        await using var run = new AppHostProcess(["run", "--no-build", "--no-launch-profile", "--configuration", configuration,
+            "--project", Projects.Increment_AppHost.ProjectPath, "--"]);
+        var services = (await run.WaitForHealthAsync(ct)).Values.Select(ProcessId).ToArray();
+        var appHost = int.Parse(File.ReadAllText($"/proc/{services[0]}/stat").Split(' ')[3], CultureInfo.InvariantCulture);
+        Assert.NotEqual(run.Process.Id, appHost);
+
+        run.Process.Kill();
+
+        await EndAsync([appHost, .. services]);
     }
 
     [Fact]
