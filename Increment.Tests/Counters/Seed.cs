@@ -1,0 +1,15 @@
+using System.Globalization;
+
+namespace Increment.Tests.Counters;
+
+/// <summary>The seed of a random test: another one each time, told when the test fails, and taken from the environment to replay it.</summary>
+static class Seed
+{
+    public static int Of(string test)
+    {
+        var seed = Environment.GetEnvironmentVariable("INCREMENT_SEED") is { Length: > 0 } given
+            ? int.Parse(given, CultureInfo.InvariantCulture) : Random.Shared.Next();
+        TestContext.Current.TestOutputHelper?.WriteLine($"{test}: INCREMENT_SEED={seed} replays this run");
+        return seed;
+    }
+}
