@@ -77,6 +77,8 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 
     void Cancel(T operation, CancellationToken cancellationToken)
     {
+        if (operation.Task.IsCompleted)
+            return;
         Enter();
         var waits = operation.Node.List is not null;
         if (waits)

@@ -34,23 +34,50 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         """,
     ];
 
-    readonly SqliteDatabase database;
+    readonly string connectionString;
+    readonly Lock opening = new();
     readonly CommitQueue<Write, CounterResult> queue;
     readonly ConcurrentBag<Reader> readers = [];
     readonly CounterOptions options;
     readonly ILogger logger;
+    SqliteDatabase? database;
     SqliteCounterWriter? writer;
     Task checkpointing = Task.CompletedTask;
     volatile bool checkpointIsDue;
     volatile Exception? failure;
 
+    /// <summary>
+    /// Opens the store. What may pass by itself (a full or read-only disk, a lock) does not keep it from being made: its
+    /// callers get 503 until it has passed.
+    /// </summary>
     /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
     public SqliteCounterStore(string connectionString, CounterOptions options, ILogger<SqliteCounterStore>? logger = null)
     {
-        (this.options, this.logger) = (options, logger ?? NullLogger<SqliteCounterStore>.Instance);
-        database = OpenDatabase(connectionString);
+        (this.connectionString, this.options, this.logger) = (connectionString, options, logger ?? NullLogger<SqliteCounterStore>.Instance);
         queue = new(Commit, options.QueueLimit);
+        try
+        {
+            _ = Database;
+        }
+        catch (InvalidOperationException e) when (e.InnerException is SqliteException cause && MayPass(cause))
+        {
+            failure = e;
+            LogFailure(e);
+        }
     }
+
+    SqliteDatabase Database
+    {
+        get
+        {
+            lock (opening)
+                return database ??= OpenDatabase(connectionString);
+        }
+    }
+
+    bool MayPass(SqliteException exception) => exception.SqliteErrorCode is 5 or 8 or 10 or 13 // busy, read-only, I/O error, full
+        || (exception.SqliteErrorCode is 14 // cannot open; also a log beside the file that cannot be made
+            && File.Exists(new SqliteConnectionStringBuilder(connectionString).DataSource));
 
     /// <summary>Opens a file of counters, creates it if need be, and brings its schema up to date.</summary>
     /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
@@ -83,8 +110,15 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     /// <summary>Healthy when the file can be read; degraded when its last write failed.</summary>
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        var health = await database.CheckHealthAsync(context, cancellationToken);
-        return health.Status == HealthStatus.Healthy && failure is { } last ? HealthCheckResult.Degraded("writes fail: " + last.Message) : health;
+        try
+        {
+            var health = await Database.CheckHealthAsync(context, cancellationToken);
+            return health.Status == HealthStatus.Healthy && failure is { } last ? HealthCheckResult.Degraded("writes fail: " + last.Message) : health;
+        }
+        catch (InvalidOperationException e)
+        {
+            return HealthCheckResult.Unhealthy(e.Message, e);
+        }
     }
 
     public void Dispose()
@@ -100,7 +134,7 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     {
         try
         {
-            writer ??= new(database, options);
+            writer ??= new(Database, options);
             if (checkpointIsDue)
                 Checkpoint(writer);
             writer.Begin();
@@ -115,8 +149,8 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
             failure = e;
             writer?.Dispose();
             writer = null;
-            if (e is SqliteException sqlite)
-                throw new ApiException(sqlite.ToApiError(), e);
+            if (Unavailable(e) is { } unavailable)
+                throw unavailable;
             throw;
         }
         if (failure is not null)
@@ -135,7 +169,7 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     {
         try
         {
-            using var connection = database.Open();
+            using var connection = Database.Open();
             connection.Execute("PRAGMA wal_checkpoint(PASSIVE)");
             connection.Execute("PRAGMA wal_checkpoint(PASSIVE)");
             checkpointIsDue = true;
@@ -158,17 +192,22 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         readers.TryTake(out var reader);
         try
         {
-            reader ??= new(database.Open());
+            reader ??= new(Database.Open());
             var result = read(reader);
             readers.Add(reader);
             return result;
         }
-        catch (SqliteException e)
+        catch (Exception e)
         {
             reader?.Dispose();
-            throw new ApiException(e.ToApiError(), e);
+            if (Unavailable(e) is { } unavailable)
+                throw unavailable;
+            throw;
         }
     }
+
+    static ApiException? Unavailable(Exception exception) =>
+        (exception as SqliteException ?? exception.InnerException as SqliteException) is { } cause ? new(cause.ToApiError(), exception) : null;
 
     [LoggerMessage(LogLevel.Error, "The store does not take writes; callers get 503 until it does")]
     partial void LogFailure(Exception exception);

@@ -1,0 +1,238 @@
+using Increment.CounterApi.Counters;
+using Increment.ServiceDefaults.JsonApi;
+
+namespace Increment.Tests.Counters;
+
+/// <summary>Group commit, in every order that its steps can be taken in: what must hold, holds always and not by luck.</summary>
+public sealed class CommitQueueTests(ITestOutputHelper output)
+{
+    const int Ample = 100;
+
+    [Theory, InlineData(false), InlineData(true)]
+    public void Each_operation_is_committed_once_and_told_its_own_result(bool asynchronous) => TryAll(asynchronous, Ample, run =>
+    {
+        run.Caller("a", 1);
+        run.Caller("b", 1);
+        run.Caller("c", 1);
+        return () =>
+        {
+            run.AssertCommitted("a0", "b0", "c0");
+            Assert.Equal([1, 2, 3], run.Results.Order());
+        };
+    });
+
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_callers_operations_are_committed_in_the_order_in_which_he_made_them(bool asynchronous) => TryAll(asynchronous, Ample, run =>
+    {
+        run.Caller("a", 2);
+        run.Caller("b", 1);
+        return () =>
+        {
+            run.AssertCommitted("a0", "a1", "b0");
+            Assert.True(run.Committed.IndexOf("a0") < run.Committed.IndexOf("a1"));
+        };
+    });
+
+    [Theory, InlineData(false), InlineData(true)]
+    public void Who_gives_up_is_left_out_or_served_and_holds_nobody_up(bool asynchronous) => TryAll(asynchronous, Ample, run =>
+    {
+        var patience = new CancellationTokenSource();
+        run.Caller("a", 1);
+        run.Caller("b", 1, patience.Token);
+        run.Scheduler.Start("cancel", patience.Cancel);
+        return () =>
+        {
+            if (run.IsCanceled("b0"))
+                run.AssertCommitted("a0");
+            else
+                run.AssertCommitted("a0", "b0");
+        };
+    });
+
+    [Theory, InlineData(false), InlineData(true)]
+    public void A_failed_batch_fails_its_callers_and_no_others(bool asynchronous) => TryAll(asynchronous, Ample, run =>
+    {
+        run.FailingBatch = 1;
+        run.Caller("a", 1);
+        run.Caller("b", 1);
+        run.Caller("c", 1);
+        return () =>
+        {
+            Assert.NotEmpty(run.Failed);
+            run.AssertCommitted([.. run.Operations.Except(run.Failed)]);
+            Assert.All(run.Failed, name => Assert.IsType<IOException>(run.ExceptionOf(name)));
+        };
+    });
+
+    [Theory, InlineData(false), InlineData(true)]
+    public void Past_the_bound_callers_are_refused_at_once(bool asynchronous) => TryAll(asynchronous, capacity: 1, run =>
+    {
+        run.Caller("a", 1);
+        run.Caller("b", 1);
+        run.Caller("c", 1);
+        return () =>
+        {
+            Assert.InRange(run.Refused.Count, 0, 1);
+            run.AssertCommitted([.. run.Operations.Except(run.Refused)]);
+        };
+    });
+
+    [Fact]
+    public async Task A_lone_caller_is_served_on_his_own_thread()
+    {
+        var thread = 0;
+        var queue = new CommitQueue<Operation, int>(batch =>
+        {
+            thread = Environment.CurrentManagedThreadId;
+            return default;
+        }, Ample);
+        var committing = queue.CommitAsync(new("a"), TestContext.Current.CancellationToken);
+        Assert.True(committing.IsCompletedSuccessfully);
+        Assert.Equal(Environment.CurrentManagedThreadId, thread);
+        await committing;
+    }
+
+    [Fact]
+    public async Task Those_who_wait_are_committed_together()
+    {
+        var sizes = new List<int>();
+        var disk = new TaskCompletionSource();
+        var queue = new CommitQueue<Operation, int>(async batch =>
+        {
+            sizes.Add(batch.Count);
+            await disk.Task;
+        }, Ample, maxBatch: 8);
+        var all = Enumerable.Range(0, 20).Select(i => queue.CommitAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
+        disk.SetResult();
+        await Task.WhenAll(all);
+        Assert.Equal([1, 8, 8, 3], sizes);
+    }
+
+    void TryAll(bool asynchronous, int capacity, Func<Program, Action> program)
+    {
+        var orders = Interleaving.TryAll(scheduler =>
+        {
+            var run = new Program(scheduler, asynchronous, capacity);
+            var check = program(run);
+            return () =>
+            {
+                run.AssertAllAnswered();
+                check();
+            };
+        });
+        output.WriteLine($"{orders} orders");
+        Assert.True(orders > 10);
+    }
+
+    sealed class Operation(string name) : QueuedOperation<int>
+    {
+        public string Name => name;
+    }
+
+    /// <summary>A commit queue with its callers. Its steps end where it takes its lock, and where a commit begins.</summary>
+    sealed class Program
+    {
+        readonly Dictionary<string, Task<int>> answers = [];
+        readonly Dictionary<string, Operation> operations = [];
+        readonly Queue queue;
+        readonly bool asynchronous;
+        int batches, value;
+        bool committing;
+
+        public Program(Interleaving scheduler, bool asynchronous, int capacity)
+        {
+            (Scheduler, this.asynchronous) = (scheduler, asynchronous);
+            queue = new(scheduler, CommitAsync, capacity);
+        }
+
+        public Interleaving Scheduler { get; }
+
+        public int FailingBatch { get; set; }
+
+        public List<string> Committed { get; } = [];
+
+        public List<string> Failed { get; } = [];
+
+        public List<string> Refused { get; } = [];
+
+        public IEnumerable<string> Operations => operations.Keys;
+
+        public IEnumerable<int> Results => answers.Values.Select(answer => answer.Result);
+
+        public void Caller(string name, int count, CancellationToken patience = default) => Scheduler.Start(name, () =>
+        {
+            for (var i = 0; i < count; i++)
+            {
+                var operation = operations[name + i] = new(name + i);
+                try
+                {
+                    answers[operation.Name] = queue.CommitAsync(operation, patience).AsTask();
+                }
+                catch (ApiException e) when (e.Error.Status == 503)
+                {
+                    Refused.Add(operation.Name);
+                }
+                catch (OperationCanceledException)
+                {
+                    answers[operation.Name] = Task.FromCanceled<int>(patience);
+                }
+            }
+        });
+
+        public bool IsCanceled(string name) => answers[name].IsCanceled || operations[name].Task.IsCanceled;
+
+        public Exception? ExceptionOf(string name) => (answers[name].Exception ?? operations[name].Task.Exception)?.InnerException;
+
+        public void AssertCommitted(params string[] names) => Assert.Equal(names.Order(), Committed.Order());
+
+        /// <summary>Waiting callers go on by the thread pool, outside the order that is tried; what they wait for is done.</summary>
+        public void AssertAllAnswered() =>
+            Assert.All(answers, answer => Assert.True(answer.Value.IsCompleted || operations[answer.Key].Task.IsCompleted, answer.Key + " waits for ever"));
+
+        ValueTask CommitAsync(IReadOnlyList<Operation> batch)
+        {
+            Assert.False(committing, "two commits at once");
+            Assert.NotEmpty(batch);
+            committing = true;
+            var fails = ++batches == FailingBatch;
+            if (!asynchronous)
+            {
+                Scheduler.Step();
+                Finish(batch, fails);
+                return fails ? throw new IOException("broken") : default;
+            }
+            var done = new TaskCompletionSource();
+            Scheduler.Start("disk", () =>
+            {
+                Finish(batch, fails);
+                if (fails)
+                    done.SetException(new IOException("broken"));
+                else
+                    done.SetResult();
+            });
+            return new(done.Task);
+        }
+
+        void Finish(IReadOnlyList<Operation> batch, bool fails)
+        {
+            committing = false;
+            foreach (var operation in batch)
+            {
+                (fails ? Failed : Committed).Add(operation.Name);
+                operation.Result = ++value;
+            }
+        }
+    }
+
+    sealed class Queue(Interleaving scheduler, Func<IReadOnlyList<Operation>, ValueTask> commit, int capacity)
+        : CommitQueue<Operation, int>(commit, capacity)
+    {
+        protected override void Enter()
+        {
+            scheduler.Step();
+            base.Enter();
+        }
+
+        protected override void Schedule() => scheduler.Start("pool", ((IThreadPoolWorkItem)this).Execute);
+    }
+}

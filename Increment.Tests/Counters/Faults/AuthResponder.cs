@@ -1,0 +1,37 @@
+using System.Text.Json;
+using Increment.ServiceDefaults.Authentication;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+
+namespace Increment.Tests.Counters.Faults;
+
+/// <summary>Answers like AuthService: the token <c>t-NAME</c> is that of the user NAME.</summary>
+sealed class AuthResponder : IAsyncDisposable
+{
+    readonly WebApplication app;
+
+    AuthResponder(WebApplication app) => this.app = app;
+
+    public string Address => app.Urls.Single();
+
+    public static async Task<AuthResponder> StartAsync()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var app = builder.Build();
+        app.MapGet("/alive", () => Results.Ok());
+        app.MapPost("/auth", async (HttpRequest request) =>
+        {
+            var token = (await request.ReadFromJsonAsync<JsonElement>()).GetProperty("token").GetString()!;
+            return token.StartsWith("t-", StringComparison.Ordinal)
+                ? Results.Json(new Principal(token[2..], token[2..], token, [Scopes.Counters], ExpiresAt: null, DateTimeOffset.UtcNow)) : Results.Unauthorized();
+        });
+        await app.StartAsync();
+        return new(app);
+    }
+
+    public ValueTask DisposeAsync() => app.DisposeAsync();
+}

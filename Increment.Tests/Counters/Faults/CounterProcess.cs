@@ -1,0 +1,99 @@
+using System.Diagnostics;
+using System.Net;
+using System.Text;
+
+namespace Increment.Tests.Counters.Faults;
+
+/// <summary>A CounterApi, as it is built, in a process of its own on a free port.</summary>
+sealed class CounterProcess : IDisposable
+{
+    const string Listening = "Now listening on: ";
+
+    readonly Process process;
+    readonly StringBuilder output = new();
+    bool ended;
+    readonly TaskCompletionSource<IPEndPoint> listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    CounterProcess(string store, string auth)
+    {
+        process = new()
+        {
+            StartInfo = new("dotnet", [Path.Combine(AppContext.BaseDirectory, "Increment.CounterApi.dll")])
+            {
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+                WorkingDirectory = Path.GetTempPath(),
+                Environment =
+                {
+                    ["ConnectionStrings__increment"] = $"Data Source={store}",
+                    ["ConnectionStrings__cache"] = "",
+                    ["services__auth__http__0"] = auth,
+                    ["ASPNETCORE_ENVIRONMENT"] = "Production",
+                    ["ASPNETCORE_URLS"] = "http://127.0.0.1:0",
+                    ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "",
+                },
+            },
+            EnableRaisingEvents = true,
+        };
+        process.OutputDataReceived += (_, line) => Read(line.Data);
+        process.ErrorDataReceived += (_, line) => Read(line.Data);
+        process.Exited += (_, _) => listening.TrySetException(new InvalidOperationException("CounterApi ended before it listened:\n" + Output));
+    }
+
+    public IPEndPoint Address => listening.Task.Result;
+
+    /// <summary>What it wrote so far.</summary>
+    public string Output
+    {
+        get
+        {
+            lock (output)
+                return output.ToString();
+        }
+    }
+
+    public long WorkingSet
+    {
+        get
+        {
+            process.Refresh();
+            return process.WorkingSet64;
+        }
+    }
+
+    /// <summary>Starts one, and waits until it listens.</summary>
+    public static async Task<CounterProcess> StartAsync(string store, string auth)
+    {
+        var service = new CounterProcess(store, auth);
+        service.process.Start();
+        service.process.BeginOutputReadLine();
+        service.process.BeginErrorReadLine();
+        await service.listening.Task.WaitAsync(TimeSpan.FromMinutes(1));
+        return service;
+    }
+
+    /// <summary>Ends it at once, as <c>kill -9</c> does.</summary>
+    public void Kill()
+    {
+        process.Kill();
+        process.WaitForExit();
+        ended = true;
+    }
+
+    public void Dispose()
+    {
+        if (!ended)
+            Kill();
+        process.Dispose();
+    }
+
+    void Read(string? line)
+    {
+        if (line is null)
+            return;
+        lock (output)
+            output.AppendLine(line);
+        if (line.IndexOf(Listening, StringComparison.Ordinal) is >= 0 and var at)
+            listening.TrySetResult(IPEndPoint.Parse(new Uri(line[(at + Listening.Length)..]).Authority));
+    }
+}

@@ -1,0 +1,111 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+using Increment.Tests.Counters.Histories;
+
+namespace Increment.Tests.Counters.Faults;
+
+/// <summary>
+/// Clients who use one counter all at once, over connections of their own, and write down every call. A call that has no
+/// answer, or a 5xx, is lost; any other refusal is a fault of the service.
+/// </summary>
+sealed class Crowd(Func<int, IPEndPoint?> addressOf)
+{
+    /// <summary>Apart enough that no run takes so many.</summary>
+    const long SetDistance = 1_000_000_000;
+
+    readonly ConcurrentQueue<string> faults = new();
+    long sets;
+
+    public History History { get; } = new();
+
+    /// <summary>What was answered that may not be answered.</summary>
+    public IReadOnlyCollection<string> Faults => faults;
+
+    /// <summary>How often the service asked to come back later.</summary>
+    public int Postponed => postponed;
+
+    public int Answered => answered;
+
+    int postponed, answered;
+
+    /// <summary>Calls until it is told to stop. What is under way then is waited for.</summary>
+    public Task CallAsync(int clients, CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, clients).Select(client => Task.Run(async () =>
+    {
+        RawConnection? connection = null;
+        var random = new Random(client);
+        for (var n = 0; !stop.IsCancellationRequested; n++)
+        {
+            if (connection is null && (connection = await TryConnectAsync(client, stop)) is null)
+                continue;
+            var (kind, argument) = random.Next(100) switch
+            {
+                < 70 => (CallKind.Take, 1L),
+                < 80 => (CallKind.Take, 10L),
+                < 99 => (CallKind.Read, 0L),
+                _ => (CallKind.Set, Interlocked.Increment(ref sets) * SetDistance),
+            };
+            if (!await CallAsync(connection, kind, argument))
+            {
+                connection.Dispose();
+                connection = null;
+            }
+        }
+        connection?.Dispose();
+    }, CancellationToken.None)));
+
+    /// <summary>One call; false when the connection is of no more use.</summary>
+    async Task<bool> CallAsync(RawConnection connection, CallKind kind, long argument)
+    {
+        var call = new Call(kind, argument, Stopwatch.GetTimestamp(), Call.Lost, 0);
+        try
+        {
+            using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+            var (status, headers, body) = kind switch
+            {
+                CallKind.Take => await connection.SendAsync("POST", argument == 1 ? "/v1/next" : $"/v1/next?count={argument}", "t-crowd", null, patience.Token),
+                CallKind.Read => await connection.SendAsync("GET", "/v1/current", "t-crowd", null, patience.Token),
+                _ => await connection.SendAsync("PUT", "/v1/current", "t-crowd", $"current={argument}", patience.Token),
+            };
+            if (status == 200)
+            {
+                call = call with { End = Stopwatch.GetTimestamp(), Answer = long.Parse(body, CultureInfo.InvariantCulture) };
+                Interlocked.Increment(ref answered);
+            }
+            else if (status == 503 && headers.Contains("\r\nRetry-After: ", StringComparison.Ordinal))
+                Interlocked.Increment(ref postponed);
+            else
+                faults.Enqueue($"{call}: {headers} {body}");
+            return status == 200;
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+        catch (OperationCanceledException)
+        {
+            faults.Enqueue($"no answer within 30 s: {call}");
+            return false;
+        }
+        finally
+        {
+            History.Add(call);
+        }
+    }
+
+    async Task<RawConnection?> TryConnectAsync(int client, CancellationToken stop)
+    {
+        try
+        {
+            if (addressOf(client) is { } address)
+                return await RawConnection.OpenAsync(address, stop);
+        }
+        catch (Exception e) when (e is SocketException or OperationCanceledException)
+        {
+        }
+        await Task.Delay(5, CancellationToken.None);
+        return null;
+    }
+}

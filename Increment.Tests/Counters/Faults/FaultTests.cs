@@ -1,0 +1,249 @@
+using System.Diagnostics;
+using System.Net;
+using Increment.Tests.Counters.Histories;
+using Microsoft.Data.Sqlite;
+
+namespace Increment.Tests.Counters.Faults;
+
+/// <summary>The promise, kept by real processes over real sockets while things go wrong. Every history must be linearizable.</summary>
+public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
+{
+    const int Clients = 16;
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-faults-");
+    readonly List<CounterProcess> services = [];
+    AuthResponder auth = null!;
+
+    string Store => Path.Combine(folder.FullName, "counter.db");
+
+    public async ValueTask InitializeAsync() => auth = await AuthResponder.StartAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        services.ForEach(service => service.Dispose());
+        await auth.DisposeAsync();
+        SqliteConnection.ClearAllPools();
+        folder.Delete(recursive: true);
+    }
+
+    [Fact]
+    public async Task Calm()
+    {
+        var service = await StartAsync(Store);
+        var crowd = await RunAsync(_ => service.Address, async () => await Task.Delay(TimeSpan.FromSeconds(3), ct));
+        Assert.Equal(0, crowd.Postponed);
+        Assert.DoesNotContain(crowd.History.Calls, call => call.IsLost);
+    }
+
+    [Fact]
+    public async Task Killed_every_second_for_30_seconds()
+    {
+        CounterProcess? service = await StartAsync(Store);
+        var kills = 0;
+        await RunAsync(_ => Volatile.Read(ref service)?.Address, async () =>
+        {
+            var watch = Stopwatch.StartNew();
+            while (watch.Elapsed < TimeSpan.FromSeconds(30))
+            {
+                var next = Task.Delay(TimeSpan.FromSeconds(1), ct);
+                await next;
+                Interlocked.Exchange(ref service, null)!.Kill();
+                kills++;
+                Volatile.Write(ref service, await StartAsync(Store));
+            }
+        });
+        output.WriteLine($"{kills} kills");
+    }
+
+    [Fact]
+    public async Task Two_processes_on_one_store_killed_in_turn()
+    {
+        CounterProcess?[] pair = [await StartAsync(Store), await StartAsync(Store)];
+        await RunAsync(client => Volatile.Read(ref pair[client % 2])?.Address, async () =>
+        {
+            for (var n = 0; n < 12; n++)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(700), ct);
+                Interlocked.Exchange(ref pair[n % 2], null)!.Kill();
+                Volatile.Write(ref pair[n % 2], await StartAsync(Store));
+            }
+        });
+    }
+
+    [Fact]
+    public async Task A_store_that_another_process_slows_down()
+    {
+        var service = await StartAsync(Store);
+        var crowd = await RunAsync(_ => service.Address, async () =>
+        {
+            var random = new Random(1);
+            for (var n = 0; n < 20; n++)
+            {
+                await using (var held = await HoldAsync())
+                    await Task.Delay(random.Next(200), ct);
+                await Task.Delay(random.Next(100), ct);
+            }
+        });
+        Assert.Equal(0, crowd.Postponed);
+    }
+
+    [Fact]
+    public async Task A_store_that_is_locked_for_long()
+    {
+        var service = await StartAsync(Store);
+        var crowd = await RunAsync(_ => service.Address, async () =>
+        {
+            await Task.Delay(TimeSpan.FromSeconds(1), ct);
+            await using (var held = await HoldAsync())
+                await WaitAsync(() => PostponedNow > 0);
+            await AnsweredAgainAsync();
+        });
+        Assert.True(crowd.Postponed > 0);
+    }
+
+    [Fact]
+    public async Task A_store_whose_writes_fail_for_a_while()
+    {
+        var service = await StartAsync(Store);
+        await RunAsync(_ => service.Address, async () =>
+        {
+            for (var n = 0; n < 3; n++)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(300), ct);
+                Sql("CREATE TRIGGER broken BEFORE UPDATE ON incremental_counter BEGIN SELECT RAISE(ABORT, 'broken'); END");
+                var before = PostponedNow;
+                await WaitAsync(() => PostponedNow > before);
+                Sql("DROP TRIGGER broken");
+                await AnsweredAgainAsync();
+            }
+        });
+        Assert.Contains("The store takes writes again", service.Output, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_disk_that_is_full_for_a_while()
+    {
+        using var disk = SmallDisk.Mount(folder.CreateSubdirectory("disk").FullName);
+        var service = await StartAsync(Path.Combine(disk.Path, "counter.db"));
+        await RunAsync(_ => service.Address, async () =>
+        {
+            for (var n = 0; n < 3; n++)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(300), ct);
+                disk.Fill();
+                var before = PostponedNow;
+                await WaitAsync(() => PostponedNow > before);
+                disk.Free();
+                await AnsweredAgainAsync();
+            }
+        });
+        services.ForEach(s => s.Dispose());
+    }
+
+    [Fact]
+    public async Task A_disk_that_is_read_only_for_a_while()
+    {
+        using var disk = SmallDisk.Mount(folder.CreateSubdirectory("disk").FullName);
+        var store = Path.Combine(disk.Path, "counter.db");
+        CounterProcess? service = await StartAsync(store);
+        await RunAsync(_ => Volatile.Read(ref service)?.Address, async () =>
+        {
+            for (var n = 0; n < 2; n++)
+            {
+                await Task.Delay(TimeSpan.FromMilliseconds(500), ct);
+                Interlocked.Exchange(ref service, null)!.Kill();
+                disk.MakeReadOnly();
+                Volatile.Write(ref service, await StartAsync(store));
+                var before = PostponedNow;
+                await WaitAsync(() => PostponedNow > before);
+                disk.MakeWritable();
+                await AnsweredAgainAsync();
+            }
+        });
+        services.ForEach(s => s.Dispose());
+    }
+
+    Crowd? running;
+
+    int PostponedNow => running!.Postponed;
+
+    /// <summary>Lets a crowd call while something happens, and checks what it was told.</summary>
+    async Task<Crowd> RunAsync(Func<int, IPEndPoint?> addressOf, Func<Task> happen)
+    {
+        var crowd = running = new Crowd(addressOf);
+        using (var stop = new CancellationTokenSource())
+        {
+            var calls = crowd.CallAsync(Clients, stop.Token);
+            try
+            {
+                await happen();
+            }
+            finally
+            {
+                await stop.CancelAsync();
+                await calls;
+            }
+        }
+        var history = crowd.History.Calls;
+        output.WriteLine($"{history.Count} calls, {history.Count(c => c.IsLost)} lost, of these {crowd.Postponed} answered 503");
+        Assert.Empty(crowd.Faults);
+        Assert.Null(HistoryChecker.Check(history));
+        Assert.True(crowd.Answered > Clients, $"only {crowd.Answered} calls were answered");
+        return crowd;
+    }
+
+    async Task<CounterProcess> StartAsync(string store)
+    {
+        var service = await CounterProcess.StartAsync(store, auth.Address);
+        services.Add(service);
+        return service;
+    }
+
+    async Task AnsweredAgainAsync()
+    {
+        var before = running!.Answered;
+        await WaitAsync(() => running.Answered > before + Clients);
+    }
+
+    async Task WaitAsync(Func<bool> condition)
+    {
+        var watch = Stopwatch.StartNew();
+        while (!condition())
+        {
+            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), "It did not happen within 30 s.");
+            await Task.Delay(10, ct);
+        }
+    }
+
+    void Sql(string sql)
+    {
+        using var connection = Connect();
+        using var command = new SqliteCommand(sql, connection);
+        command.ExecuteNonQuery();
+    }
+
+    /// <summary>Holds the store's write lock until it is disposed of.</summary>
+    async Task<SqliteTransaction> HoldAsync()
+    {
+        var connection = Connect();
+        while (true)
+        {
+            try
+            {
+                return connection.BeginTransaction();
+            }
+            catch (SqliteException e) when (e.SqliteErrorCode == 5)
+            {
+                await Task.Delay(1, ct);
+            }
+        }
+    }
+
+    SqliteConnection Connect()
+    {
+        var connection = new SqliteConnection($"Data Source={Store};Pooling=False;Default Timeout=30");
+        connection.Open();
+        return connection;
+    }
+}
