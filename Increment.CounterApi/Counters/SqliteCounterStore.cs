@@ -19,9 +19,6 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     /// </summary>
     const int PageSize = 1024;
 
-    /// <summary>After how many pages the log is copied back into the file: 8 MiB.</summary>
-    const int CheckpointPages = 8 * 1024 * 1024 / PageSize;
-
     static readonly string[] Schema =
     [
         """
@@ -42,7 +39,6 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     readonly ILogger logger;
     SqliteDatabase? database;
     SqliteCounterWriter? writer;
-    Task checkpointing = Task.CompletedTask;
     volatile bool checkpointIsDue;
     volatile Exception? failure;
 
@@ -65,6 +61,12 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
             LogFailure(e);
         }
     }
+
+    /// <summary>After how many pages the log is copied back into the file; 8 MiB of them.</summary>
+    public int CheckpointPages { get; init; } = 8 * 1024 * 1024 / PageSize;
+
+    /// <summary>The last preparation of a checkpoint.</summary>
+    public Task Checkpointing { get; private set; } = Task.CompletedTask;
 
     SqliteDatabase Database
     {
@@ -123,7 +125,7 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
 
     public void Dispose()
     {
-        checkpointing.Wait();
+        Checkpointing.Wait();
         writer?.Dispose();
         while (readers.TryTake(out var reader))
             reader.Dispose();
@@ -156,8 +158,8 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         if (failure is not null)
             LogRecovery();
         failure = null;
-        if (writer.PagesWritten > CheckpointPages && checkpointing.IsCompleted)
-            checkpointing = Task.Run(PrepareCheckpoint);
+        if (writer.PagesWritten > CheckpointPages && Checkpointing.IsCompleted)
+            Checkpointing = Task.Run(PrepareCheckpoint);
         return default;
     }
 

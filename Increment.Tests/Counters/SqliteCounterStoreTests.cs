@@ -1,20 +1,187 @@
 using Increment.CounterApi.Counters;
+using Increment.ServiceDefaults.JsonApi;
 using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>The contract on SQLite.</summary>
+/// <summary>The contract on SQLite, and what is SQLite's own: its file.</summary>
 public sealed class SqliteCounterStoreTests : CounterStoreContract
 {
+    static readonly CounterKey Counter = new("alice", CounterName.Default);
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
     readonly string folder = Directory.CreateTempSubdirectory("increment-counters-").FullName;
     readonly List<SqliteCounterStore> stores = [];
 
-    string ConnectionString => $"Data Source={Path.Combine(folder, "counter.db")}";
+    string FilePath => Path.Combine(folder, "counter.db");
+
+    string ConnectionString => $"Data Source={FilePath}";
 
     private protected override Task<ICounterStore> OpenAsync(CounterOptions options)
     {
         stores.Add(new(ConnectionString, options));
         return Task.FromResult<ICounterStore>(stores[^1]);
+    }
+
+    [Fact]
+    public async Task A_file_that_is_no_database_is_told_and_left_as_it_is()
+    {
+        foreach (var content in (byte[][])[[.. Enumerable.Repeat((byte)'x', 5000)], "not a database"u8.ToArray()])
+        {
+            var file = Path.Combine(folder, $"{content.Length}.db");
+            await File.WriteAllBytesAsync(file, content, ct);
+            var refusal = Assert.Throws<InvalidOperationException>(() => new SqliteCounterStore($"Data Source={file}", new()));
+            Assert.Contains(file, refusal.Message, StringComparison.Ordinal);
+            Assert.Equal(content, await File.ReadAllBytesAsync(file, ct));
+        }
+    }
+
+    [Fact]
+    public async Task A_database_cut_off_to_nothing_is_not_begun_anew()
+    {
+        var store = await OpenAsync(new());
+        await store.TakeAsync(Counter, 5, null, ct);
+        File.Copy(FilePath + "-wal", FilePath + ".kept");
+        stores.ForEach(s => s.Dispose());
+        SqliteConnection.ClearAllPools();
+        File.Copy(FilePath + ".kept", FilePath + "-wal");
+        await File.WriteAllBytesAsync(FilePath, [], ct);
+
+        Assert.Throws<InvalidOperationException>(() => new SqliteCounterStore(ConnectionString, new()));
+        Assert.Equal(await File.ReadAllBytesAsync(FilePath + ".kept", ct), await File.ReadAllBytesAsync(FilePath + "-wal", ct));
+    }
+
+    [Fact]
+    public async Task A_database_of_a_newer_version_is_left_alone()
+    {
+        await OpenAsync(new());
+        Sql("PRAGMA user_version = 1000");
+        Assert.Contains("newer", Assert.Throws<InvalidOperationException>(() => new SqliteCounterStore(ConnectionString, new())).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Damage_found_later_is_503_and_an_unhealthy_or_degraded_store()
+    {
+        var store = await OpenAsync(new());
+        await store.TakeAsync(Counter, 1, null, ct);
+        Sql("PRAGMA wal_checkpoint(TRUNCATE)");
+        await using (var file = new FileStream(FilePath, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            file.Position = 1024;
+            await file.WriteAsync(Enumerable.Repeat((byte)0xff, (int)file.Length - 1024).ToArray(), ct);
+        }
+        var replica = new SqliteCounterStore(ConnectionString, new());
+        stores.Add(replica);
+        var refusal = await Assert.ThrowsAsync<ApiException>(async () => await replica.TakeAsync(Counter, 1, null, ct));
+        Assert.Equal((503, "store-damaged"), (refusal.Error.Status, refusal.Error.Code));
+        Assert.NotNull(refusal.Error.RetryAfter);
+        Assert.NotEqual(HealthStatus.Healthy, (await replica.CheckHealthAsync(new(), ct)).Status);
+    }
+
+    [Fact]
+    public async Task The_write_ahead_log_is_begun_anew_and_does_not_grow()
+    {
+        const int CheckpointPages = 16;
+        var store = new SqliteCounterStore(ConnectionString, new()) { CheckpointPages = CheckpointPages };
+        stores.Add(store);
+        for (var round = 1; round <= 6; round++)
+        {
+            for (var i = 0; i < CheckpointPages; i++)
+                await store.TakeAsync(Counter, 1, null, ct);
+            await store.Checkpointing;
+            Assert.Equal(round * CheckpointPages, (await store.GetAsync(Counter, ct))?.Current);
+        }
+        // The schema is in it too; six rounds have written a hundred pages more.
+        Assert.InRange(new FileInfo(FilePath + "-wal").Length, 1, 3 * CheckpointPages * 1100);
+    }
+
+    [Fact]
+    public async Task A_backup_is_the_store_at_one_moment_and_a_restore_brings_it_back()
+    {
+        var store = await OpenAsync(new());
+        await store.TakeAsync(Counter, 5, "k", ct);
+        var busy = Task.Run(async () =>
+        {
+            for (var i = 0; i < 300; i++)
+                await store.TakeAsync(new("bob", CounterName.Default), 1, null, ct);
+        }, ct);
+        var backup = Path.Combine(folder, "backups", "counter.bak");
+        Assert.Equal((0, ""), Command("backup", backup, out var said));
+        Assert.Contains(backup, said, StringComparison.Ordinal);
+        await busy;
+
+        var told = new List<long> { (await store.GetAsync(Counter, ct))!.Value.Version };
+        await store.TakeAsync(Counter, 5, "later", ct);
+        told.Add((await store.GetAsync(Counter, ct))!.Value.Version);
+        await store.TakeAsync(new("alice", "new"), 1, null, ct);
+        Assert.Equal((0, ""), Command("restore", backup, out _));
+
+        var restored = (await store.GetAsync(Counter, ct))!.Value;
+        Assert.Equal(5, restored.Current);
+        Assert.DoesNotContain(restored.Version, told);
+        Assert.Null(await store.GetAsync(new("alice", "new"), ct));
+        Assert.Equal(5, (await store.TakeAsync(Counter, 5, "k", ct)).Current);
+        Assert.Equal(6, (await store.TakeAsync(Counter, 1, "later", ct)).Current);
+    }
+
+    [Fact]
+    public async Task A_failed_backup_or_restore_changes_nothing_and_says_why()
+    {
+        var store = await OpenAsync(new());
+        await store.TakeAsync(Counter, 5, null, ct);
+        var rubbish = Path.Combine(folder, "rubbish");
+        await File.WriteAllBytesAsync(rubbish, new byte[5000], ct);
+        Sql("VACUUM INTO '" + Path.Combine(folder, "other") + "'");
+        Sql("DROP TABLE incremental_counter", Path.Combine(folder, "other"));
+
+        foreach (var (command, file, reason) in (ReadOnlySpan<(string, string, string)>)[
+            ("restore", Path.Combine(folder, "missing"), "no file"), ("restore", rubbish, "not a backup"),
+            ("restore", Path.Combine(folder, "other"), "not a backup"), ("backup", folder, folder)])
+        {
+            var (exitCode, error) = Command(command, file, out _);
+            Assert.Equal(1, exitCode);
+            Assert.Contains(reason, error, StringComparison.Ordinal);
+        }
+        Assert.Equal(2, SqliteBackup.Run(["backup"], TextWriter.Null, TextWriter.Null));
+        Assert.Equal(5, (await store.GetAsync(Counter, ct))?.Current);
+        Assert.Empty(Directory.GetFiles(folder, "*.partial"));
+    }
+
+    [Fact]
+    public async Task Processes_that_share_the_file_get_on_side_by_side()
+    {
+        var pair = new[] { await OpenAsync(new()), await OpenAsync(new()) };
+        using var enough = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var counts = new int[2];
+        // Both without pause, until both have had their turn thirty times.
+        await Task.WhenAll(Enumerable.Range(0, 8).Select(client => Task.Run(async () =>
+        {
+            while (counts.Min() < 30)
+            {
+                await pair[client % 2].TakeAsync(new("alice", $"{client}"), 1, null, ct);
+                Interlocked.Increment(ref counts[client % 2]);
+            }
+        }, ct)));
+        Assert.True(counts.Max() < 50 * counts.Min(), $"{counts[0]} to {counts[1]}");
+    }
+
+    [Fact]
+    public async Task Memory_is_flat_over_many_counters_and_writes()
+    {
+        var store = await OpenAsync(new(LimitPerUser: int.MaxValue));
+        async Task<(long Managed, long Sqlite)> MeasureAsync()
+        {
+            for (var round = 0; round < 20; round++)
+                await Task.WhenAll(Enumerable.Range(0, 2_000).Select(i => Task.Run(() =>
+                    store.TakeAsync(new($"user-{i}", CounterName.Default), 1, null, ct).AsTask(), ct)));
+            return (GC.GetTotalMemory(forceFullCollection: true), SQLitePCL.raw.sqlite3_memory_used());
+        }
+        await MeasureAsync();
+        var before = await MeasureAsync();
+        var after = await MeasureAsync();
+        Assert.InRange(after.Managed - before.Managed, long.MinValue, 1_000_000);
+        Assert.InRange(after.Sqlite - before.Sqlite, long.MinValue, 1_000_000);
     }
 
     private protected override ValueTask CloseAsync()
@@ -23,5 +190,21 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         SqliteConnection.ClearAllPools();
         Directory.Delete(folder, recursive: true);
         return ValueTask.CompletedTask;
+    }
+
+    (int ExitCode, string Error) Command(string command, string file, out string said)
+    {
+        var (output, error) = (new StringWriter(), new StringWriter());
+        var exitCode = SqliteBackup.Run([command, file, $"--ConnectionStrings:increment={ConnectionString}"], output, error);
+        said = output.ToString();
+        return (exitCode, error.ToString());
+    }
+
+    void Sql(string sql, string? file = null)
+    {
+        using var connection = new SqliteConnection($"Data Source={file ?? FilePath};Pooling=False");
+        connection.Open();
+        using var command = new SqliteCommand(sql, connection);
+        command.ExecuteNonQuery();
     }
 }
