@@ -1,0 +1,100 @@
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text;
+using Aspire.Hosting;
+using Aspire.Hosting.ApplicationModel;
+using Aspire.Hosting.Testing;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+
+namespace Increment.Tests.Kubernetes;
+
+/// <summary>What a rolling update does to callers: nothing.</summary>
+public sealed class RollingUpdateTests : IAsyncDisposable
+{
+    readonly string folder = Directory.CreateTempSubdirectory("increment-rolling-").FullName;
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    DistributedApplication app = null!;
+
+    public async ValueTask DisposeAsync()
+    {
+        await app.DisposeAsync();
+        Directory.Delete(folder, recursive: true);
+    }
+
+    [Fact]
+    public async Task Replicas_are_rolled_one_by_one_under_load_and_no_call_fails_and_no_integer_is_skipped_or_given_twice()
+    {
+        var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>(
+            ["--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder}"], ct);
+        builder.CreateResourceBuilder((ProjectResource)builder.Resources.Single(r => r.Name == "counter"))
+            .WithReplicas(2).WithEnvironment("Increment__Shutdown__Drain", "00:00:03");
+        app = await builder.BuildAsync(ct);
+        await app.StartAsync(ct);
+        var replicas = new Dictionary<string, DateTime?>();
+        await foreach (var change in app.ResourceNotifications.WatchAsync(ct))
+        {
+            if (change.Resource.Name == "counter" && change.Snapshot.HealthStatus is HealthStatus.Healthy)
+                replicas[change.ResourceId] = change.Snapshot.StartTimeStamp;
+            if (replicas.Count == 2)
+                break;
+        }
+
+        using var rolled = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var callers = Enumerable.Range(0, 4).Select(_ => CallAsync(app.GetEndpoint("counter", "http"), rolled.Token)).ToArray();
+        foreach (var (replica, before) in replicas)
+        {
+            Assert.True((await app.ResourceCommands.ExecuteCommandAsync(replica, KnownResourceCommands.StopCommand, ct)).Success);
+            Assert.True((await app.ResourceCommands.ExecuteCommandAsync(replica, KnownResourceCommands.StartCommand, ct)).Success);
+            await foreach (var change in app.ResourceNotifications.WatchAsync(ct))
+            {
+                if (change.ResourceId == replica && change.Snapshot.HealthStatus is HealthStatus.Healthy && change.Snapshot.StartTimeStamp > before)
+                    break;
+            }
+        }
+        await rolled.CancelAsync();
+
+        var taken = await Task.WhenAll(callers);
+        Assert.All(taken, own => Assert.True(own.Count > 0 && own.SequenceEqual(own.Order())));
+        Assert.Equal(Enumerable.Range(1, taken.Sum(own => own.Count)).Select(i => (long)i), taken.SelectMany(own => own).Order());
+    }
+
+    /// <summary>
+    /// One call after the other on a kept connection that is given up only when the service says so; unlike
+    /// <see cref="HttpClient"/> it repeats nothing, so that a connection that breaks is a failure.
+    /// </summary>
+    static async Task<List<long>> CallAsync(Uri service, CancellationToken until)
+    {
+        var request = Encoding.ASCII.GetBytes(
+            $"POST /v1/next HTTP/1.1\r\nHost: {service.Authority}\r\nAuthorization: mytoken\r\nAccept: text/plain\r\nContent-Length: 0\r\n\r\n");
+        var taken = new List<long>();
+        TcpClient? connection = null;
+        StreamReader? reader = null;
+        while (!until.IsCancellationRequested)
+        {
+            if (connection is null)
+            {
+                connection = new TcpClient { NoDelay = true };
+                await connection.ConnectAsync(service.Host, service.Port, CancellationToken.None);
+                reader = new(connection.GetStream(), Encoding.ASCII);
+            }
+            await connection.GetStream().WriteAsync(request, CancellationToken.None);
+            Assert.Equal("HTTP/1.1 200 OK", await reader!.ReadLineAsync(CancellationToken.None));
+            var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
+            while (await reader.ReadLineAsync(CancellationToken.None) is { Length: > 0 } line)
+                headers[line[..line.IndexOf(':', StringComparison.Ordinal)]] = line[(line.IndexOf(':', StringComparison.Ordinal) + 1)..].Trim();
+            var body = new char[int.Parse(headers["Content-Length"], CultureInfo.InvariantCulture)];
+            Assert.Equal(body.Length, await reader.ReadBlockAsync(body, CancellationToken.None));
+            taken.Add(long.Parse(body, CultureInfo.InvariantCulture));
+
+            if (headers.GetValueOrDefault("Connection") == "close")
+            {
+                connection.Dispose();
+                connection = null;
+            }
+            // A connection that nobody uses at the moment is what a stop without a drain would break.
+            await Task.Delay(20, CancellationToken.None);
+        }
+        connection?.Dispose();
+        return taken;
+    }
+}
