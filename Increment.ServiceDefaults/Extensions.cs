@@ -26,7 +26,7 @@ public static class Extensions
         builder.Services.AddErrorHandling();
         builder.Services.AddGracefulShutdown(builder.Configuration);
         builder.Services.AddSingleton(TimeProvider.System);
-        builder.Services.AddSingleton<ITokenRevocations, NoTokenRevocations>();
+        builder.AddSharedTokenCache();
         return builder;
     }
 

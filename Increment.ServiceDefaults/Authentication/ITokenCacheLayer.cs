@@ -1,3 +1,7 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+
 namespace Increment.ServiceDefaults.Authentication;
 
 /// <summary>
@@ -16,10 +20,10 @@ interface ITokenCacheLayer : ITokenRevocations
     ValueTask<SharedAnswer?> FindAsync(string tokenHash);
 
     /// <summary>
-    /// Keeps a positive answer until it is <paramref name="maxAge"/> old, unless there is one already; false when the
-    /// token was revoked, so that the answer is void.
+    /// Keeps a positive answer until it is <see cref="TokenCache.RefreshAge"/> old, unless there is one already; false when
+    /// the token was revoked, so that the answer is void.
     /// </summary>
-    ValueTask<bool> TryAddAsync(string tokenHash, Principal principal, TimeSpan maxAge);
+    ValueTask<bool> TryAddAsync(string tokenHash, Principal principal);
 }
 
 /// <summary>What the processes know together of a token.</summary>
@@ -27,3 +31,26 @@ interface ITokenCacheLayer : ITokenRevocations
 /// AuthService's answer, its <see cref="Principal.CheckedAt"/> by this process's clock; null when the token was revoked.
 /// </param>
 readonly record struct SharedAnswer(Principal? Principal);
+
+static partial class SharedTokenCache
+{
+    const string ConnectionName = "cache";
+
+    /// <summary>The layer in the Redis that the connection string <c>cache</c> names; without one, none.</summary>
+    /// <exception cref="InvalidOperationException">This build cannot use Redis.</exception>
+    public static void AddSharedTokenCache(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<ITokenRevocations, NoTokenRevocations>();
+        if (string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))
+            return;
+#if FULL_PROFILE
+        AddRedis(builder);
+#else
+        throw new InvalidOperationException(
+            "The connection string 'cache' names a Redis server, but this build has no Redis client. "
+            + "Build with -p:AspirePackages=true, or leave it empty.");
+#endif
+    }
+
+    static partial void AddRedis(WebApplicationBuilder builder);
+}

@@ -179,7 +179,7 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
 
         if (await AskAuthServiceAsync(inquiry.Token) is not { } principal)
             return null;
-        return shared is null || inquiry.IsVoid || await shared.TryAddAsync(inquiry.Hash, principal, RefreshAge) ? principal : null;
+        return shared is null || inquiry.IsVoid || await shared.TryAddAsync(inquiry.Hash, principal) ? principal : null;
     }
 
     async Task<Principal?> AskAuthServiceAsync(string token)

@@ -260,14 +260,14 @@ public sealed class TokenCacheSimulationTests
                 return world.redisIsDown ? null : found;
             }
 
-            public async ValueTask<bool> TryAddAsync(string tokenHash, Principal principal, TimeSpan maxAge)
+            public async ValueTask<bool> TryAddAsync(string tokenHash, Principal principal)
             {
                 await Task.Yield();
                 if (world.redisIsDown)
                     return true;
                 var existing = Find(tokenHash);
-                if (existing is null && principal.CheckedAt + maxAge > world.time.GetUtcNow())
-                    world.redis[tokenHash] = (principal, principal.CheckedAt + maxAge);
+                if (existing is null && principal.CheckedAt + TokenCache.RefreshAge > world.time.GetUtcNow())
+                    world.redis[tokenHash] = (principal, principal.CheckedAt + TokenCache.RefreshAge);
                 await Task.Yield();
                 return world.redisIsDown || existing is not { Principal: null };
             }

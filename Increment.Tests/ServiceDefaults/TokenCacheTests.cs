@@ -413,11 +413,11 @@ public sealed class TokenCacheTests
             return answer;
         }
 
-        public ValueTask<bool> TryAddAsync(string tokenHash, Principal principal, TimeSpan maxAge)
+        public ValueTask<bool> TryAddAsync(string tokenHash, Principal principal)
         {
             if (IsDown)
                 return new(true);
-            if (Find(tokenHash) is { Principal: { } old } && time.GetUtcNow() - old.CheckedAt >= maxAge)
+            if (Find(tokenHash) is { Principal: { } old } && time.GetUtcNow() - old.CheckedAt >= TokenCache.RefreshAge)
                 Answers.Remove(tokenHash);
             return new(Answers.TryAdd(tokenHash, new(principal)) || Answers[tokenHash].Principal is not null);
         }
