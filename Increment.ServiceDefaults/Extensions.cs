@@ -45,7 +45,7 @@ public static class Extensions
     /// <summary>AuthService's address, as service discovery's configuration has it.</summary>
     /// <exception cref="InvalidOperationException">There is none, or it is no address.</exception>
     public static Uri GetAuthServiceAddress(this IConfiguration configuration) =>
-        Uri.TryCreate(configuration["services:auth:http:0"], UriKind.Absolute, out var address) ? address : throw new InvalidOperationException(
+        Uri.TryCreate(configuration["services:auth:http:0"], UriKind.Absolute, out var address) ? address : throw new SettingException(
             "AuthService's address is missing. Set services__auth__http__0, or start the service through Increment.AppHost.");
 
     /// <summary>The middleware that every service has, and its health and OpenAPI endpoints.</summary>

@@ -18,7 +18,7 @@ public static class PublicOrigin
             return null;
         return Uri.TryCreate(text, UriKind.Absolute, out var origin) && origin.Scheme is "http" or "https"
             && text.TrimEnd('/') == origin.GetLeftPart(UriPartial.Authority) ? origin
-            : throw new InvalidOperationException($"Increment:PublicOrigin is '{text}'; it must be an origin, as 'https://integers.example.com'.");
+            : throw new SettingException($"Increment:PublicOrigin is '{text}'; it must be an origin, as 'https://integers.example.com'.");
     }
 
     /// <summary>From here on every request is one to the public origin: for cookies, for links, for the check of Origin.</summary>

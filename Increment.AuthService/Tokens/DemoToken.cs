@@ -1,5 +1,6 @@
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.AuthService.Tokens;
 
@@ -7,12 +8,41 @@ namespace Increment.AuthService.Tokens;
 /// The user <c>density</c>, whose token is the setting <c>Increment:DemoToken</c>; without the setting there is none.
 /// A token that was set before and is no longer is revoked.
 /// </summary>
-sealed class DemoToken(IUserStore users, ITokenStore tokens, ITokenRevocations revocations, TimeProvider time, IConfiguration configuration) : IHostedService
+sealed class DemoToken(IUserStore users, ITokenStore tokens, ITokenRevocations revocations, TimeProvider time, IConfiguration configuration) : BackgroundService
 {
     const string UserId = "demo";
     const string UserName = "density";
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    bool done;
+
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        await TryAsync(cancellationToken);
+        await base.StartAsync(cancellationToken);
+    }
+
+    /// <summary>Where the store was not there yet at the start, once it is.</summary>
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1), time);
+        while (!done && await timer.WaitForNextTickAsync(stoppingToken))
+            await TryAsync(stoppingToken);
+    }
+
+    async Task TryAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await SetAsync(cancellationToken);
+            done = true;
+        }
+        catch (ApiException e) when (e.Error.Status == StatusCodes.Status503ServiceUnavailable)
+        {
+            // The store has logged why, and health tells it.
+        }
+    }
+
+    async Task SetAsync(CancellationToken cancellationToken)
     {
         var value = configuration["Increment:DemoToken"];
         var now = time.GetUtcNow();
@@ -27,6 +57,4 @@ sealed class DemoToken(IUserStore users, ITokenStore tokens, ITokenRevocations r
         }
         await revocations.AnnounceAsync(await tokens.RemoveAllAsync(UserId, [TokenKind.Key], id, cancellationToken));
     }
-
-    public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 }

@@ -1,3 +1,5 @@
+using Increment.ServiceDefaults;
+
 namespace Increment.CounterApi.Counters;
 
 /// <summary>The settings under <c>Increment:Counters</c>.</summary>
@@ -30,6 +32,6 @@ sealed record CounterOptions(long InitialValue = 0, int LimitPerUser = 1_000, in
         return options;
 
         static void Require(bool condition, string name, string range) => _ = condition ? true
-            : throw new InvalidOperationException($"The setting Increment:Counters:{name} must be {range}.");
+            : throw new SettingException($"The setting Increment:Counters:{name} must be {range}.");
     }
 }

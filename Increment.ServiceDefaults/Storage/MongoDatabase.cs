@@ -174,7 +174,7 @@ public static class MongoDatabaseExtensions
         catch (MongoConfigurationException)
         {
             // Its message has the whole connection string in it, with the password.
-            throw new InvalidOperationException(
+            throw new SettingException(
                 "The connection string 'increment' is not one of MongoDB's (mongodb://user:password@host:27017/database?options); "
                 + "characters of the password that mean something in an address must be percent-encoded.");
         }

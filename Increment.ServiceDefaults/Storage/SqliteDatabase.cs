@@ -28,7 +28,7 @@ public sealed class SqliteDatabase : IHealthCheck
         try
         {
             if (IsCutOff(File))
-                throw new InvalidOperationException($"The database '{File}' is empty, but its write-ahead log is not: it was damaged. It was left as it is.");
+                throw new SettingException($"The database '{File}' is empty, but its write-ahead log is not: it was damaged. It was left as it is.");
             using (var connection = Open(settings.ConnectionString))
             {
                 connection.Execute($"PRAGMA page_size = {pageSize}");
@@ -40,7 +40,7 @@ public sealed class SqliteDatabase : IHealthCheck
         }
         catch (SqliteException e)
         {
-            throw new InvalidOperationException($"The database '{File}' cannot be used: {e.Message} It was left as it is.", e);
+            throw new SettingException($"The database '{File}' cannot be used: {e.Message} It was left as it is.", e);
         }
     }
 
@@ -90,7 +90,7 @@ public sealed class SqliteDatabase : IHealthCheck
         command.CommandText = "PRAGMA user_version";
         var version = Convert.ToInt32(command.ExecuteScalar(), CultureInfo.InvariantCulture);
         if (version > migrations.Count)
-            throw new InvalidOperationException(
+            throw new SettingException(
                 $"The database '{connection.DataSource}' has schema version {version}; this program knows up to {migrations.Count}. Use a newer program.");
         for (; version < migrations.Count; version++)
         {

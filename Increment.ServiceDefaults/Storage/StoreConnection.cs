@@ -30,12 +30,12 @@ public static class StoreConnection
 #if FULL_PROFILE
             return StoreEngine.MongoDB;
 #else
-            throw new InvalidOperationException(
+            throw new SettingException(
                 "The connection string 'increment' names a MongoDB server, but this build has no MongoDB driver. "
                 + "Build with -p:AspirePackages=true, or give 'Data Source=FILE'.");
 #endif
         }
-        throw new InvalidOperationException(
+        throw new SettingException(
             "The connection string 'increment' must begin with 'Data Source=' (SQLite) or 'mongodb://' (MongoDB).");
     }
 
@@ -43,7 +43,7 @@ public static class StoreConnection
     /// <exception cref="InvalidOperationException">There is none.</exception>
     public static string GetStoreConnectionString(this IConfiguration configuration) =>
         configuration.GetConnectionString(Name) is { Length: > 0 } connectionString ? connectionString
-            : throw new InvalidOperationException(
+            : throw new SettingException(
                 "The connection string 'increment' is missing. Set ConnectionStrings__increment to 'Data Source=FILE' or 'mongodb://…', "
                 + "or start the service through Increment.AppHost.");
 }
