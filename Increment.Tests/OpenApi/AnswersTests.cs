@@ -9,10 +9,9 @@ namespace Increment.Tests.OpenApi;
 
 /// <summary>
 /// What the running services answer, to good and to bad requests, is what their OpenAPI documents say: status, media
-/// type, headers and body.
+/// type, headers and body. It changes the jobs, so the system is its own.
 /// </summary>
-[Collection(nameof(SystemCollection))]
-public sealed class AnswersTests(SystemFixture system)
+public sealed class AnswersTests(SystemFixture system) : IClassFixture<SystemFixture>
 {
     const string JsonApi = "application/vnd.api+json";
     const string Password = "correct horse battery";
