@@ -1,22 +1,17 @@
 using Increment.AuthService;
 using Increment.AuthService.Keys;
+using Increment.AuthService.OAuth;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
-using Microsoft.AspNetCore.DataProtection;
-using Microsoft.AspNetCore.DataProtection.KeyManagement;
-using Microsoft.AspNetCore.DataProtection.Repositories;
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.AddAuthStores();
+builder.AddSharedKeys();
+builder.AddOAuthProviders();
 
-builder.Services.AddDataProtection().SetApplicationName("Increment.AuthService");
-builder.Services.AddSingleton<IXmlRepository, KeyStoreXmlRepository>();
-builder.Services.AddOptions<KeyManagementOptions>().Configure<IXmlRepository>((keys, repository) => keys.XmlRepository = repository);
-
-builder.Services.AddSingleton<SigningKeys>();
 builder.Services.AddSingleton<Passwords>();
 builder.Services.AddSingleton<WrongPasswords>();
 builder.Services.AddSingleton<Accounts>();
@@ -31,4 +26,5 @@ var app = builder.Build();
 app.UseServiceDefaults();
 app.MapTokens();
 app.MapAccounts();
+app.MapOAuth();
 app.Run();

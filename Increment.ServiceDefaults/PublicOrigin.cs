@@ -26,7 +26,7 @@ public static class PublicOrigin
     {
         if (app.Configuration.GetPublicOrigin() is not { } origin)
             return;
-        var host = HostString.FromUriComponent(origin);
+        var host = origin.IsDefaultPort ? new HostString(origin.IdnHost) : new HostString(origin.IdnHost, origin.Port);
         app.Use((context, next) =>
         {
             context.Request.Scheme = origin.Scheme;

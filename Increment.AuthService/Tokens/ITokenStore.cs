@@ -9,6 +9,9 @@ interface ITokenStore
     /// <summary>The token with this hash, expired or not, or null. It is one indexed read.</summary>
     ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken);
 
+    /// <summary>One of a user's tokens, expired or not, or null.</summary>
+    Task<Token?> FindByIdAsync(string userId, string id, CancellationToken cancellationToken);
+
     /// <summary>A user's unexpired tokens in the order of their identifiers.</summary>
     /// <param name="userId">Whose.</param>
     /// <param name="after">Begin behind this identifier; null for the beginning.</param>

@@ -36,6 +36,9 @@ sealed class MongoTokenStore(MongoDatabase database) : ITokenStore
     public async ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken) =>
         await database.RunAsync(db => Tokens(db).Find(Filter.Eq(t => t.Hash, hash)).FirstOrDefaultAsync(cancellationToken), cancellationToken);
 
+    public async Task<Token?> FindByIdAsync(string userId, string id, CancellationToken cancellationToken) =>
+        await database.RunAsync(db => Tokens(db).Find(Filter.Eq(t => t.Id, id) & Filter.Eq(t => t.UserId, userId)).FirstOrDefaultAsync(cancellationToken), cancellationToken);
+
     public async Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken) =>
         await database.RunAsync(db => Tokens(db).Find(Filter.Eq(t => t.UserId, userId) & Filter.Gt(t => t.Id, after ?? "") & NotExpired(now))
             .SortBy(t => t.Id).Limit(limit).ToListAsync(cancellationToken), cancellationToken);

@@ -28,6 +28,14 @@ sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore
         return new(reader.Read() ? Read(reader) : null);
     }
 
+    public Task<Token?> FindByIdAsync(string userId, string id, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var command = connection.Command($"SELECT {Columns} FROM tokens WHERE user_id = $user AND id = $id", ("$user", userId), ("$id", id));
+        using var reader = command.ExecuteReader();
+        return Task.FromResult(reader.Read() ? Read(reader) : null);
+    }
+
     public Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken)
     {
         using var connection = database.Open();

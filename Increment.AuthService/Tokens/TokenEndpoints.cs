@@ -10,31 +10,18 @@ namespace Increment.AuthService.Tokens;
 /// <summary>What a token is worth, and the caller's own tokens.</summary>
 static class TokenEndpoints
 {
-    const string Form = "application/x-www-form-urlencoded";
     const int MaxNameLength = 100;
 
     public static void MapTokens(this IEndpointRouteBuilder app)
     {
-        app.MapPost("/auth", CheckAsync).WithTags("Checking")
-            .WithSummary("Whose token is this? The user's name as text, or for Accept: application/json the principal")
-            .Accepts<TokenToCheck>(MediaTypes.Json, Form)
-            .Produces<string>(200, MediaTypes.Text).Produces<Principal>(200, MediaTypes.Json).Produces<string>(401, MediaTypes.Text)
-            .ProducesErrors(400, 415);
-        app.MapGet("/.well-known/jwks.json", GetKeysAsync).WithTags("Checking")
-            .WithSummary("The public keys of the JWTs (RFC 7517)")
-            .Produces<PublicKeySet>(200, MediaTypes.Json);
+        app.MapPost("/auth", CheckAsync);
+        app.MapGet("/.well-known/jwks.json", GetKeysAsync);
 
-        var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account).WithTags("Tokens");
-        tokens.MapGet("/", ListAsync).WithSummary("The caller's live tokens, in the order in which they were made, in pages")
-            .Produces<ListDocument<TokenAttributes>>(200, MediaTypes.JsonApi).ProducesErrors(400);
-        tokens.MapPost("/", AddAsync)
-            .LimitByAddress(new("make-token", 60, TimeSpan.FromMinutes(1)))
-            .WithSummary("Makes an API key, which is shown this once")
-            .WithDescription("Its scopes are among the caller's; without 'scopes' it has all of those but 'account'.")
-            .Accepts<NewKey>(MediaTypes.Json, MediaTypes.JsonApi, Form)
-            .Produces<Document<NewKeyAttributes>>(201, MediaTypes.JsonApi).ProducesErrors(400, 409, 415, 429);
-        tokens.MapDelete("/{id}", RevokeAsync).WithSummary("Revokes a token, or with 'current' the one that the request is made with")
-            .Produces(204).ProducesErrors(404);
+        var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account);
+        tokens.MapGet("/", ListAsync);
+        tokens.MapPost("/", AddAsync).LimitByAddress(new("make-token", 60, TimeSpan.FromMinutes(1)));
+        tokens.MapGet("/{id}", FindAsync);
+        tokens.MapDelete("/{id}", RevokeAsync);
     }
 
     static async Task<IResult> CheckAsync(HttpRequest request, ITokenVerifier verifier, CancellationToken cancellationToken)
@@ -61,12 +48,22 @@ static class TokenEndpoints
         return page.List(context.Request, [.. tokens.Select(token => new Resource<TokenAttributes>("token", token.Id, TokenAttributes.Of(token, caller)))]);
     }
 
+    static async Task<IResult> FindAsync(string id, HttpContext context, ITokenStore store, TimeProvider time)
+    {
+        var caller = context.GetPrincipal();
+        context.Response.Headers.CacheControl = "no-store";
+        return await store.FindByIdAsync(caller.UserId, IdOf(id, caller), context.RequestAborted) is { } token && !(token.ExpiresAt <= time.GetUtcNow())
+            ? JsonApiResults.Resource("token", token.Id, TokenAttributes.Of(token, caller))
+            : NotFound;
+    }
+
     static async Task<IResult> AddAsync(HttpContext context, TokenIssuer issuer, TimeProvider time)
     {
         var caller = context.GetPrincipal();
         var body = await RequestBody.ReadAsync(context.Request, "token");
         var (value, token) = await issuer.IssueKeyAsync(caller, ReadName(body), ReadScopes(body, caller), ReadExpiry(body, time.GetUtcNow()), context);
         context.Response.Headers.CacheControl = "no-store";
+        context.Response.Headers.Location = "/v1/tokens/" + token.Id;
         return JsonApiResults.Resource("token", token.Id,
             new NewKeyAttributes(value, token.Name!, token.Scopes, token.CreatedAt, token.ExpiresAt), StatusCodes.Status201Created);
     }
@@ -74,16 +71,20 @@ static class TokenEndpoints
     static async Task<IResult> RevokeAsync(string id, HttpContext context, ITokenStore tokens, ITokenRevocations revocations, Audit audit)
     {
         var caller = context.GetPrincipal();
-        if (id is "current")
-            id = caller.TokenId;
+        id = IdOf(id, caller);
         if (await tokens.RemoveAsync(caller.UserId, id, CancellationToken.None) is not { } hash)
-            return ApiError.NotFound("You have no token with this id. GET /v1/tokens lists them.");
+            return NotFound;
         await revocations.AnnounceAsync([hash]);
         audit.TokenRevoked(caller.UserId, id, context);
         if (id == caller.TokenId)
             SessionCookie.Clear(context);
         return Results.NoContent();
     }
+
+    /// <summary>The one that the request is made with goes by 'current' too.</summary>
+    static string IdOf(string id, Principal caller) => id is "current" ? caller.TokenId : id;
+
+    static ApiError NotFound => ApiError.NotFound("You have no token with this id. GET /v1/tokens lists them.");
 
     static string ReadName(RequestBody body)
     {
@@ -125,17 +126,8 @@ static class TokenEndpoints
     }
 }
 
-/// <summary>The field of a check.</summary>
-sealed record TokenToCheck(string Token);
-
 /// <summary>A JSON Web Key Set.</summary>
 sealed record PublicKeySet(IReadOnlyList<PublicKey> Keys);
-
-/// <summary>The fields of a new API key.</summary>
-/// <param name="Name">What to call it, one line of 1 to 100 characters.</param>
-/// <param name="Scopes">What it may do.</param>
-/// <param name="ExpiresAt">When it ends; never unless said.</param>
-sealed record NewKey(string Name, IReadOnlyList<string>? Scopes, DateTimeOffset? ExpiresAt);
 
 /// <summary>A new API key.</summary>
 /// <param name="Token">The key itself, told this once.</param>

@@ -8,38 +8,17 @@ namespace Increment.AuthService.Users;
 /// <summary>Registering, signing in, and the caller's own account.</summary>
 static class AccountEndpoints
 {
-    const string Form = "application/x-www-form-urlencoded";
-
     public static void MapAccounts(this IEndpointRouteBuilder app)
     {
-        var entry = app.MapGroup("/v1").WithTags("Sign-up and sign-in");
-        entry.MapPost("/register", RegisterAsync)
-            .LimitByAddress(new("register", 240, TimeSpan.FromMinutes(1)))
-            .WithSummary("Makes an account, and signs in").WithDescription(SessionNote)
-            .Accepts<Credentials>(MediaTypes.Json, MediaTypes.JsonApi, Form)
-            .Produces<Document<LoginAttributes>>(201, MediaTypes.JsonApi)
-            .ProducesErrors(400, 403, 409, 415, 429, 503);
-        entry.MapPost("/login", LoginAsync)
-            .LimitByAddress(new("login", 240, TimeSpan.FromMinutes(1)))
-            .WithSummary("Signs in").WithDescription(SessionNote)
-            .Accepts<Credentials>(MediaTypes.Json, MediaTypes.JsonApi, Form)
-            .Produces<Document<LoginAttributes>>(200, MediaTypes.JsonApi)
-            .ProducesErrors(400, 401, 403, 415, 429, 503);
+        app.MapPost("/v1/register", RegisterAsync).LimitByAddress(new("register", 240, TimeSpan.FromMinutes(1)));
+        app.MapPost("/v1/login", LoginAsync).LimitByAddress(new("login", 240, TimeSpan.FromMinutes(1)));
 
-        var me = app.MapGroup("/v1/me").RequireScope(Scopes.Account).WithTags("Account");
-        me.MapGet("/", GetAsync).WithSummary("The caller's account")
-            .Produces<Document<UserAttributes>>(200, MediaTypes.JsonApi);
-        me.MapGet("/export", ExportAsync).WithSummary("All that is kept about the caller, as a JSON file")
-            .Produces<AccountExport>(200, MediaTypes.Json);
-        me.MapPut("/password", ChangePasswordAsync).WithSummary("Changes the password, and ends all other logins and sessions; API keys go on")
-            .Accepts<PasswordChange>(MediaTypes.Json, MediaTypes.JsonApi, Form)
-            .Produces(204).ProducesErrors(400, 409, 415, 429, 503);
-        me.MapDelete("/", DeleteAsync).WithSummary("Deletes the account and its tokens; may be repeated")
-            .Produces(204);
+        var me = app.MapGroup("/v1/me").RequireScope(Scopes.Account);
+        me.MapGet("/", GetAsync);
+        me.MapGet("/export", ExportAsync);
+        me.MapPut("/password", ChangePasswordAsync);
+        me.MapDelete("/", DeleteAsync);
     }
-
-    const string SessionNote =
-        "With \"session\": true the token goes into an HttpOnly cookie for a page of this site (the request must carry its Origin), and not into the answer.";
 
     static async Task<IResult> RegisterAsync(HttpContext context, Accounts accounts, TokenIssuer issuer)
     {
@@ -113,15 +92,6 @@ static class AccountEndpoints
         return JsonApiResults.Resource("token", token.Id, new { token.ExpiresAt }, status);
     }
 }
-
-/// <summary>The fields of register and login.</summary>
-/// <param name="Email">The e-mail address.</param>
-/// <param name="Password">8 to 256 characters of any kind, and not among the commonest.</param>
-/// <param name="Session">Whether the token goes into a cookie.</param>
-sealed record Credentials(string Email, string Password, bool? Session);
-
-/// <summary>The fields of a change of password.</summary>
-sealed record PasswordChange(string CurrentPassword, string NewPassword);
 
 /// <summary>What register and login answer.</summary>
 /// <param name="Token">The JWT, told this once.</param>

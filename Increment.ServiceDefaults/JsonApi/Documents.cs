@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 
 namespace Increment.ServiceDefaults.JsonApi;
@@ -29,16 +28,4 @@ public static class JsonApiResults
     /// <summary>A page of resources.</summary>
     public static IResult List<T>(IReadOnlyList<Resource<T>> resources, PageLinks links) =>
         Results.Json(new ListDocument<T>(resources, links), JsonSerializerOptions.Web, MediaTypes.JsonApi);
-}
-
-/// <summary>Errors in the API's description.</summary>
-public static class ErrorDescriptions
-{
-    /// <summary>Says which statuses may come as a JSON:API error; 401 and 403 of the token go without saying.</summary>
-    public static RouteHandlerBuilder ProducesErrors(this RouteHandlerBuilder builder, params ReadOnlySpan<int> statuses)
-    {
-        foreach (var status in statuses)
-            builder.Produces<ErrorDocument>(status, MediaTypes.JsonApi);
-        return builder;
-    }
 }

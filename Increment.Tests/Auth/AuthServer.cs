@@ -18,6 +18,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     readonly SqliteFile? ownFile;
     readonly (string Key, string Value)[] settings;
     readonly TimeProvider? time;
+    HttpClient? http;
 
     public AuthServer(params (string Key, string Value)[] settings) : this(null, null, settings)
     {
@@ -30,22 +31,31 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
         this.time = time;
         this.settings = [("ConnectionStrings:increment", connectionString ?? ownFile!.ConnectionString), ("Increment:DemoToken", DemoToken), .. settings];
         UseKestrel(0);
-        StartServer();
-        Http = CreateHttp();
     }
 
-    public HttpClient Http { get; }
+    /// <summary>Where logs go; nowhere unless said.</summary>
+    public ILoggerProvider? Logs { get; init; }
+
+    /// <summary>Where the data lie, if the server has some of its own.</summary>
+    public string Folder => ownFile!.Folder;
+
+    /// <summary>A client without cookies. Its first use starts the server.</summary>
+    public HttpClient Http => http ??= CreateHttp();
 
     /// <summary>A client that keeps cookies only if asked to, and follows no redirect.</summary>
-    public HttpClient CreateHttp(CookieContainer? cookies = null) => new(new SocketsHttpHandler
+    public HttpClient CreateHttp(CookieContainer? cookies = null)
     {
-        AllowAutoRedirect = false,
-        CookieContainer = cookies ?? new(),
-        UseCookies = cookies is not null,
-    })
-    {
-        BaseAddress = new(ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority).Replace("localhost", "127.0.0.1", StringComparison.Ordinal)),
-    };
+        StartServer();
+        return new(new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            CookieContainer = cookies ?? new(),
+            UseCookies = cookies is not null,
+        })
+        {
+            BaseAddress = new(ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority).Replace("localhost", "127.0.0.1", StringComparison.Ordinal)),
+        };
+    }
 
     public string Origin => Http.BaseAddress!.GetLeftPart(UriPartial.Authority);
 
@@ -77,8 +87,13 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
-        builder.UseEnvironment("Production");
-        builder.ConfigureLogging(logging => logging.ClearProviders());
+        builder.UseEnvironment(settings.FirstOrDefault(setting => setting.Key == "environment").Value ?? "Production");
+        builder.ConfigureLogging(logging =>
+        {
+            logging.ClearProviders();
+            if (Logs is not null)
+                logging.AddProvider(Logs);
+        });
         foreach (var (key, value) in settings)
             builder.UseSetting(key, value);
         if (time is not null)
@@ -87,7 +102,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
 
     public override async ValueTask DisposeAsync()
     {
-        Http.Dispose();
+        http?.Dispose();
         await base.DisposeAsync();
         if (ownFile is not null)
             await ownFile.DisposeAsync();

@@ -58,9 +58,9 @@ public sealed class SqliteKeyStoreTests : KeyStoreContract
 /// <summary>A file for one test.</summary>
 sealed class SqliteFile : IAsyncDisposable
 {
-    readonly string folder = Directory.CreateTempSubdirectory("increment-auth-").FullName;
+    public string Folder { get; } = Directory.CreateTempSubdirectory("increment-auth-").FullName;
 
-    public string ConnectionString => $"Data Source={Path.Combine(folder, "auth.db")}";
+    public string ConnectionString => $"Data Source={Path.Combine(Folder, "auth.db")}";
 
     public SqliteDatabase Open() => AuthDatabase.Open(ConnectionString);
 
@@ -68,7 +68,8 @@ sealed class SqliteFile : IAsyncDisposable
     {
         using (var connection = new SqliteConnection(ConnectionString))
             SqliteConnection.ClearPool(connection);
-        Directory.Delete(folder, recursive: true);
+        if (Directory.Exists(Folder))
+            Directory.Delete(Folder, recursive: true);
         return ValueTask.CompletedTask;
     }
 }

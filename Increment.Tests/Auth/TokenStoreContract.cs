@@ -25,7 +25,10 @@ public abstract class TokenStoreContract : StoreContract
         Assert.True(await Store.AddAsync(plain, ct));
         AssertSame(token, await Store.FindAsync(token.Hash, ct));
         AssertSame(plain, await Store.FindAsync(plain.Hash, ct));
+        AssertSame(token, await Store.FindByIdAsync("ada", token.Id, ct));
         Assert.Null(await Store.FindAsync(TokenHash.Of("unknown"), ct));
+        Assert.Null(await Store.FindByIdAsync("ada", "unknown", ct));
+        Assert.Null(await Store.FindByIdAsync("bob", token.Id, ct));
     }
 
     [Fact]

@@ -32,7 +32,9 @@ public sealed class AnswersTests(SystemFixture system) : IClassFixture<SystemFix
         await check.ReadDocumentAsync(ct);
         using var http = new HttpClient(check) { BaseAddress = check.Address };
 
-        foreach (var operation in check.Api.Operations)
+        // The way through a provider takes one, which is what OAuthTests have.
+        var operations = check.Api.Operations.Where(operation => !operation.Path.Contains("{provider}", StringComparison.Ordinal)).ToList();
+        foreach (var operation in operations)
         {
             await SendGoodAsync(http, operation);
             await SendBadAsync(http, operation);
@@ -42,7 +44,7 @@ public sealed class AnswersTests(SystemFixture system) : IClassFixture<SystemFix
 
         Assert.Empty(check.Problems);
         // The answers that are described, and that no request here has brought about.
-        Assert.Empty(from operation in check.Api.Operations
+        Assert.Empty(from operation in operations
                      from status in operation.Responses.Keys
                      where !NotProvoked.Contains(status) && !check.Seen.Contains((operation.Name, status))
                      select $"{operation.Name} {status}");

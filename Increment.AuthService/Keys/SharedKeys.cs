@@ -1,0 +1,42 @@
+using System.Security.Cryptography.X509Certificates;
+using System.Xml.Linq;
+using Microsoft.AspNetCore.DataProtection;
+using Microsoft.AspNetCore.DataProtection.KeyManagement;
+using Microsoft.AspNetCore.DataProtection.Repositories;
+
+namespace Increment.AuthService.Keys;
+
+/// <summary>
+/// Data Protection with its keys in the store, so that what one replica protects (the signing keys, the state of an OAuth
+/// sign-up) another can read.
+/// </summary>
+static class SharedKeys
+{
+    /// <summary>
+    /// With <c>Increment:DataProtection:Certificate</c> and <c>…:Key</c>, PEM files, the keys are encrypted in the store, so that
+    /// a copy of the store is worth nothing without the certificate's key. Its dates do not matter.
+    /// </summary>
+    public static void AddSharedKeys(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddSingleton<SigningKeys>();
+        builder.Services.AddOptions<KeyManagementOptions>().Configure<IKeyStore>((keys, store) => keys.XmlRepository = new KeyStoreXmlRepository(store));
+        var protection = builder.Services.AddDataProtection().SetApplicationName("Increment.AuthService");
+        if (builder.Configuration["Increment:DataProtection:Certificate"] is { Length: > 0 } certificate)
+        {
+            var pair = X509Certificate2.CreateFromPemFile(certificate, builder.Configuration["Increment:DataProtection:Key"]);
+            protection.ProtectKeysWithCertificate(pair).UnprotectKeysWithAnyCertificate(pair);
+        }
+    }
+
+    sealed class KeyStoreXmlRepository(IKeyStore store) : IXmlRepository
+    {
+        const string Purpose = "data-protection";
+
+        // Data Protection reads and writes its keys in synchronous code, about once a day.
+        public IReadOnlyCollection<XElement> GetAllElements() =>
+            [.. store.ListAsync(Purpose, CancellationToken.None).GetAwaiter().GetResult().Select(key => XElement.Parse(key.Value))];
+
+        public void StoreElement(XElement element, string friendlyName) =>
+            store.AddAsync(new(Purpose, friendlyName, element.ToString(SaveOptions.DisableFormatting), null), CancellationToken.None).GetAwaiter().GetResult();
+    }
+}

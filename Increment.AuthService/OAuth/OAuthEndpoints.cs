@@ -1,0 +1,65 @@
+using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
+using Microsoft.AspNetCore.Authentication;
+
+namespace Increment.AuthService.OAuth;
+
+/// <summary>Signing up and in through a provider.</summary>
+static class OAuthEndpoints
+{
+    public static void MapOAuth(this WebApplication app)
+    {
+        // WebApplication would put ASP.NET Core's authentication before every request. It has work at two addresses only,
+        // which call it themselves.
+        ((IApplicationBuilder)app).Properties["__AuthenticationMiddlewareSet"] = true;
+
+        var oauth = app.MapGroup("/v1/oauth").LimitByAddress(new("oauth", 60, TimeSpan.FromMinutes(1)));
+        oauth.MapGet("/", ListAsync);
+        oauth.MapGet("/{provider}", BeginAsync);
+        oauth.MapPost("/{provider}", BeginLinkAsync).RequireScope(Scopes.Account);
+        oauth.MapGet("/{provider}/callback", EndAsync);
+    }
+
+    static async Task<IResult> ListAsync(IAuthenticationSchemeProvider schemes)
+    {
+        var providers = (await schemes.GetAllSchemesAsync()).OrderBy(scheme => scheme.Name, StringComparer.Ordinal)
+            .Select(scheme => new Resource<ProviderAttributes>("oauth-provider", scheme.Name, new(scheme.DisplayName!, $"/v1/oauth/{scheme.Name}")));
+        return JsonApiResults.List([.. providers], new("/v1/oauth", "/v1/oauth", null));
+    }
+
+    static Task<IResult> BeginAsync(string provider, HttpContext context, IAuthenticationSchemeProvider schemes) =>
+        ChallengeAsync(provider, null, context, schemes);
+
+    static Task<IResult> BeginLinkAsync(string provider, HttpContext context, IAuthenticationSchemeProvider schemes) =>
+        ChallengeAsync(provider, context.GetPrincipal(), context, schemes);
+
+    static async Task<IResult> ChallengeAsync(string provider, Principal? link, HttpContext context, IAuthenticationSchemeProvider schemes)
+    {
+        if (await schemes.GetSchemeAsync(provider) is null)
+            return NotOffered(provider);
+        var returnTo = context.Request.Query["returnTo"] is [{ Length: > 0 } given] ? given : "/";
+        return IsLocal(returnTo)
+            ? Results.Challenge(OAuthSignIn.Begin(returnTo, link), [provider])
+            : ApiError.BadRequest("invalid-return", "'returnTo' must be an address on this site that begins with one '/'.", ErrorSource.OfParameter("returnTo"));
+    }
+
+    static async Task<IResult> EndAsync(string provider, HttpContext context, IAuthenticationHandlerProvider handlers)
+    {
+        if (await handlers.GetHandlerAsync(context, provider) is not IAuthenticationRequestHandler handler || !await handler.HandleRequestAsync())
+            return NotOffered(provider);
+        return Results.Empty;
+    }
+
+    static ApiError NotOffered(string provider) => ApiError.NotFound($"Sign-up through '{provider}' is not offered. GET /v1/oauth lists what is.");
+
+    /// <summary>A path on this site. Browsers take '\' for '/', and drop tabs and line breaks before they look.</summary>
+    internal static bool IsLocal(string address) =>
+        address.StartsWith('/') && !address.StartsWith("//", StringComparison.Ordinal)
+        && !address.Contains('\\', StringComparison.Ordinal) && !address.Any(char.IsControl);
+}
+
+/// <summary>A provider that is offered.</summary>
+/// <param name="Name">What to call it.</param>
+/// <param name="Start">Where a browser goes to begin.</param>
+sealed record ProviderAttributes(string Name, string Start);

@@ -1,0 +1,122 @@
+using System.Security.Claims;
+using System.Text.Encodings.Web;
+using Increment.AuthService.Tokens;
+using Increment.AuthService.Users;
+using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authentication.OAuth;
+
+namespace Increment.AuthService.OAuth;
+
+/// <summary>
+/// What follows when a user comes back from a provider: a session of the account that the identity belongs to, of a new
+/// one, or, for one who was signed in when it began, the link of the identity to that account.
+/// </summary>
+sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issuer, Audit audit, TimeProvider time) : OAuthEvents
+{
+    const string LinkUser = "link.user", LinkToken = "link.token";
+
+    /// <summary>What the state carries to the provider and back, encrypted.</summary>
+    /// <param name="returnTo">Where to go at the end; a local address.</param>
+    /// <param name="link">Who links an identity to his account; null for signing in.</param>
+    public static AuthenticationProperties Begin(string returnTo, Principal? link)
+    {
+        var properties = new AuthenticationProperties { RedirectUri = returnTo };
+        if (link is not null)
+            (properties.Items[LinkUser], properties.Items[LinkToken]) = (link.UserId, link.TokenId);
+        return properties;
+    }
+
+    public override async Task TicketReceived(TicketReceivedContext context)
+    {
+        context.HandleResponse();
+        var identity = new ExternalIdentity(context.Scheme.Name, context.Principal!.FindFirstValue(ClaimTypes.NameIdentifier)!);
+        try
+        {
+            if (context.Properties!.Items.TryGetValue(LinkUser, out var userId))
+                await LinkAsync(userId!, context.Properties.Items[LinkToken]!, identity, context.HttpContext);
+            else
+                await SignInAsync(identity, context.Principal!.FindFirstValue(ClaimTypes.Email), context.HttpContext);
+        }
+        catch (ApiException e)
+        {
+            await AnswerAsync(context.HttpContext, e.Error);
+            return;
+        }
+        context.Response.Redirect(context.ReturnUri!);
+    }
+
+    public override Task AccessDenied(AccessDeniedContext context)
+    {
+        context.HandleResponse();
+        return AnswerAsync(context.HttpContext, ApiError.Forbidden($"{context.Scheme.DisplayName} was not allowed to say who you are.") with { Code = "oauth-denied" });
+    }
+
+    public override Task RemoteFailure(RemoteFailureContext context)
+    {
+        context.HandleResponse();
+        return AnswerAsync(context.HttpContext, context.Failure switch
+        {
+            ApiException e => e.Error,
+            { } e when e.Data.Contains("error") => new(502, "oauth-provider-failed", "The provider failed",
+                $"{context.Scheme.DisplayName} answered with an error. Try again in a moment."),
+            _ => ApiError.BadRequest("oauth-state", "This sign-in was not begun in this browser, was ended before, or took longer than a quarter of an hour. Start again."),
+        });
+    }
+
+    async Task SignInAsync(ExternalIdentity identity, string? email, HttpContext context)
+    {
+        var user = await users.FindByIdentityAsync(identity, context.RequestAborted) ?? await SignUpAsync(identity, email, context);
+        var (value, token) = await issuer.IssueLoginAsync(user, TokenKind.Session, context);
+        audit.LoggedIn(user.Id, identity.Provider, context);
+        SessionCookie.Set(context, value, token.ExpiresAt);
+    }
+
+    async Task<User> SignUpAsync(ExternalIdentity identity, string? email, HttpContext context)
+    {
+        var name = (email is null ? null : EmailAddress.Normalize(email)) ?? $"{identity.Provider}:{identity.Subject}";
+        var user = new User(User.NewId(), name, null, time.GetUtcNow()) { Identities = [identity] };
+        if (await users.AddAsync(user, context.RequestAborted) is AddUserResult.Added)
+        {
+            audit.SignedUp(user.Id, identity.Provider, context);
+            return user;
+        }
+        // Perhaps the same user was faster in another window.
+        return await users.FindByIdentityAsync(identity, context.RequestAborted) ?? throw new ApiException(ApiError.Conflict("email-taken",
+            $"There is an account with your e-mail address, and it is not linked to {identity.Provider}. "
+            + $"Sign in to it as you did before, and link {identity.Provider} in its settings; after that you can sign in this way."));
+    }
+
+    async Task LinkAsync(string userId, string tokenId, ExternalIdentity identity, HttpContext context)
+    {
+        // The session that asked for the link may have been revoked since.
+        var asked = await tokens.FindByIdAsync(userId, tokenId, context.RequestAborted);
+        var result = asked is null || asked.ExpiresAt <= time.GetUtcNow() ? AddIdentityResult.NoUser
+            : await users.AddIdentityAsync(userId, identity, context.RequestAborted);
+        switch (result)
+        {
+            case AddIdentityResult.Added:
+                audit.IdentityLinked(userId, identity.Provider, context);
+                break;
+            case AddIdentityResult.Taken:
+                throw new ApiException(ApiError.Conflict("identity-taken",
+                    $"This {identity.Provider} identity signs in to another account. Delete that account first, or use another identity."));
+            default:
+                throw new ApiException(ApiError.Unauthorized("The session that asked for the link has ended. Sign in and start again."));
+        }
+    }
+
+    /// <summary>An error, as a page where a browser asks.</summary>
+    static Task AnswerAsync(HttpContext context, ApiError error)
+    {
+        if (!context.Request.Prefers("text/html"))
+            return error.ExecuteAsync(context);
+        var html = HtmlEncoder.Default;
+        context.Response.Headers.CacheControl = "no-store";
+        return Results.Content($"""
+            <!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+            <title>{html.Encode(error.Title)}</title><h1>{html.Encode(error.Title)}</h1><p>{html.Encode(error.Detail)}</p><p><a href="/">Back</a></p></html>
+            """, "text/html; charset=utf-8", statusCode: error.Status).ExecuteAsync(context);
+    }
+}

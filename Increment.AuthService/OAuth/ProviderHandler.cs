@@ -1,0 +1,112 @@
+using System.Net.Http.Headers;
+using System.Security.Claims;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Increment.ServiceDefaults.JsonApi;
+using Microsoft.AspNetCore.Authentication;
+using Microsoft.AspNetCore.Authentication.OAuth;
+using Microsoft.Extensions.Options;
+
+namespace Increment.AuthService.OAuth;
+
+/// <summary>
+/// ASP.NET Core's OAuth handler (code flow, state, PKCE), which asks the provider who the user is. The answer comes
+/// straight from the provider over TLS, so no ID token need be checked.
+/// </summary>
+sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFactory logger, UrlEncoder encoder)
+    : OAuthHandler<ProviderOptions>(options, logger, encoder)
+{
+    protected override async Task HandleChallengeAsync(AuthenticationProperties properties)
+    {
+        await DiscoverAsync();
+        await base.HandleChallengeAsync(properties);
+    }
+
+    protected override async Task<OAuthTokenResponse> ExchangeCodeAsync(OAuthCodeExchangeContext context)
+    {
+        await DiscoverAsync();
+        var response = await AskAsync(() => base.ExchangeCodeAsync(context));
+        return response.Error?.Data["error"] switch
+        {
+            null when response.Error is null && !string.IsNullOrEmpty(response.AccessToken) => response,
+            "invalid_grant" or "bad_verification_code" => throw new ApiException(ApiError.BadRequest("oauth-code-refused",
+                $"{Scheme.DisplayName} does not take this code: it was used before, or is too old. Start again.")),
+            _ => throw Failure(null),
+        };
+    }
+
+    protected override async Task<AuthenticationTicket> CreateTicketAsync(
+        ClaimsIdentity identity, AuthenticationProperties properties, OAuthTokenResponse tokens)
+    {
+        var user = await GetAsync(Options.UserInformationEndpoint, tokens.AccessToken);
+        var subject = Text(user, Options.SubjectField) ?? throw Failure(null);
+        identity.AddClaim(new(ClaimTypes.NameIdentifier, subject));
+        if (await FindConfirmedEmailAsync(user, tokens.AccessToken) is { } email)
+            identity.AddClaim(new(ClaimTypes.Email, email));
+        return new(new(identity), properties, Scheme.Name);
+    }
+
+    /// <summary>An address that nobody has confirmed may be another's, and counts as none.</summary>
+    async Task<string?> FindConfirmedEmailAsync(JsonElement user, string? accessToken)
+    {
+        if (Options.EmailsEndpoint is not { } endpoint)
+            return Options.EmailIsConfirmed || Text(user, "email_verified") is "true" ? Text(user, "email") : null;
+        var emails = await GetAsync(endpoint, accessToken);
+        return emails.ValueKind is not JsonValueKind.Array ? throw Failure(null) : emails.EnumerateArray()
+            .Where(email => Text(email, "verified") is "true" && Text(email, "primary") is "true")
+            .Select(email => Text(email, "email")).FirstOrDefault();
+    }
+
+    async Task DiscoverAsync()
+    {
+        if (Options.Authority is not { } authority || !string.IsNullOrEmpty(Options.UserInformationEndpoint))
+            return;
+        var document = await GetAsync(authority.TrimEnd('/') + "/.well-known/openid-configuration", accessToken: null);
+        if (Text(document, "issuer")?.TrimEnd('/') != authority.TrimEnd('/'))
+            throw Failure(null);
+        Options.AuthorizationEndpoint = Endpoint("authorization_endpoint");
+        Options.TokenEndpoint = Endpoint("token_endpoint");
+        Options.UserInformationEndpoint = Endpoint("userinfo_endpoint"); // last: it says that the others are there
+
+        string Endpoint(string name) => Text(document, name) is { } address && ProviderOptions.IsSafe(address) ? address : throw Failure(null);
+    }
+
+    Task<JsonElement> GetAsync(string address, string? accessToken) => AskAsync(async () =>
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, address);
+        request.Headers.Accept.ParseAdd(MediaTypes.Json);
+        if (accessToken is not null)
+            request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", accessToken);
+        using var response = await Backchannel.SendAsync(request, Context.RequestAborted);
+        response.EnsureSuccessStatusCode();
+        using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Context.RequestAborted));
+        return document.RootElement.Clone();
+    });
+
+    /// <summary>Whatever goes wrong with the provider's answer is the provider's failure, and its words stay here.</summary>
+    async Task<T> AskAsync<T>(Func<Task<T>> ask)
+    {
+        try
+        {
+            return await ask();
+        }
+        catch (Exception e) when (e is not ApiException && !Context.RequestAborted.IsCancellationRequested)
+        {
+            throw Failure(e);
+        }
+    }
+
+    ApiException Failure(Exception? inner) => new(new(502, "oauth-provider-failed", "The provider failed",
+        $"{Scheme.DisplayName} did not answer, or not as it should. Try again in a moment."), inner);
+
+    static string? Text(JsonElement element, string name) =>
+        element.ValueKind is JsonValueKind.Object && element.TryGetProperty(name, out var value)
+            ? value.ValueKind switch
+            {
+                JsonValueKind.String => value.GetString() is { Length: > 0 } text ? text : null,
+                JsonValueKind.Number => value.GetRawText(),
+                JsonValueKind.True => "true",
+                _ => null,
+            }
+            : null;
+}

@@ -1,0 +1,138 @@
+using System.Collections.Concurrent;
+using System.Net;
+using System.Security.Cryptography;
+using System.Text;
+using System.Web;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>
+/// A small OAuth and OpenID Connect provider over HTTP, as strict as a good one: a code works once, with the client's
+/// secret and PKCE's verifier. Its user is whoever a test says, and consents at once.
+/// </summary>
+sealed class OAuthProvider : IAsyncDisposable
+{
+    public const string ClientId = "increment", ClientSecret = "a-client-secret-of-the-tests";
+
+    readonly WebApplication app;
+    readonly ConcurrentDictionary<string, string> challengesByCode = new();
+
+    OAuthProvider(WebApplication app) => this.app = app;
+
+    public string Address => app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
+
+    /// <summary>What user information is answered.</summary>
+    public object User { get; set; } = new { };
+
+    /// <summary>What GitHub's list of addresses is answered.</summary>
+    public object Emails { get; set; } = Array.Empty<object>();
+
+    /// <summary>Answers the token endpoint instead; null for doing its work.</summary>
+    public RequestDelegate? TokenAnswer { get; set; }
+
+    /// <summary>Answers user information instead; null for doing its work.</summary>
+    public RequestDelegate? UserAnswer { get; set; }
+
+    /// <summary>All codes and access tokens that were given out, and the client's secret.</summary>
+    public ConcurrentBag<string> Secrets { get; } = [ClientSecret];
+
+    public static async Task<OAuthProvider> StartAsync()
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders();
+        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        var provider = new OAuthProvider(builder.Build());
+        provider.app.MapGet("/.well-known/openid-configuration", () => new
+        {
+            issuer = provider.Address,
+            authorization_endpoint = provider.Address + "/authorize",
+            token_endpoint = provider.Address + "/token",
+            userinfo_endpoint = provider.Address + "/user",
+        });
+        provider.app.MapPost("/token", provider.TokenAsync);
+        provider.app.MapGet("/user", provider.UserAsync);
+        provider.app.MapGet("/emails", context => provider.WriteToKnownAsync(context, provider.Emails));
+        await provider.app.StartAsync();
+        return provider;
+    }
+
+    /// <summary>The settings that offer it under a name, found by OpenID Connect's discovery.</summary>
+    public (string, string)[] Discovered(string name) =>
+    [
+        ($"Increment:OAuth:Providers:{name}:ClientId", ClientId), ($"Increment:OAuth:Providers:{name}:ClientSecret", ClientSecret),
+        ($"Increment:OAuth:Providers:{name}:Authority", Address),
+    ];
+
+    /// <summary>The settings that offer it in place of one that is known by name.</summary>
+    public (string, string)[] InPlaceOf(string name, bool hasEmails = false) =>
+    [
+        ($"Increment:OAuth:Providers:{name}:ClientId", ClientId), ($"Increment:OAuth:Providers:{name}:ClientSecret", ClientSecret),
+        ($"Increment:OAuth:Providers:{name}:AuthorizationEndpoint", Address + "/authorize"),
+        ($"Increment:OAuth:Providers:{name}:TokenEndpoint", Address + "/token"),
+        ($"Increment:OAuth:Providers:{name}:UserInformationEndpoint", Address + "/user"),
+        .. hasEmails ? new[] { ($"Increment:OAuth:Providers:{name}:EmailsEndpoint", Address + "/emails") } : [],
+    ];
+
+    /// <summary>What the user's browser is sent back to when the user consents to an authorization request.</summary>
+    public string Consent(Uri authorization)
+    {
+        Assert.Equal(Address + "/authorize", authorization.GetLeftPart(UriPartial.Path));
+        var query = HttpUtility.ParseQueryString(authorization.Query);
+        Assert.Equal(ClientId, query["client_id"]);
+        Assert.Equal("code", query["response_type"]);
+        Assert.Equal("S256", query["code_challenge_method"]);
+        var code = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
+        challengesByCode[code] = query["code_challenge"]!;
+        Secrets.Add(code);
+        return $"{query["redirect_uri"]}?code={code}&state={Uri.EscapeDataString(query["state"]!)}";
+    }
+
+    /// <summary>What the user's browser is sent back to when the user, or the provider, does not consent.</summary>
+    public static string Refuse(Uri authorization, string error)
+    {
+        var query = HttpUtility.ParseQueryString(authorization.Query);
+        return $"{query["redirect_uri"]}?error={error}&state={Uri.EscapeDataString(query["state"]!)}";
+    }
+
+    public async ValueTask DisposeAsync() => await app.DisposeAsync();
+
+    async Task TokenAsync(HttpContext context)
+    {
+        if (TokenAnswer is { } answer)
+        {
+            await answer(context);
+            return;
+        }
+        var form = await context.Request.ReadFormAsync();
+        var verifier = Base64Url(SHA256.HashData(Encoding.ASCII.GetBytes(form["code_verifier"].ToString())));
+        if (form["client_id"] != ClientId || form["client_secret"] != ClientSecret || form["grant_type"] != "authorization_code"
+            || !challengesByCode.TryRemove(form["code"].ToString(), out var challenge) || challenge != verifier)
+        {
+            context.Response.StatusCode = (int)HttpStatusCode.BadRequest;
+            await context.Response.WriteAsJsonAsync(new { error = "invalid_grant" });
+            return;
+        }
+        var token = Convert.ToHexString(RandomNumberGenerator.GetBytes(16));
+        Secrets.Add(token);
+        await context.Response.WriteAsJsonAsync(new { access_token = token, token_type = "Bearer" });
+    }
+
+    Task UserAsync(HttpContext context) => UserAnswer is { } answer ? answer(context) : WriteToKnownAsync(context, User);
+
+    Task WriteToKnownAsync(HttpContext context, object value)
+    {
+        if (context.Request.Headers.Authorization.ToString() is ['B', 'e', 'a', 'r', 'e', 'r', ' ', .. var token] && Secrets.Contains(token))
+            return context.Response.WriteAsJsonAsync(value);
+        context.Response.StatusCode = (int)HttpStatusCode.Unauthorized;
+        return Task.CompletedTask;
+    }
+
+    static string Base64Url(byte[] bytes) => Convert.ToBase64String(bytes).TrimEnd('=').Replace('+', '-').Replace('/', '_');
+}

@@ -1,0 +1,131 @@
+using System.Net;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using System.Text.Json;
+using Increment.AuthService.Keys;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.IdentityModel.JsonWebTokens;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>Several replicas of AuthService on one store, and the keys that they share.</summary>
+public sealed class ReplicaTests
+{
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Replicas_that_start_together_sign_with_the_same_key()
+    {
+        await using var file = new SqliteFile();
+        var replicas = await Task.WhenAll(Enumerable.Range(0, 3).Select(_ => Task.Run(() =>
+        {
+            var replica = new AuthServer(file.ConnectionString, null);
+            Assert.NotNull(replica.Http);
+            return replica;
+        })));
+        try
+        {
+            var tokens = await Task.WhenAll(replicas.Select(replica => replica.RegisterAsync()));
+            Assert.Single(tokens.Select(t => new JsonWebToken(t.Token).Kid).Distinct());
+            Assert.Single((await Task.WhenAll(replicas.Select(replica => replica.Http.GetStringAsync(".well-known/jwks.json", ct)))).Distinct());
+            foreach (var (_, token) in tokens)
+                foreach (var replica in replicas)
+                    Assert.NotNull(await replica.CheckAsync(token));
+        }
+        finally
+        {
+            foreach (var replica in replicas)
+                await replica.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    public async Task A_token_revoked_at_one_replica_is_dead_at_the_other()
+    {
+        await using var file = new SqliteFile();
+        await using var one = new AuthServer(file.ConnectionString, null);
+        await using var other = new AuthServer(file.ConnectionString, null);
+        var (_, token) = await one.RegisterAsync();
+        Assert.NotNull(await other.CheckAsync(token));
+        Assert.Equal(HttpStatusCode.NoContent, (await one.SendAsync(token, HttpMethod.Delete, $"v1/tokens/{new JsonWebToken(token).Id}")).StatusCode);
+        Assert.Null(await other.CheckAsync(token));
+    }
+
+    [Fact]
+    public async Task An_OAuth_sign_up_that_one_replica_began_another_ends()
+    {
+        await using var provider = await OAuthProvider.StartAsync();
+        provider.User = new { sub = "1" };
+        await using var file = new SqliteFile();
+        (string, string)[] settings = [("environment", "Development"), .. provider.Discovered("example")];
+        await using var one = new AuthServer(file.ConnectionString, null, settings);
+        await using var other = new AuthServer(file.ConnectionString, null, settings);
+        var cookies = new CookieContainer();
+        using var browser = one.CreateHttp(cookies);
+        var begun = await browser.GetAsync("v1/oauth/example", ct);
+        var callback = provider.Consent(begun.Headers.Location!);
+        var ended = await browser.GetAsync(callback.Replace(one.Origin, other.Origin, StringComparison.Ordinal), ct);
+        // Its redirect_uri is of the other origin, which the small provider does not mind.
+        Assert.Equal(HttpStatusCode.Redirect, ended.StatusCode);
+    }
+
+    [Fact]
+    public async Task Signing_keys_rotate_are_published_before_and_stay_published_while_their_tokens_live()
+    {
+        var time = new ManualTime(new(2027, 1, 1, 0, 0, 0, TimeSpan.Zero));
+        await using var auth = new AuthServer(null, time, ("Increment:Tokens:KeyRotation", "1.00:00:00"), ("Increment:Tokens:Lifetime", "02:00:00"));
+        async Task<(string Kid, List<string> Published)> Look()
+        {
+            var keys = JsonDocument.Parse(await auth.Http.GetStringAsync(".well-known/jwks.json", ct)).RootElement.GetProperty("keys");
+            return (new JsonWebToken((await auth.RegisterAsync()).Token).Kid, [.. keys.EnumerateArray().Select(key => key.GetProperty("kid").GetString()!)]);
+        }
+
+        var first = await Look();
+        Assert.Equal(2, first.Published.Count);
+        time.Advance(TimeSpan.FromHours(24));
+        var second = await Look();
+        Assert.NotEqual(first.Kid, second.Kid);
+        Assert.Contains(second.Kid, first.Published);
+        Assert.Contains(first.Kid, second.Published);
+        time.Advance(TimeSpan.FromHours(24));
+        Assert.DoesNotContain(first.Kid, (await Look()).Published);
+    }
+
+    [Fact]
+    public async Task With_a_certificate_the_store_holds_no_key_in_clear_and_without_it_cannot_be_used()
+    {
+        using var folder = new TemporaryFolder();
+        var (certificate, key) = NewCertificate(folder.Path);
+        await using var file = new SqliteFile();
+        (string, string)[] settings = [("Increment:DataProtection:Certificate", certificate), ("Increment:DataProtection:Key", key)];
+        string kid;
+        await using (var auth = new AuthServer(file.ConnectionString, null, settings))
+        {
+            kid = new JsonWebToken((await auth.RegisterAsync()).Token).Kid;
+            var store = auth.Services.GetRequiredService<IKeyStore>();
+            Assert.All(await store.ListAsync("data-protection", ct), stored => Assert.Contains("EncryptedData", stored.Value, StringComparison.Ordinal));
+        }
+        await using (var again = new AuthServer(file.ConnectionString, null, settings))
+            Assert.Equal(kid, new JsonWebToken((await again.RegisterAsync()).Token).Kid);
+        await using (var without = new AuthServer(file.ConnectionString, null))
+            await (await without.Http.GetAsync(".well-known/jwks.json", ct)).AssertErrorAsync(HttpStatusCode.InternalServerError, "internal-error");
+    }
+
+    static (string Certificate, string Key) NewCertificate(string folder)
+    {
+        using var rsa = RSA.Create(2048);
+        var request = new CertificateRequest("CN=increment", rsa, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
+        using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
+        var files = (Path.Combine(folder, "tls.crt"), Path.Combine(folder, "tls.key"));
+        File.WriteAllText(files.Item1, certificate.ExportCertificatePem());
+        File.WriteAllText(files.Item2, rsa.ExportPkcs8PrivateKeyPem());
+        return files;
+    }
+
+    sealed class TemporaryFolder : IDisposable
+    {
+        public string Path { get; } = Directory.CreateTempSubdirectory("increment-keys-").FullName;
+
+        public void Dispose() => Directory.Delete(Path, recursive: true);
+    }
+}
