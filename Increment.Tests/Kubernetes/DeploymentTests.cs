@@ -134,6 +134,32 @@ public sealed partial class DeploymentTests
         }
     }
 
+    [Fact]
+    public async Task AuthService_can_be_shown_under_the_jobs_host_for_a_test()
+    {
+        Tool.Require("kubectl");
+        var folder = Directory.CreateTempSubdirectory("increment-auth-svc-").FullName;
+        try
+        {
+            CopyTo(folder);
+            var file = Path.Combine(folder, Production, "kustomization.yaml");
+            var off = await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken);
+            await File.WriteAllTextAsync(file, off.Replace("# - ../../components/auth-svc", "- ../../components/auth-svc", StringComparison.Ordinal), TestContext.Current.CancellationToken);
+            var rendered = new Rendered(await Tool.RunAsync(folder, "kubectl", "kustomize", Production));
+
+            Assert.Null((await Of(Production)).Find("Ingress", "auth-svc"));
+            var (shown, jobs) = (rendered.Find("Ingress", "auth-svc")!, rendered.Find("Ingress", "jobs")!);
+            Assert.Equal(jobs["spec"]!["tls"]!.ToJsonString(), shown["spec"]!["tls"]!.ToJsonString());
+            Assert.Equal((string)jobs["spec"]!["rules"]![0]!["host"]!, (string)shown["spec"]!["rules"]![0]!["host"]!);
+            Assert.Equal("auth", (string)shown["spec"]!["rules"]![0]!["http"]!["paths"]![0]!["backend"]!["service"]!["name"]!);
+            Assert.NotNull(rendered.Find("NetworkPolicy", "auth-svc"));
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
     /// <summary>https://kubernetes.io/docs/concepts/security/pod-security-standards/#restricted, point by point.</summary>
     [Theory]
     [MemberData(nameof(Kustomizations))]

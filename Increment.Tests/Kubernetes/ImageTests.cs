@@ -59,7 +59,7 @@ public sealed class ImageTests : IDisposable
     [Fact]
     public async Task The_version_of_an_overlay_is_set_in_one_place()
     {
-        CopyFolder(Folder, folder);
+        CopyTo(folder);
         await Tool.RunAsync(folder, "bash", "set-version", "production", "2.0.0");
         Tool.Require("kubectl");
         var rendered = await Tool.RunAsync(folder, "kubectl", "kustomize", "overlays/production");
@@ -101,15 +101,5 @@ public sealed class ImageTests : IDisposable
         var parser = new YamlDotNet.Core.MergingParser(new YamlDotNet.Core.Parser(new StringReader(File.ReadAllText(Path.Combine(Root, "compose.yaml")))));
         var value = new YamlDotNet.Serialization.DeserializerBuilder().Build().Deserialize<object>(parser);
         return JsonNode.Parse(new YamlDotNet.Serialization.SerializerBuilder().JsonCompatible().Build().Serialize(value))!;
-    }
-
-    static void CopyFolder(string from, string to)
-    {
-        foreach (var file in Directory.GetFiles(from, "*", SearchOption.AllDirectories))
-        {
-            var target = Path.Combine(to, Path.GetRelativePath(from, file));
-            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
-            File.Copy(file, target);
-        }
     }
 }

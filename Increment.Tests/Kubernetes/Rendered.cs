@@ -12,7 +12,7 @@ sealed class Rendered
     public static readonly string Folder = Path.Combine(FindRoot(), "aspire-manifest");
     static readonly ConcurrentDictionary<string, Lazy<Task<Rendered>>> Cache = [];
 
-    Rendered(string text)
+    public Rendered(string text)
     {
         Text = text;
         Objects = [.. text.Split("\n---\n").Select(Parse)];
@@ -57,6 +57,17 @@ sealed class Rendered
     {
         var value = new DeserializerBuilder().WithAttemptingUnquotedStringTypeDeserialization().Build().Deserialize<object>(yaml);
         return JsonNode.Parse(new SerializerBuilder().JsonCompatible().Build().Serialize(value))!;
+    }
+
+    /// <summary>Copies <c>aspire-manifest/</c>, for a test to change it.</summary>
+    public static void CopyTo(string folder)
+    {
+        foreach (var file in Directory.GetFiles(Folder, "*", SearchOption.AllDirectories))
+        {
+            var target = Path.Combine(folder, Path.GetRelativePath(Folder, file));
+            Directory.CreateDirectory(Path.GetDirectoryName(target)!);
+            File.Copy(file, target);
+        }
     }
 
     static string FindRoot()

@@ -2,33 +2,31 @@
 // MongoDB lets in who comes from localhost, and no one else. Ends when the users are there; run again, it changes nothing.
 const { MONGO_PASSWORD, MONGO_INCREMENT_PASSWORD, HOSTNAME } = process.env;
 const members = [0, 1, 2].map((i) => ({ _id: i, host: `mongo-${i}.mongo:27017` }));
+const admin = db.getSiblingDB("admin");
+const increment = db.getSiblingDB("increment");
 
 function signedIn() {
   try {
-    return db.getSiblingDB("admin").auth("admin", MONGO_PASSWORD).ok === 1;
+    return admin.auth("admin", MONGO_PASSWORD).ok === 1;
   } catch {
     return false;
   }
 }
 
-while (!signedIn()) {
+for (let done = false; !done; ) {
   try {
     const hello = db.hello();
-    if (!hello.setName && HOSTNAME === "mongo-0") {
-      rs.initiate({ _id: "rs0", members }); // refused until all three answer
+    if (!hello.setName) {
+      if (HOSTNAME === "mongo-0") rs.initiate({ _id: "rs0", members }); // refused until all three answer
+    } else if (!signedIn()) {
+      if (hello.isWritablePrimary) admin.createUser({ user: "admin", pwd: MONGO_PASSWORD, roles: ["root"] });
+    } else if (increment.getUser("increment")) {
+      done = true;
     } else if (hello.isWritablePrimary) {
-      db.getSiblingDB("admin").createUser({ user: "admin", pwd: MONGO_PASSWORD, roles: ["root"] });
+      increment.createUser({ user: "increment", pwd: MONGO_INCREMENT_PASSWORD, roles: [{ role: "readWrite", db: "increment" }] });
     }
   } catch (e) {
     print(`not yet: ${e.message}`);
   }
-  sleep(2000);
-}
-
-if (db.hello().isWritablePrimary && !db.getSiblingDB("increment").getUser("increment")) {
-  db.getSiblingDB("increment").createUser({
-    user: "increment",
-    pwd: MONGO_INCREMENT_PASSWORD,
-    roles: [{ role: "readWrite", db: "increment" }],
-  });
+  if (!done) sleep(2000);
 }
