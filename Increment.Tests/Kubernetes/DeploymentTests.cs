@@ -137,22 +137,39 @@ public sealed partial class DeploymentTests
     [Fact]
     public async Task AuthService_can_be_shown_under_the_jobs_host_for_a_test()
     {
+        var rendered = await WithComponentAsync("auth-svc");
+        Assert.Null((await Of(Production)).Find("Ingress", "auth-svc"));
+        var (shown, jobs) = (rendered.Find("Ingress", "auth-svc")!, rendered.Find("Ingress", "jobs")!);
+        Assert.Equal(jobs["spec"]!["tls"]!.ToJsonString(), shown["spec"]!["tls"]!.ToJsonString());
+        Assert.Equal((string)jobs["spec"]!["rules"]![0]!["host"]!, (string)shown["spec"]!["rules"]![0]!["host"]!);
+        Assert.Equal("auth", (string)shown["spec"]!["rules"]![0]!["http"]!["paths"]![0]!["backend"]!["service"]!["name"]!);
+        Assert.NotNull(rendered.Find("NetworkPolicy", "auth-svc"));
+    }
+
+    [Fact]
+    public async Task AuthService_can_be_given_OAuth_providers_from_the_Secret()
+    {
+        var rendered = await WithComponentAsync("oauth");
+        var keys = Parse(await Tool.RunAsync(Folder, "bash", "create-secret"))["data"]!.AsObject().Select(d => d.Key);
+        var references = Items(rendered.Find("Deployment", "auth")!["spec"]!["template"]!["spec"]!["containers"]![0]!["env"])
+            .Where(e => ((string)e["name"]!).StartsWith("Increment__OAuth__Providers__", StringComparison.Ordinal)).Select(e => (string)e["valueFrom"]!["secretKeyRef"]!["key"]!).ToList();
+        Assert.Equal(6, references.Count);
+        Assert.Subset(keys.ToHashSet(), references.ToHashSet());
+        Assert.NotNull(rendered.Find("NetworkPolicy", "oauth"));
+        Assert.Null((await Of(Production)).Find("NetworkPolicy", "oauth"));
+    }
+
+    /// <summary>The production overlay with a component on that is off.</summary>
+    static async Task<Rendered> WithComponentAsync(string component)
+    {
         Tool.Require("kubectl");
-        var folder = Directory.CreateTempSubdirectory("increment-auth-svc-").FullName;
+        var folder = Directory.CreateTempSubdirectory("increment-component-").FullName;
         try
         {
             CopyTo(folder);
             var file = Path.Combine(folder, Production, "kustomization.yaml");
-            var off = await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken);
-            await File.WriteAllTextAsync(file, off.Replace("# - ../../components/auth-svc", "- ../../components/auth-svc", StringComparison.Ordinal), TestContext.Current.CancellationToken);
-            var rendered = new Rendered(await Tool.RunAsync(folder, "kubectl", "kustomize", Production));
-
-            Assert.Null((await Of(Production)).Find("Ingress", "auth-svc"));
-            var (shown, jobs) = (rendered.Find("Ingress", "auth-svc")!, rendered.Find("Ingress", "jobs")!);
-            Assert.Equal(jobs["spec"]!["tls"]!.ToJsonString(), shown["spec"]!["tls"]!.ToJsonString());
-            Assert.Equal((string)jobs["spec"]!["rules"]![0]!["host"]!, (string)shown["spec"]!["rules"]![0]!["host"]!);
-            Assert.Equal("auth", (string)shown["spec"]!["rules"]![0]!["http"]!["paths"]![0]!["backend"]!["service"]!["name"]!);
-            Assert.NotNull(rendered.Find("NetworkPolicy", "auth-svc"));
+            await File.WriteAllTextAsync(file, (await File.ReadAllTextAsync(file)).Replace($"# - ../../components/{component}", $"- ../../components/{component}", StringComparison.Ordinal));
+            return new(await Tool.RunAsync(folder, "kubectl", "kustomize", Production));
         }
         finally
         {
@@ -200,7 +217,7 @@ public sealed partial class DeploymentTests
         var rendered = await Of(kustomization);
         var secret = Parse(await Tool.RunAsync(Folder, "bash", "create-secret"));
         var keys = secret["data"]!.AsObject().Select(d => d.Key).ToHashSet();
-        Assert.All(keys.Except(["demo-token", "pagerduty-key"]), key => Assert.True(Convert.FromBase64String((string)secret["data"]![key]!).Length >= 32));
+        Assert.All(keys.Where(key => key is not ("demo-token" or "pagerduty-key") && !key.StartsWith("oauth-", StringComparison.Ordinal)), key => Assert.True(Convert.FromBase64String((string)secret["data"]![key]!).Length >= 32));
         Assert.Empty(rendered.OfKind("Secret"));
 
         foreach (var (_, template) in rendered.Workloads())
