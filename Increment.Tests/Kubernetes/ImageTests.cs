@@ -70,6 +70,25 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
+    public void The_pipeline_tests_both_profiles_and_runs_scripts_that_are_there()
+    {
+        string Read(string name) => File.ReadAllText(Path.Combine(Root, ".github", "workflows", name));
+        var profiles = Items(Parse(Read("ci.yaml"))["jobs"]!["test"]!["strategy"]!["matrix"]!["include"]).Select(p => p["packages"]!.ToString());
+        Assert.Equal(["false", "true"], profiles);
+        var release = Parse(Read("release.yaml"))["jobs"]!;
+        Assert.Equal("test", (string)release["images"]!["needs"]!);
+        Assert.Equal("images", (string)release["deploy"]!["needs"]!);
+        var commands = release.AsObject().SelectMany(job => Items(job.Value!["steps"])).Select(step => (string?)step["run"]).OfType<string>().ToList();
+        foreach (var script in (string[])["build-images", "aspire-manifest/set-version"])
+        {
+            Assert.Contains(commands, command => command.Contains($"{script} ", StringComparison.Ordinal));
+            Assert.True(File.Exists(Path.Combine(Root, script)));
+        }
+        var overlay = File.ReadAllText(Path.Combine(Folder, Production, "kustomization.yaml"));
+        Assert.Matches(@"(?m)^  newName: .*/auth$", overlay); // the release asks the overlay for its registry
+    }
+
+    [Fact]
     public void Compose_runs_what_the_manifest_says()
     {
         var compose = ParseCompose();
