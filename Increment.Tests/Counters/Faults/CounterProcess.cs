@@ -25,7 +25,7 @@ sealed class CounterProcess : IDisposable
                 WorkingDirectory = Path.GetTempPath(),
                 Environment =
                 {
-                    ["ConnectionStrings__increment"] = $"Data Source={store}",
+                    ["ConnectionStrings__increment"] = store.StartsWith("mongodb", StringComparison.Ordinal) ? store : $"Data Source={store}",
                     ["ConnectionStrings__cache"] = "",
                     ["services__auth__http__0"] = auth,
                     ["ASPNETCORE_ENVIRONMENT"] = "Production",
@@ -61,7 +61,7 @@ sealed class CounterProcess : IDisposable
         }
     }
 
-    /// <summary>Starts one, and waits until it listens.</summary>
+    /// <summary>Starts one on a SQLite file, or on the server that a MongoDB connection string names, and waits until it listens.</summary>
     public static async Task<CounterProcess> StartAsync(string store, string auth)
     {
         var service = new CounterProcess(store, auth);
