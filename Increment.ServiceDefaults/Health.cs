@@ -2,6 +2,7 @@ using Increment.ServiceDefaults.Authentication;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Increment.ServiceDefaults;
@@ -14,9 +15,10 @@ static class Health
 {
     public static void MapHealth(this WebApplication app)
     {
-        app.MapHealthChecks("/health", new() { ResponseWriter = WriteAsync });
-        app.MapHealthChecks("/healthz", new() { ResponseWriter = WriteAsync }).ExcludeFromDescription();
-        app.MapHealthChecks("/alive", new() { Predicate = _ => false, ResponseWriter = WriteAsync });
+        var read = new HttpMethodMetadata([HttpMethods.Get, HttpMethods.Head]);
+        app.MapHealthChecks("/health", new() { ResponseWriter = WriteAsync }).WithMetadata(read);
+        app.MapHealthChecks("/healthz", new() { ResponseWriter = WriteAsync }).WithMetadata(read).ExcludeFromDescription();
+        app.MapHealthChecks("/alive", new() { Predicate = _ => false, ResponseWriter = WriteAsync }).WithMetadata(read);
     }
 
     static Task WriteAsync(HttpContext context, HealthReport report) => context.Response.WriteAsJsonAsync(new

@@ -69,7 +69,7 @@ public sealed class RequestBody
     public string? TryGetText(string name) => this[name] switch
     {
         null => null,
-        { ValueKind: JsonValueKind.String } text => ReadString(text, name),
+        { ValueKind: JsonValueKind.String } text => text.GetString(),
         _ => throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{name}' must be text.", SourceOf(name))),
     };
 
@@ -88,16 +88,25 @@ public sealed class RequestBody
     /// <summary>Where a field stands in the body, for an error about it.</summary>
     public ErrorSource SourceOf(string name) => ErrorSource.OfPointer(pointerPrefix + name);
 
-    // A JSON string may hold \ud800, half a character, which no .NET string operation that encodes it survives.
-    string ReadString(JsonElement text, string name)
+    /// <summary>A JSON string may hold \ud800, half a character, on which every reading of it throws.</summary>
+    static void RequireUnicode(JsonElement element)
     {
-        try
+        switch (element.ValueKind)
         {
-            return text.GetString()!;
-        }
-        catch (InvalidOperationException)
-        {
-            throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{name}' is not valid Unicode.", SourceOf(name)));
+            case JsonValueKind.String:
+                element.GetString();
+                break;
+            case JsonValueKind.Array:
+                foreach (var item in element.EnumerateArray())
+                    RequireUnicode(item);
+                break;
+            case JsonValueKind.Object:
+                foreach (var property in element.EnumerateObject())
+                {
+                    _ = property.Name;
+                    RequireUnicode(property.Value);
+                }
+                break;
         }
     }
 
@@ -123,8 +132,13 @@ public sealed class RequestBody
         {
             using var document = await JsonDocument.ParseAsync(request.Body,
                 new() { MaxDepth = 16, AllowDuplicateProperties = false }, request.HttpContext.RequestAborted);
+            RequireUnicode(document.RootElement);
             return document.RootElement.ValueKind == JsonValueKind.Object ? document.RootElement.Clone()
                 : throw Malformed("The body must be a JSON object.", "");
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new ApiException(ApiError.BadRequest("malformed-json", "The body has a \\u escape that is half a character."), e);
         }
         catch (JsonException e)
         {

@@ -1,0 +1,207 @@
+using Aspire.Hosting.Testing;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using System.Text.Json;
+
+namespace Increment.Tests.EndToEnd;
+
+/// <summary>
+/// Sends every endpoint of every service, as their OpenAPI documents have them, what it must refuse: each answer is a
+/// 4xx with a JSON:API error (or the <c>fail</c> of <c>/auth</c>), never a 500.
+/// </summary>
+[Collection(nameof(SystemCollection))]
+public sealed class BadInputTests(SystemFixture system)
+{
+    const string DemoToken = "mytoken";
+    static readonly string[] Methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    readonly List<string> wrong = [];
+    int sent;
+
+    [Theory]
+    [InlineData("jobs", "jobs", "/", 50)]
+    [InlineData("auth", "auth", "/", 50)]
+    [InlineData("counter", "counter", "/", 50)]
+    [InlineData("auth", "counter", "/v1/", 50)]
+    public async Task Every_endpoint_refuses_what_it_cannot_take(string describedBy, string service, string under, int atLeast)
+    {
+        // A connection each: one on which too much was sent is closed, and the next request on it would be lost.
+        using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.Zero })
+        {
+            BaseAddress = system.App.GetEndpoint(service, "http"),
+        };
+        var operations = await ReadOperationsAsync(describedBy);
+        foreach (var path in operations.GroupBy(operation => operation.Path).Where(path => path.Key.StartsWith(under, StringComparison.Ordinal)))
+        {
+            var address = path.Key.Replace("{id}", "nobody", StringComparison.Ordinal).Replace("{name}", "bad-input", StringComparison.Ordinal)
+                .Replace("{provider}", "nobody", StringComparison.Ordinal);
+            foreach (var method in Methods.Except(path.Select(operation => operation.Method)).Append("PURGE"))
+                await RefusesAsync(http, new(new(method), address), "a wrong method");
+            foreach (var operation in path)
+            {
+                if (operation.NeedsToken)
+                {
+                    await RefusesAsync(http, new(new(operation.Method), address), "no token", 401);
+                    await RefusesAsync(http, WithToken(new(new(operation.Method), address), "rubbish"), "a wrong token", 401);
+                    await RefusesAsync(http, WithToken(new(new(operation.Method), address), "(/\"\\,;=)"), "a token that is none", 401);
+                }
+                if (operation is { Method: "DELETE", Path: "/v1/me" })
+                    continue; // it takes anything, and would be right to
+                await RefusesAsync(http, WithAccept(WithToken(new(new(operation.Method), address)), "application/vnd.api+json;ext=\"x\""), "an extension", 406);
+                if (operation.Fields is { } fields)
+                    await RefusesBodiesAsync(http, operation.Method, address, fields);
+                foreach (var strange in (string[])["%00", "a%2Fb", "..%2F..%2Fauth", "%C3%28", "%F0%9F%A6%81", new('x', 3000)])
+                    if (path.Key.Contains('{', StringComparison.Ordinal))
+                        await SurvivesAsync(http, WithToken(new(new(operation.Method), address.Replace("nobody", strange, StringComparison.Ordinal)
+                            .Replace("bad-input", strange, StringComparison.Ordinal))), $"the name {strange[..3]}");
+                foreach (var query in (string[])["count=", "count=1e3", "count=%00", "page%5Bsize%5D=0", "page%5Bsize%5D=1&page%5Bsize%5D=2", "page%5Bafter%5D=%00", "%", "token=&token="])
+                    await SurvivesAsync(http, WithToken(new(new(operation.Method), address + "?" + query)), $"the query {query}");
+                foreach (var header in (string[])["If-Match", "Idempotency-Key", "Origin", "Accept", "Cookie", "X-Forwarded-For", "Range"])
+                    foreach (var value in (string[])["\"unfinished", ";;,,;", new('x', 5000)])
+                        await SurvivesAsync(http, WithHeader(WithToken(new(new(operation.Method), address)), header, value), $"the {header} {value[..1]}");
+            }
+        }
+        foreach (var nowhere in (string[])["/nowhere", "/v1/nowhere", "/v2/next", "/v1/next/nowhere", "/v1//jobs"])
+            await RefusesAsync(http, WithToken(new(HttpMethod.Get, nowhere)), "an unknown route", 404);
+
+        Assert.True(wrong.Count == 0, string.Join('\n', wrong));
+        Assert.InRange(sent, atLeast, int.MaxValue);
+    }
+
+    async Task RefusesBodiesAsync(HttpClient http, string method, string address, string[] fields)
+    {
+        const string json = "application/json", jsonApi = "application/vnd.api+json", form = "application/x-www-form-urlencoded";
+        string Object(string value) => "{" + string.Join(',', fields.Select(field => $"\"{field}\":{value}")) + "}";
+        (string What, string? Type, string Body)[] bodies =
+        [
+            ("no body", null, ""),
+            ("an empty body", json, ""),
+            ("a body of another type", "text/xml", "<a/>"),
+            ("a type that is none", "nonsense", "{}"),
+            ("broken JSON", json, "{\"a\":"),
+            ("two documents", json, "{}{}"),
+            ("an array", json, "[]"),
+            ("a number", json, "1"),
+            ("null", json, "null"),
+            ("no fields", json, "{}"),
+            ("null fields", json, Object("null")),
+            ("objects for fields", json, Object("{\"a\":1}")),
+            ("arrays for fields", json, Object("[[]]")),
+            ("true for fields", json, Object("true")),
+            ("fractions for fields", json, Object("-1.5e300")),
+            ("half a character", json, Object("\"\\ud800\"")),
+            ("deep nesting", json, Object(new string('[', 5000) + new string(']', 5000))),
+            ("fields twice", json, $"{{\"{fields[0]}\":\"a\",\"{fields[0]}\":\"b\"}}"),
+            ("too much", json, Object($"\"{new string('x', 70_000)}\"")),
+            ("a document without data", jsonApi, "{}"),
+            ("data that is no object", jsonApi, "{\"data\":[]}"),
+            ("a resource without a type", jsonApi, "{\"data\":{\"attributes\":{}}}"),
+            ("a resource of another type", jsonApi, "{\"data\":{\"type\":\"nonsense\",\"attributes\":{}}}"),
+            ("attributes that are none", jsonApi, "{\"data\":{\"type\":\"nonsense\",\"attributes\":1}}"),
+            ("an extension", jsonApi + ";ext=\"x\"", "{}"),
+            ("an empty form", form, ""),
+            ("a form of other fields", form, "%zz=%00&&&==="),
+            ("a field of a form twice", form, $"{fields[0]}=1&{fields[0]}=2"),
+            ("an endless name", form, new string('x', 10_000)),
+        ];
+        foreach (var (what, type, body) in bodies)
+        {
+            var request = WithToken(new(new(method), address));
+            request.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body));
+            if (type is not null)
+                request.Content.Headers.TryAddWithoutValidation("Content-Type", type);
+            await RefusesAsync(http, request, what);
+        }
+        var notUtf8 = WithToken(new(new(method), address));
+        notUtf8.Content = new ByteArrayContent([.. "{\""u8, .. Encoding.ASCII.GetBytes(fields[0]), .. "\":\""u8, 0xC3, 0x28, .. "\"}"u8]);
+        notUtf8.Content.Headers.ContentType = new(json);
+        await RefusesAsync(http, notUtf8, "what is not UTF-8");
+    }
+
+    /// <summary>A 4xx, one of some if any are named, told as JSON:API tells errors.</summary>
+    async Task RefusesAsync(HttpClient http, HttpRequestMessage request, string what, params int[] statuses)
+    {
+        var (answer, body) = await SendAsync(http, request);
+        var status = (int)answer.StatusCode;
+        if (status is < 400 or > 499 || (statuses.Length > 0 && !statuses.Contains(status)))
+            wrong.Add($"{request.Method} {request.RequestUri} with {what}: {status} {body}");
+        else if (request.RequestUri!.AbsolutePath == "/auth" && body == "fail" && status == 401)
+            return;
+        else if (request.Method != HttpMethod.Head && !IsError(answer, body, status))
+            wrong.Add($"{request.Method} {request.RequestUri} with {what}: {status}, but as {answer.Content.Headers.ContentType} {body}");
+        else if (status == 405 && answer.Content.Headers.Allow.Count == 0)
+            wrong.Add($"{request.Method} {request.RequestUri}: 405 without Allow");
+    }
+
+    /// <summary>Anything but a failure of the service's own.</summary>
+    async Task SurvivesAsync(HttpClient http, HttpRequestMessage request, string what)
+    {
+        var (answer, body) = await SendAsync(http, request);
+        if ((int)answer.StatusCode >= 500)
+            wrong.Add($"{request.Method} {request.RequestUri} with {what}: {(int)answer.StatusCode} {body}");
+    }
+
+    async Task<(HttpResponseMessage, string)> SendAsync(HttpClient http, HttpRequestMessage request)
+    {
+        sent++;
+        var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, ct);
+        // A stream of events that was asked for rightly has no end.
+        var body = answer.IsSuccessStatusCode ? "" : await answer.Content.ReadAsStringAsync(ct);
+        if (answer.IsSuccessStatusCode)
+            answer.Dispose();
+        return (answer, body);
+    }
+
+    static bool IsError(HttpResponseMessage answer, string body, int status)
+    {
+        // Kestrel's own 400 for what is not HTTP, and routing's for an address that is none, have no body.
+        if (answer.Content.Headers.ContentType?.MediaType != "application/vnd.api+json")
+            return false;
+        var error = JsonDocument.Parse(body).RootElement.GetProperty("errors")[0];
+        return error.GetProperty("status").GetString() == $"{status}" && error.GetProperty("code").GetString() is { Length: > 0 }
+            && error.GetProperty("detail").GetString() is { Length: > 0 } && error.GetProperty("meta").GetProperty("traceId").GetString() is { Length: > 0 };
+    }
+
+    static HttpRequestMessage WithToken(HttpRequestMessage request, string token = DemoToken) => WithHeader(request, "Authorization", "Bearer " + token);
+
+    static HttpRequestMessage WithAccept(HttpRequestMessage request, string accept) => WithHeader(request, "Accept", accept);
+
+    static HttpRequestMessage WithHeader(HttpRequestMessage request, string name, string value)
+    {
+        request.Headers.TryAddWithoutValidation(name, value);
+        return request;
+    }
+
+    /// <summary>What the service's description says that it has.</summary>
+    async Task<IReadOnlyList<Operation>> ReadOperationsAsync(string service)
+    {
+        using var http = system.CreateClient(service);
+        var document = JsonDocument.Parse(await http.GetStringAsync("openapi/v1.json", ct)).RootElement;
+        return [.. document.GetProperty("paths").EnumerateObject().SelectMany(path => path.Value.EnumerateObject()
+            .Where(operation => Methods.Contains(operation.Name.ToUpperInvariant()))
+            .Select(operation => new Operation(path.Name, operation.Name.ToUpperInvariant(),
+                operation.Value.TryGetProperty("security", out var security) && security.GetArrayLength() > 0,
+                operation.Value.TryGetProperty("requestBody", out var body) ? Fields(document, body) : null)))];
+    }
+
+    static JsonElement Resolve(JsonElement document, JsonElement element) => element.TryGetProperty("$ref", out var reference)
+        ? Resolve(document, reference.GetString()!.Split('/').Skip(1).Aggregate(document, (at, name) => at.GetProperty(name)))
+        : element;
+
+    static string[]? Fields(JsonElement document, JsonElement body)
+    {
+        if (!Resolve(document, body).GetProperty("content").TryGetProperty("application/json", out var content))
+            return null;
+        var schema = Resolve(document, content.GetProperty("schema"));
+        // One without fields is about something else than a body that must be there.
+        return schema.TryGetProperty("properties", out var properties) ? [.. properties.EnumerateObject().Select(property => property.Name)] : null;
+    }
+
+    /// <param name="Path">As in the description, with its parameters in braces.</param>
+    /// <param name="Method">In capitals.</param>
+    /// <param name="NeedsToken">Whether it asks for one.</param>
+    /// <param name="Fields">Those of its body; null when it has none.</param>
+    sealed record Operation(string Path, string Method, bool NeedsToken, string[]? Fields);
+}
