@@ -1,5 +1,7 @@
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Xml.Linq;
+using Increment.ServiceDefaults;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.DataProtection.KeyManagement;
 using Microsoft.AspNetCore.DataProtection.Repositories;
@@ -23,8 +25,21 @@ static class SharedKeys
         var protection = builder.Services.AddDataProtection().SetApplicationName("Increment.AuthService");
         if (builder.Configuration["Increment:DataProtection:Certificate"] is { Length: > 0 } certificate)
         {
-            var pair = X509Certificate2.CreateFromPemFile(certificate, builder.Configuration["Increment:DataProtection:Key"]);
+            var pair = Read(certificate, builder.Configuration["Increment:DataProtection:Key"]);
             protection.ProtectKeysWithCertificate(pair).UnprotectKeysWithAnyCertificate(pair);
+        }
+    }
+
+    static X509Certificate2 Read(string certificate, string? key)
+    {
+        try
+        {
+            return X509Certificate2.CreateFromPemFile(certificate, key);
+        }
+        catch (Exception e) when (e is CryptographicException or IOException or UnauthorizedAccessException)
+        {
+            throw new SettingException(
+                "Increment:DataProtection:Certificate and Increment:DataProtection:Key must be PEM files of an RSA certificate and its private key: " + e.Message, e);
         }
     }
 

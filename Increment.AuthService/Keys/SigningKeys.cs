@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using Increment.AuthService.Tokens;
+using Increment.ServiceDefaults;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.IdentityModel.Tokens;
 
@@ -75,7 +76,7 @@ sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, Ti
         }
         catch (CryptographicException e)
         {
-            throw new InvalidOperationException(
+            throw new SettingException(
                 $"The signing key '{stored.Id}' in the store cannot be decrypted. Give this replica the same "
                 + "Increment:DataProtection:Certificate as the one that wrote it, or delete the contents of 'keys' to begin with new keys.", e);
         }

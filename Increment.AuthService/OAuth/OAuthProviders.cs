@@ -21,11 +21,11 @@ static partial class OAuthProviders
             if (string.IsNullOrEmpty(settings["ClientId"]) || string.IsNullOrEmpty(settings["ClientSecret"]))
                 continue;
             if (builder.Configuration.GetPublicOrigin() is null && !builder.Environment.IsDevelopment())
-                throw new InvalidOperationException(
+                throw new SettingException(
                     "OAuth sign-up needs Increment:PublicOrigin, as 'https://integers.example.com': the callback's address is made of it.");
             var name = settings.Key.ToLowerInvariant();
             if (!Name().IsMatch(name))
-                throw new InvalidOperationException($"'{settings.Path}': a provider's name has 1 to 32 letters, digits and hyphens.");
+                throw new SettingException($"'{settings.Path}': a provider's name has 1 to 32 letters, digits and hyphens.");
             authentication.AddOAuth<ProviderOptions, ProviderHandler>(name, settings["DisplayName"] ?? settings.Key, options =>
             {
                 options.ClientId = settings["ClientId"]!;
@@ -103,9 +103,9 @@ sealed class ProviderOptions : OAuthOptions
             base.Validate();
         foreach (var address in (string?[])[Authority, AuthorizationEndpoint, TokenEndpoint, UserInformationEndpoint, EmailsEndpoint])
             if (!string.IsNullOrEmpty(address) && !IsSafe(address))
-                throw new InvalidOperationException($"The OAuth address '{address}' must begin with https://.");
+                throw new SettingException($"The OAuth address '{address}' must begin with https://.");
         if (Authority is null && string.IsNullOrEmpty(UserInformationEndpoint))
-            throw new InvalidOperationException("An OAuth provider needs its Authority, or all of its endpoints.");
+            throw new SettingException("An OAuth provider needs its Authority, or all of its endpoints.");
     }
 
     /// <summary>Whether secrets may be sent there: over TLS, or without leaving the machine.</summary>

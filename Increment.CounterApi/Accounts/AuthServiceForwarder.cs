@@ -114,7 +114,7 @@ sealed class AuthServiceForwarder(IConfiguration configuration) : IDisposable
             foreach (var (name, values) in headers)
             {
                 if (!HopByHop.Contains(name) && !named.Contains(name))
-                    context.Response.Headers.Append(name, values.ToArray());
+                    context.Response.Headers[name] = values.ToArray(); // in the place of what this service set already
             }
         }
     }

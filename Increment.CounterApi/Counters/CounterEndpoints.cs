@@ -16,7 +16,7 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 
         foreach (var counter in (ReadOnlySpan<string>)["", "/counters/{name}"])
         {
-            api.MapMethods(counter + "/next", GetOrPost, endpoints.NextAsync);
+            api.MapMethods(counter + "/next", GetOrPost, endpoints.NextAsync).ChangesOnGet();
             api.MapMethods(counter + "/current", GetOrHead, endpoints.CurrentAsync);
             api.MapPut(counter + "/current", endpoints.SetAsync);
         }
