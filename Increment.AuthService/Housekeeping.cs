@@ -1,5 +1,8 @@
+using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
+using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.AuthService;
 
@@ -8,9 +11,24 @@ namespace Increment.AuthService;
 /// a failure broke off. Replicas may do it at once.
 /// </summary>
 sealed partial class Housekeeping(
-    IUserStore users, ITokenStore tokens, TokenUses uses, Accounts accounts, TimeProvider time, ILogger<Housekeeping> logger) : BackgroundService
+    IUserStore users, ITokenStore tokens, TokenUses uses, Accounts accounts, SigningKeys keys, TimeProvider time, ILogger<Housekeeping> logger) : BackgroundService
 {
     static readonly TimeSpan Interval = TimeSpan.FromSeconds(30);
+
+    /// <summary>Looks at the signing keys, so that a replica that cannot read them does not start.</summary>
+    /// <exception cref="SettingException">It has not the certificate that they were encrypted for.</exception>
+    public override async Task StartAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await keys.GetCurrentAsync(cancellationToken);
+        }
+        catch (ApiException e) when (e.Error.Status is StatusCodes.Status503ServiceUnavailable)
+        {
+            LogFailure(e); // The store is not there yet.
+        }
+        await base.StartAsync(cancellationToken);
+    }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {

@@ -2,7 +2,9 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Text;
 using Increment.AuthService;
+using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
+using Increment.ServiceDefaults.Storage;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Auth;
@@ -238,21 +240,64 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
         Assert.Null(await auth.CheckAsync(secondToken));
     }
 
-    [Fact]
-    public async Task Who_signs_in_while_the_account_is_deleted_gets_no_token_that_lives()
+    [Theory]
+    [InlineData("deleted")]
+    [InlineData("another password")]
+    public async Task Who_signs_in_while_the_account_changes_gets_no_token(string change)
     {
-        for (var i = 0; i < 5; i++)
+        PausingTokenStore? store = null;
+        await using var server = new AuthServer
         {
-            var (email, token) = await auth.RegisterAsync();
-            var logins = Enumerable.Range(0, 3).Select(_ => auth.Http.PostAsJsonAsync("v1/login", new { email, password = Password }, ct)).ToList();
-            await logins[0];
-            var deletion = auth.SendAsync(token, HttpMethod.Delete, "v1/me");
-            await Task.WhenAll([deletion, .. logins]);
-            Assert.Equal(HttpStatusCode.NoContent, (await deletion).StatusCode);
-            foreach (var login in logins)
-                if ((await login).IsSuccessStatusCode)
-                    Assert.Null(await auth.CheckAsync((await (await login).ReadAttributesAsync()).GetProperty("token").GetString()!));
+            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
+        };
+        var (email, token) = await server.RegisterAsync();
+        store!.BeforeAdd = async () =>
+        {
+            store.BeforeAdd = null;
+            var changed = change == "deleted" ? await server.SendAsync(token, HttpMethod.Delete, "v1/me")
+                : await server.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = "another horse" });
+            Assert.Equal(HttpStatusCode.NoContent, changed.StatusCode);
+        };
+        await (await server.Http.PostAsJsonAsync("v1/login", new { email, password = Password }, ct)).AssertErrorAsync(HttpStatusCode.ServiceUnavailable, "account-changed");
+        Assert.Null(await store.FindAsync(store.Added!.Hash, ct));
+    }
+
+    /// <summary>The SQLite store, with something that happens before a token is added.</summary>
+    sealed class PausingTokenStore(SqliteDatabase database) : ITokenStore
+    {
+        readonly SqliteTokenStore store = new(database);
+
+        public Func<Task>? BeforeAdd { get; set; }
+
+        /// <summary>The token that was added last.</summary>
+        public Token? Added { get; private set; }
+
+        public async Task<bool> AddAsync(Token token, CancellationToken cancellationToken)
+        {
+            await (BeforeAdd?.Invoke() ?? Task.CompletedTask);
+            Added = token;
+            return await store.AddAsync(token, cancellationToken);
         }
+
+        public ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken) => store.FindAsync(hash, cancellationToken);
+
+        public Task<Token?> FindByIdAsync(string userId, string id, CancellationToken cancellationToken) => store.FindByIdAsync(userId, id, cancellationToken);
+
+        public Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken) =>
+            store.ListAsync(userId, after, limit, now, cancellationToken);
+
+        public Task<int> CountAsync(string userId, TokenKind kind, DateTimeOffset now, CancellationToken cancellationToken) =>
+            store.CountAsync(userId, kind, now, cancellationToken);
+
+        public Task<string?> RemoveAsync(string userId, string id, CancellationToken cancellationToken) => store.RemoveAsync(userId, id, cancellationToken);
+
+        public Task<IReadOnlyList<string>> RemoveAllAsync(string userId, IReadOnlyList<TokenKind> kinds, string? exceptId, CancellationToken cancellationToken) =>
+            store.RemoveAllAsync(userId, kinds, exceptId, cancellationToken);
+
+        public Task<int> RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.RemoveExpiredAsync(now, cancellationToken);
+
+        public Task NoteUseAsync(IReadOnlyCollection<KeyValuePair<string, DateTimeOffset>> uses, CancellationToken cancellationToken) =>
+            store.NoteUseAsync(uses, cancellationToken);
     }
 
     [Fact]

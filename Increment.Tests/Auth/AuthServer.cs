@@ -36,6 +36,9 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     /// <summary>Where logs go; nowhere unless said.</summary>
     public ILoggerProvider? Logs { get; init; }
 
+    /// <summary>Changes the services.</summary>
+    public Action<IServiceCollection>? Configure { get; init; }
+
     /// <summary>Where the data lie, if the server has some of its own.</summary>
     public string Folder => ownFile!.Folder;
 
@@ -96,8 +99,12 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
         });
         foreach (var (key, value) in settings)
             builder.UseSetting(key, value);
-        if (time is not null)
-            builder.ConfigureServices(services => services.AddSingleton(time));
+        builder.ConfigureServices(services =>
+        {
+            if (time is not null)
+                services.AddSingleton(time);
+            Configure?.Invoke(services);
+        });
     }
 
     public override async ValueTask DisposeAsync()
