@@ -1,3 +1,4 @@
+using System.Threading.Tasks.Sources;
 using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.CounterApi.Counters;
@@ -22,6 +23,12 @@ namespace Increment.CounterApi.Counters;
 class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capacity, int maxBatch = 1_000) : IThreadPoolWorkItem
     where T : QueuedOperation<TResult>
 {
+    /// <summary>
+    /// How many waiting callers one thread goes on with, one after the other. To wake a thread for each would cost more
+    /// than what most of them do; to leave all to one would keep the last of a large batch waiting.
+    /// </summary>
+    const int CallersPerThread = 16;
+
     readonly Lock gate = new();
     readonly LinkedList<QueuedOperation<TResult>> waiting = [];
     readonly List<T> batch = [];
@@ -48,7 +55,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         {
             Exit();
         }
-        return leads ? LeadAsync(operation) : WaitAsync(operation, cancellationToken);
+        return leads ? LeadAsync(operation) : operation.WaitAsync(Cancel, cancellationToken);
     }
 
     async ValueTask<TResult> LeadAsync(T operation)
@@ -62,30 +69,20 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         {
             batch.Clear();
             if (Continues())
-                Schedule();
+                Schedule(this);
         }
         return operation.Result;
     }
 
-    async ValueTask<TResult> WaitAsync(T operation, CancellationToken cancellationToken)
+    void Cancel(QueuedOperation<TResult> operation, CancellationToken cancellationToken)
     {
-        using var registration = cancellationToken.UnsafeRegister(
-            static (state, token) => (((CommitQueue<T, TResult> Queue, T Operation))state!).Queue.Cancel(
-                (((CommitQueue<T, TResult> Queue, T Operation))state).Operation, token), (this, operation));
-        return await operation.Task;
-    }
-
-    void Cancel(T operation, CancellationToken cancellationToken)
-    {
-        if (operation.Task.IsCompleted)
-            return;
         Enter();
         var waits = operation.Node.List is not null;
         if (waits)
             waiting.Remove(operation.Node);
         Exit();
         if (waits)
-            operation.SetCanceled(cancellationToken);
+            operation.Complete(new OperationCanceledException(cancellationToken));
     }
 
     /// <summary>After a batch: whether there is another one; if not, the queue is idle from now on.</summary>
@@ -110,16 +107,18 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
                 batch.Add((T)first.Value);
             }
             Exit();
+            Exception? failure = null;
             try
             {
                 if (batch.Count > 0)
                     await commit(batch);
-                batch.ForEach(operation => operation.SetResult(operation.Result));
             }
             catch (Exception e)
             {
-                batch.ForEach(operation => operation.SetException(e));
+                failure = e;
             }
+            foreach (var callers in batch.Chunk(CallersPerThread))
+                Schedule(new Completion(callers, failure));
             batch.Clear();
         }
         while (Continues());
@@ -129,18 +128,61 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 
     protected virtual void Exit() => gate.Exit();
 
-    protected virtual void Schedule() => ThreadPool.UnsafeQueueUserWorkItem(this, preferLocal: false);
+    protected virtual void Schedule(IThreadPoolWorkItem work) => ThreadPool.UnsafeQueueUserWorkItem(work, preferLocal: false);
+
+    sealed class Completion(T[] operations, Exception? failure) : IThreadPoolWorkItem
+    {
+        public void Execute()
+        {
+            foreach (var operation in operations)
+                operation.Complete(failure);
+        }
+    }
 }
 
 /// <summary>Something that a <see cref="CommitQueue{T, TResult}"/> commits. Used once.</summary>
-abstract class QueuedOperation<TResult> : TaskCompletionSource<TResult>
+abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
 {
-    protected QueuedOperation() : base(TaskCreationOptions.RunContinuationsAsynchronously) => Node = new(this);
+    ManualResetValueTaskSourceCore<TResult> source;
+    CancellationTokenRegistration registration;
+    Action<QueuedOperation<TResult>, CancellationToken>? cancel;
 
     /// <summary>What the operation gives; set while its batch is committed, told when that is durable.</summary>
     public TResult Result { get; set; } = default!;
 
-    internal LinkedListNode<QueuedOperation<TResult>> Node { get; }
+    internal LinkedListNode<QueuedOperation<TResult>> Node => field ??= new(this);
+
+    /// <summary>Waits for <see cref="Complete"/>; meanwhile the caller may give up.</summary>
+    internal ValueTask<TResult> WaitAsync(Action<QueuedOperation<TResult>, CancellationToken> cancel, CancellationToken cancellationToken)
+    {
+        this.cancel = cancel;
+        registration = cancellationToken.UnsafeRegister(static (state, token) =>
+        {
+            var operation = (QueuedOperation<TResult>)state!;
+            operation.cancel!(operation, token);
+        }, this);
+        return new(this, source.Version);
+    }
+
+    /// <summary>Lets the caller go on, on this thread, with the result or a failure. Once only.</summary>
+    internal void Complete(Exception? failure)
+    {
+        if (failure is null)
+            source.SetResult(Result);
+        else
+            source.SetException(failure);
+    }
+
+    TResult IValueTaskSource<TResult>.GetResult(short token)
+    {
+        registration.Unregister();
+        return source.GetResult(token);
+    }
+
+    ValueTaskSourceStatus IValueTaskSource<TResult>.GetStatus(short token) => source.GetStatus(token);
+
+    void IValueTaskSource<TResult>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
+        source.OnCompleted(continuation, state, token, flags);
 }
 
 static class CommitQueue

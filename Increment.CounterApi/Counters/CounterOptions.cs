@@ -18,18 +18,29 @@ sealed record CounterOptions(long InitialValue = 0, int LimitPerUser = 1_000, in
     public TimeSpan KeyRetention { get; init; } = KeyRetention == default ? Day : KeyRetention;
 
     /// <summary>Reads the settings.</summary>
-    /// <exception cref="InvalidOperationException">One is out of its range; the message says which, and what it may be.</exception>
+    /// <exception cref="SettingException">One is out of its range; the message says which, and what it may be.</exception>
     public static CounterOptions From(IConfiguration configuration)
     {
         var section = configuration.GetSection("Increment:Counters");
         var options = new CounterOptions(
-            section.GetValue("InitialValue", 0L), section.GetValue("LimitPerUser", 1_000),
-            section.GetValue("QueueLimit", 10_000), section.GetValue("KeyRetention", Day));
+            Value("InitialValue", 0L), Value("LimitPerUser", 1_000), Value("QueueLimit", 10_000), Value("KeyRetention", Day));
         Require(options.InitialValue >= 0, "InitialValue", "0 to 9223372036854775807");
         Require(options.LimitPerUser >= 0, "LimitPerUser", "0 or more");
         Require(options.QueueLimit >= 1, "QueueLimit", "1 or more");
         Require(options.KeyRetention >= Day, "KeyRetention", "1.00:00:00 (24 hours) or more");
         return options;
+
+        T Value<T>(string name, T otherwise)
+        {
+            try
+            {
+                return section.GetValue(name, otherwise)!;
+            }
+            catch (InvalidOperationException e)
+            {
+                throw new SettingException(e.Message, e);
+            }
+        }
 
         static void Require(bool condition, string name, string range) => _ = condition ? true
             : throw new SettingException($"The setting Increment:Counters:{name} must be {range}.");

@@ -86,19 +86,19 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     public static SqliteDatabase OpenDatabase(string connectionString) => new(connectionString, PageSize, Schema);
 
     public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) =>
-        queue.CommitAsync(new Write(w => w.Take(counter, count, idempotencyKey, DateTimeOffset.UtcNow)), cancellationToken);
+        queue.CommitAsync(new Take(counter, count, idempotencyKey), cancellationToken);
 
     public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) =>
-        queue.CommitAsync(new Write(w => w.Set(counter, current, precondition)), cancellationToken);
+        queue.CommitAsync(new OtherWrite(w => w.Set(counter, current, precondition)), cancellationToken);
 
     public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) =>
-        queue.CommitAsync(new Write(w => w.Delete(counter, precondition)), cancellationToken);
+        queue.CommitAsync(new OtherWrite(w => w.Delete(counter, precondition)), cancellationToken);
 
     public async ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) =>
-        await queue.CommitAsync(new Write(w => w.DeleteAll(owner)), cancellationToken);
+        await queue.CommitAsync(new OtherWrite(w => w.DeleteAll(owner)), cancellationToken);
 
     public async ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
-        (int)(await queue.CommitAsync(new Write(w => w.ForgetKeys(before, limit)), cancellationToken)).Current;
+        (int)(await queue.CommitAsync(new OtherWrite(w => w.ForgetKeys(before, limit)), cancellationToken)).Current;
 
     public ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) =>
         new(Read(reader => reader.Get(counter)));
@@ -220,9 +220,19 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     [LoggerMessage(LogLevel.Warning, "The write-ahead log could not be copied into the file; it grows until it can")]
     partial void LogCheckpointFailure(Exception exception);
 
-    sealed class Write(Func<SqliteCounterWriter, CounterResult> apply) : QueuedOperation<CounterResult>
+    abstract class Write : QueuedOperation<CounterResult>
     {
-        public Func<SqliteCounterWriter, CounterResult> Apply => apply;
+        public abstract CounterResult Apply(SqliteCounterWriter writer);
+    }
+
+    sealed class Take(CounterKey counter, int count, string? idempotencyKey) : Write
+    {
+        public override CounterResult Apply(SqliteCounterWriter writer) => writer.Take(counter, count, idempotencyKey, DateTimeOffset.UtcNow);
+    }
+
+    sealed class OtherWrite(Func<SqliteCounterWriter, CounterResult> apply) : Write
+    {
+        public override CounterResult Apply(SqliteCounterWriter writer) => apply(writer);
     }
 
     /// <summary>A connection that reads, for one caller at a time.</summary>

@@ -1,4 +1,5 @@
 using Increment.CounterApi.Counters;
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
@@ -31,7 +32,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         {
             var file = Path.Combine(folder, $"{content.Length}.db");
             await File.WriteAllBytesAsync(file, content, ct);
-            var refusal = Assert.Throws<InvalidOperationException>(() => new SqliteCounterStore($"Data Source={file}", new()));
+            var refusal = Assert.Throws<SettingException>(() => new SqliteCounterStore($"Data Source={file}", new()));
             Assert.Contains(file, refusal.Message, StringComparison.Ordinal);
             Assert.Equal(content, await File.ReadAllBytesAsync(file, ct));
         }
@@ -48,7 +49,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         File.Copy(FilePath + ".kept", FilePath + "-wal");
         await File.WriteAllBytesAsync(FilePath, [], ct);
 
-        Assert.Throws<InvalidOperationException>(() => new SqliteCounterStore(ConnectionString, new()));
+        Assert.Throws<SettingException>(() => new SqliteCounterStore(ConnectionString, new()));
         Assert.Equal(await File.ReadAllBytesAsync(FilePath + ".kept", ct), await File.ReadAllBytesAsync(FilePath + "-wal", ct));
     }
 
@@ -57,7 +58,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     {
         await OpenAsync(new());
         Sql("PRAGMA user_version = 1000");
-        Assert.Contains("newer", Assert.Throws<InvalidOperationException>(() => new SqliteCounterStore(ConnectionString, new())).Message, StringComparison.Ordinal);
+        Assert.Contains("newer", Assert.Throws<SettingException>(() => new SqliteCounterStore(ConnectionString, new())).Message, StringComparison.Ordinal);
     }
 
     [Fact]
