@@ -51,6 +51,7 @@ public static class Extensions
     /// <summary>The middleware that every service has, and its health and OpenAPI endpoints.</summary>
     public static WebApplication UseServiceDefaults(this WebApplication app)
     {
+        app.UseTelemetry();
         app.UseForwardedHeaders();
         app.UsePublicOrigin();
         app.UseGracefulShutdown();

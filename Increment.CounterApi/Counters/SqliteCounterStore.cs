@@ -86,13 +86,19 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     public static SqliteDatabase OpenDatabase(string connectionString) => new(connectionString, PageSize, Schema);
 
     public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) =>
-        queue.CommitAsync(new Take(counter, count, idempotencyKey), cancellationToken);
+        CommitAsync("take", new Take(counter, count, idempotencyKey), cancellationToken);
 
     public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) =>
-        queue.CommitAsync(new OtherWrite(w => w.Set(counter, current, precondition)), cancellationToken);
+        CommitAsync("set", new OtherWrite(w => w.Set(counter, current, precondition)), cancellationToken);
 
     public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) =>
-        queue.CommitAsync(new OtherWrite(w => w.Delete(counter, precondition)), cancellationToken);
+        CommitAsync("delete", new OtherWrite(w => w.Delete(counter, precondition)), cancellationToken);
+
+    ValueTask<CounterResult> CommitAsync(string operation, Write write, CancellationToken cancellationToken) =>
+        CounterTelemetry.IsTraced ? TraceAsync(operation, write, cancellationToken) : queue.CommitAsync(write, cancellationToken);
+
+    ValueTask<CounterResult> TraceAsync(string operation, Write write, CancellationToken cancellationToken) =>
+        CounterTelemetry.TraceAsync(operation, () => queue.CommitAsync(write, cancellationToken));
 
     public async ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) =>
         await queue.CommitAsync(new OtherWrite(w => w.DeleteAll(owner)), cancellationToken);

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.RegularExpressions;
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Dashboard;
+using Aspire.Hosting.Dashboard.Telemetry;
 using Aspire.Hosting.Publishing;
 using Aspire.Hosting.Running;
 using Microsoft.Extensions.Configuration;
@@ -93,6 +94,7 @@ public partial class DistributedApplicationBuilder : IDistributedApplicationBuil
         Services.AddSingleton<ResourceLoggerService>();
         Services.AddSingleton(services => new ResourceNotificationService(services.GetRequiredService<DistributedApplicationModel>(), options));
         Services.AddSingleton(services => new ResourceCommandService(services.GetRequiredService<ResourceNotificationService>(), services.GetRequiredService<ApplicationRunner>()));
+        Services.AddSingleton<TelemetryDestination>();
         Services.AddSingleton<ApplicationRunner>();
         Services.AddHttpClient();
         if (ExecutionContext.IsPublishMode)

@@ -1,6 +1,7 @@
 using System.Net.ServerSentEvents;
 using System.Runtime.CompilerServices;
 using Aspire.Hosting.ApplicationModel;
+using Aspire.Hosting.Dashboard.Telemetry;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -19,7 +20,7 @@ static class DashboardEndpoints
     };
 
     public static void MapDashboard(this IEndpointRouteBuilder routes, ResourceNotificationService notifications, ResourceCommandService commands,
-        ResourceLoggerService logs, CancellationToken stopping)
+        ResourceLoggerService logs, TelemetryStore telemetry, Rates rates, CancellationToken stopping)
     {
         routes.MapGet("/", (HttpResponse response) => WriteAssetAsync(response, "index.html"));
         routes.MapGet("/{asset}", (string asset, HttpResponse response) => WriteAssetAsync(response, asset));
@@ -31,6 +32,26 @@ static class DashboardEndpoints
             var result = await commands.ExecuteCommandAsync(id, command, stopping);
             return result.Success ? TypedResults.NoContent() : TypedResults.Text(result.Message ?? "The command was given up.", statusCode: StatusCodes.Status409Conflict);
         });
+
+        routes.MapGet("/api/traces", (string? text, string? service, bool errors = false, bool probes = false) =>
+            new TraceListView([.. telemetry.Find(text ?? "", service ?? "", errors, probes, limit: 200).Select(TraceSummaryView.Of)], telemetry.Dropped));
+        routes.MapGet("/api/traces/{id}", IResult (string id) => telemetry.Get(id) is { Spans.Count: > 0 } trace
+            ? TypedResults.Ok(TraceView.Of(trace.Spans, trace.Logs)) : TypedResults.NotFound());
+        routes.MapGet("/api/rates", (CancellationToken left) => TypedResults.ServerSentEvents(RatePoints(left)));
+
+        async IAsyncEnumerable<SseItem<IReadOnlyList<RatePoint>>> RatePoints([EnumeratorCancellation] CancellationToken left = default)
+        {
+            using var end = CancellationTokenSource.CreateLinkedTokenSource(left, stopping);
+            using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1));
+            long told = 0;
+            do
+            {
+                var points = rates.After(told);
+                told = points.Count > 0 ? points.Max(point => point.Second) : told;
+                yield return new(points, "rates");
+            }
+            while (await timer.WaitForNextTickAsync(end.Token));
+        }
 
         async IAsyncEnumerable<SseItem<ResourceView>> Resources([EnumeratorCancellation] CancellationToken left = default)
         {
@@ -72,6 +93,7 @@ sealed record ResourceView(
     DateTime? Stopped,
     int? ExitCode,
     int? ProcessId,
+    int? Starts,
     IEnumerable<UrlSnapshot> Urls,
     IEnumerable<VariableView> Environment,
     IEnumerable<CommandView> Commands)
@@ -81,11 +103,13 @@ sealed record ResourceView(
         var now = change.Snapshot;
         return new(change.ResourceId, change.Resource.GetReplicaCount() > 1 ? change.ResourceId : change.Resource.Name, now.ResourceType, now.State?.Text ?? "", now.HealthStatus?.ToString(),
             now.HealthReports.Select(report => new HealthView(report.Name, report.Status?.ToString(), report.Description)),
-            now.StartTimeStamp, now.StopTimeStamp, now.ExitCode, now.Properties.FirstOrDefault(property => property.Name is "executable.pid")?.Value as int?,
+            now.StartTimeStamp, now.StopTimeStamp, now.ExitCode, Property("executable.pid"), Property("executable.starts"),
             now.Urls,
             now.EnvironmentVariables.Select(variable => new VariableView(variable.Name, variable.IsSensitive ? null : variable.Value)),
             now.Commands.Where(command => command.State is not ResourceCommandState.Hidden)
                 .Select(command => new CommandView(command.Name, command.DisplayName, command.State is ResourceCommandState.Enabled)));
+
+        int? Property(string name) => now.Properties.FirstOrDefault(property => property.Name == name)?.Value as int?;
     }
 }
 
@@ -97,3 +121,33 @@ sealed record VariableView(string Name, string? Value);
 
 /// <summary>A command as the page shows it.</summary>
 sealed record CommandView(string Name, string DisplayName, bool Enabled);
+
+/// <summary>The newest traces that match, and how many spans had to be dropped.</summary>
+sealed record TraceListView(IEnumerable<TraceSummaryView> Traces, long Dropped);
+
+/// <summary>A trace in the list; times in milliseconds, the start since the Unix epoch.</summary>
+sealed record TraceSummaryView(string Id, string Name, string Service, double Start, double Duration, int SpanCount, IReadOnlyList<string> Services, bool IsError)
+{
+    public static TraceSummaryView Of(TraceSummary trace) => new(
+        trace.Id, trace.Name, trace.Service, trace.Start / 1e6, trace.Duration / 1e6, trace.SpanCount, trace.Services, trace.IsError);
+}
+
+/// <summary>A trace; times in milliseconds, those of spans and logs since its <paramref name="Start"/>.</summary>
+sealed record TraceView(double Start, double Duration, IEnumerable<SpanView> Spans, IEnumerable<LogView> Logs)
+{
+    public static TraceView Of(IReadOnlyList<Span> spans, IReadOnlyList<LogRecord> logs)
+    {
+        var start = spans[0].Start;
+        return new(start / 1e6, spans.Max(span => span.Start + span.Duration - start) / 1e6,
+            spans.Select(span => new SpanView(span.Id, span.ParentId, span.Name, span.Kind, span.Service, span.Instance, span.Scope,
+                (span.Start - start) / 1e6, span.Duration / 1e6, span.IsError, span.Attributes)),
+            logs.Select(log => new LogView(log.Time < start ? 0 : (log.Time - start) / 1e6, log.Level, log.Service, log.Category, log.Message, log.SpanId)));
+    }
+}
+
+/// <summary>A span as the page shows it.</summary>
+sealed record SpanView(string Id, string ParentId, string Name, string Kind, string Service, string Instance, string Scope,
+    double Start, double Duration, bool IsError, IEnumerable<KeyValuePair<string, string>> Attributes);
+
+/// <summary>A log record as the page shows it.</summary>
+sealed record LogView(double At, string Level, string Service, string Category, string Message, string SpanId);

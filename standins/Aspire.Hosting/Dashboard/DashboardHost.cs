@@ -2,6 +2,7 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using Aspire.Hosting.ApplicationModel;
+using Aspire.Hosting.Dashboard.Telemetry;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
@@ -22,12 +23,16 @@ sealed class DashboardHost(
     ILogger<DistributedApplication> log,
     ResourceNotificationService notifications,
     ResourceCommandService commands,
-    ResourceLoggerService logs) : IHostedService, IAsyncDisposable
+    ResourceLoggerService logs,
+    TelemetryDestination destination) : IHostedService, IAsyncDisposable
 {
     readonly CancellationTokenSource _stopping = new();
+    readonly TelemetryStore _telemetry = new();
+    readonly Rates _rates = new(TimeProvider.System);
     readonly string _token = Setting("FRONTEND_BROWSERTOKEN", configuration) ?? configuration["AppHost:BrowserToken"]
         ?? Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
     readonly bool _anonymous = string.Equals(Setting("UNSECURED_ALLOW_ANONYMOUS", configuration), "true", StringComparison.OrdinalIgnoreCase);
+    OtlpReceiver? _receiver;
     WebApplication? _web;
 
     public async Task StartAsync(CancellationToken cancellationToken)
@@ -46,7 +51,9 @@ sealed class DashboardHost(
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
         _web = builder.Build();
         _web.Use(GuardAsync);
-        _web.MapDashboard(notifications, commands, logs, _stopping.Token);
+        _web.MapDashboard(notifications, commands, logs, _telemetry, _rates, _stopping.Token);
+        _receiver = new(_telemetry, _rates);
+        _receiver.Map(_web);
         try
         {
             await _web.StartAsync(cancellationToken);
@@ -56,6 +63,7 @@ sealed class DashboardHost(
             throw new DistributedApplicationException(
                 $"Port {address.Port} of the dashboard is taken by another program: end that program, or give the dashboard another port in the AppHost's launchSettings.json.", e);
         }
+        destination.Set(_web.Urls.First().TrimEnd('/') + OtlpReceiver.Path, _receiver.Headers);
         log.LogInformation("Now listening on: {DashboardUrl}", url.TrimEnd('/'));
         if (!_anonymous)
             log.LogInformation("Login to the dashboard at {DashboardLoginUrl}", $"{url.TrimEnd('/')}/login?t={_token}");
@@ -80,7 +88,7 @@ sealed class DashboardHost(
     {
         var (request, response) = (context.Request, context.Response);
         response.Headers.CacheControl = "no-store";
-        response.Headers.ContentSecurityPolicy = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
+        response.Headers.ContentSecurityPolicy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'";
         response.Headers.XContentTypeOptions = "nosniff";
         response.Headers["Referrer-Policy"] = "no-referrer";
 
@@ -89,6 +97,12 @@ sealed class DashboardHost(
             || (request.Method is not "GET" && request.Headers["Sec-Fetch-Site"].FirstOrDefault() is not (null or "same-origin" or "none")))
         {
             response.StatusCode = StatusCodes.Status403Forbidden;
+            return;
+        }
+
+        if (_receiver!.Knows(request))
+        {
+            await next(context);
             return;
         }
 
@@ -101,16 +115,20 @@ sealed class DashboardHost(
             response.Redirect("/");
             return;
         }
-        if (_anonymous || Equal(request.Cookies[cookie], proof))
+        if (_anonymous && !request.Path.StartsWithSegments(OtlpReceiver.Path, StringComparison.Ordinal) || Equal(request.Cookies[cookie], proof))
         {
             await next(context);
+            return;
+        }
+        // What the page to sign in with is made of.
+        if (request.Path.Value is "/style.css" or "/theme.css" or "/icon.svg")
+        {
+            await DashboardEndpoints.WriteAssetAsync(response, request.Path.Value[1..]);
             return;
         }
         response.StatusCode = StatusCodes.Status401Unauthorized;
         if (request.Path == "/" || request.Path == "/login")
             await DashboardEndpoints.WriteAssetAsync(response, "login.html");
-        else if (request.Path == "/style.css")
-            await DashboardEndpoints.WriteAssetAsync(response, "style.css");
     }
 
     static bool Equal(string? given, string expected) =>

@@ -4,6 +4,7 @@ using System.Diagnostics.CodeAnalysis;
 using System.Net.Sockets;
 using System.Security.Cryptography;
 using Aspire.Hosting.ApplicationModel;
+using Aspire.Hosting.Dashboard.Telemetry;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
@@ -18,6 +19,7 @@ sealed class ApplicationRunner(
     DistributedApplicationOptions options,
     ResourceNotificationService notifications,
     ResourceLoggerService logs,
+    TelemetryDestination telemetry,
     ILogger<DistributedApplication> log,
     ILoggerFactory loggers,
     IConfiguration configuration,
@@ -109,10 +111,10 @@ sealed class ApplicationRunner(
     public void Publish(Replica replica, Func<CustomResourceSnapshot, CustomResourceSnapshot> change) =>
         notifications.PublishUpdateAsync(replica.Project, replica.Id, before => WithCommands(change(before)));
 
-    /// <summary>Where a service sends its telemetry: nowhere, as long as nobody receives it.</summary>
+    /// <summary>Where a service sends its telemetry, and how.</summary>
     public Dictionary<string, string> TelemetryEnvironment(string resource, string replica)
     {
-        var variables = new Dictionary<string, string>
+        var variables = new Dictionary<string, string>(telemetry.Variables)
         {
             ["OTEL_SERVICE_NAME"] = resource,
             ["OTEL_RESOURCE_ATTRIBUTES"] = $"service.instance.id={replica[(resource.Length + 1)..]}",

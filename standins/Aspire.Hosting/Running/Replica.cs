@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
 using Aspire.Hosting.ApplicationModel;
+using Aspire.Hosting.Dashboard.Telemetry;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Logging;
 
@@ -25,6 +26,7 @@ sealed class Replica(ApplicationRunner runner, ProjectResource project, string i
     CancellationTokenSource _starting = new();
     TaskCompletionSource _startNow = new();
     Process? _process;
+    int _starts;
     Task _ended = Task.CompletedTask;
     ImmutableDictionary<string, int> _ports = ImmutableDictionary<string, int>.Empty;
 
@@ -174,6 +176,7 @@ sealed class Replica(ApplicationRunner runner, ProjectResource project, string i
                 new("executable.path", Dotnet),
                 new("executable.workDir", start.WorkingDirectory),
                 new("executable.pid", process.Id),
+                new("executable.starts", ++_starts),
             ],
             EnvironmentVariables = [.. variables.OrderBy(v => v.Key, StringComparer.Ordinal)
                 .Select(v => new EnvironmentVariableSnapshot(v.Key, v.Value.Value, true) { IsSensitive = v.Value.IsSensitive })],
@@ -272,7 +275,7 @@ sealed class Replica(ApplicationRunner runner, ProjectResource project, string i
             var text = await ValueOf(value, cancellationToken) ?? "";
             foreach (var (endpoint, port) in ports)
                 text = text.Replace(EndpointReferenceExpression.TargetPortPlaceholder(endpoint), port.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal);
-            variables[name] = (text, IsSensitive(value));
+            variables[name] = (text, name is TelemetryDestination.SecretVariable || IsSensitive(value));
         }
         return variables;
     }
