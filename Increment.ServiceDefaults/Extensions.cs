@@ -52,7 +52,8 @@ public static class Extensions
     public static WebApplication UseServiceDefaults(this WebApplication app)
     {
         app.UseTelemetry();
-        app.UseForwardedHeaders();
+        if (app.Configuration["Increment:Proxies"] is { Length: > 0 })
+            app.UseForwardedHeaders();
         app.UsePublicOrigin();
         app.UseGracefulShutdown();
         app.UseSecurityHeaders();

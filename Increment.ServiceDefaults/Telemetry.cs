@@ -19,9 +19,11 @@ namespace Increment.ServiceDefaults;
 /// </summary>
 static class Telemetry
 {
-    // They write down what a client sent, tokens included: the first the address with its query, the second the line
-    // or header that it could not read.
-    static readonly string[] Indiscreet = ["Microsoft.AspNetCore.Hosting.Diagnostics", "Microsoft.AspNetCore.Server.Kestrel.BadRequests"];
+    // They write down what a client sent, tokens included: the first the address with its query, the second the line or
+    // header that it could not read. The first is off altogether: as long as it may write anything, ASP.NET Core makes an
+    // Activity and a log scope for every request, though nobody exports them.
+    static readonly (string Category, LogLevel Level)[] Indiscreet =
+        [("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None), ("Microsoft.AspNetCore.Server.Kestrel.BadRequests", LogLevel.Warning)];
 
     public static void AddTelemetry(this WebApplicationBuilder builder)
     {
@@ -48,11 +50,12 @@ static class Telemetry
     {
         if (string.IsNullOrEmpty(app.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
             return;
-        app.Use(async (context, next) =>
+        app.Use((context, next) => context.Features.Get<IHttpActivityFeature>()?.Activity is { IsAllDataRequested: true } activity
+            ? DescribeAsync(context, next, activity) : next(context));
+
+        static async Task DescribeAsync(HttpContext context, RequestDelegate next, Activity activity)
         {
             await next(context);
-            if (context.Features.Get<IHttpActivityFeature>()?.Activity is not { IsAllDataRequested: true } activity)
-                return;
             var status = context.Response.StatusCode;
             activity.SetTag("http.response.status_code", status);
             if (status >= StatusCodes.Status500InternalServerError)
@@ -62,18 +65,18 @@ static class Telemetry
             var route = "/" + pattern.Trim('/');
             activity.SetTag("http.route", route);
             activity.DisplayName = $"{context.Request.Method} {route}";
-        });
+        }
     }
 
     /// <summary>
-    /// Below Warning the framework's own account of a request stays unwritten, whatever level the settings ask for. A rule
+    /// The framework's own account of a request stays unwritten, whatever level the settings ask for. A rule
     /// for a provider goes before one for all, so there is one for each provider that has any.
     /// </summary>
     static void KeepTokensOut(LoggerFilterOptions filters)
     {
         foreach (var provider in filters.Rules.Select(rule => rule.ProviderName).Append(null).Distinct().ToList())
-            foreach (var category in Indiscreet)
-                filters.Rules.Add(new(provider, category, LogLevel.Warning, null));
+            foreach (var (category, level) in Indiscreet)
+                filters.Rules.Add(new(provider, category, level, null));
     }
 
     /// <summary>Listens from the start of the host to its end, and sends what is left before it ends.</summary>

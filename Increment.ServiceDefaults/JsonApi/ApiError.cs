@@ -49,6 +49,9 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
     public static ApiError Unavailable(string code, string detail, int retryAfter = 1) =>
         new(503, code, "Temporarily unavailable", detail) { RetryAfter = retryAfter };
 
+    /// <summary>Where telemetry is exported, the trace that the request belongs to; else the name of the request in this process.</summary>
+    internal static string TraceIdOf(HttpContext context) => Activity.Current?.TraceId.ToString() ?? context.TraceIdentifier;
+
     /// <inheritdoc />
     public async Task ExecuteAsync(HttpContext httpContext)
     {
@@ -64,8 +67,7 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
             response.Headers[name] = value;
         SecurityHeaders.Set(response); // again: on the way here from an exception the headers were cleared
 
-        var traceId = Activity.Current?.TraceId.ToString() ?? httpContext.TraceIdentifier;
-        var error = new ErrorObject(Status.ToString(CultureInfo.InvariantCulture), Code, Title, Detail, Source, new(traceId));
+        var error = new ErrorObject(Status.ToString(CultureInfo.InvariantCulture), Code, Title, Detail, Source, new(TraceIdOf(httpContext)));
         await response.Body.WriteAsync(
             JsonSerializer.SerializeToUtf8Bytes(new([error]), ErrorJson.Default.ErrorDocument), httpContext.RequestAborted);
     }

@@ -21,13 +21,28 @@ static partial class ErrorHandling
             ExceptionHandler = _ => Task.CompletedTask,
             SuppressDiagnosticsCallback = context => context.Exception is ApiException or BadHttpRequestException or OperationCanceledException,
         })
-        .UseStatusCodePages(context => AnswerAsync(context.HttpContext))
+        .Use(AnswerBareStatusAsync)
         .Use((context, next) => MediaTypes.Refusal(context.Request) is { } refusal ? refusal.ExecuteAsync(context) : next(context));
+
+    /// <summary>What UseStatusCodePages does, at no cost to an answer that needs it not.</summary>
+    static Task AnswerBareStatusAsync(HttpContext context, RequestDelegate next)
+    {
+        var done = next(context);
+        return done.IsCompletedSuccessfully ? AnswerAsync(context) : AwaitAsync(done, context);
+
+        static async Task AwaitAsync(Task done, HttpContext context)
+        {
+            await done;
+            await AnswerAsync(context);
+        }
+    }
 
     /// <summary>A status that came without a body: OPTIONS is told what routing found to be allowed, the rest are errors.</summary>
     static Task AnswerAsync(HttpContext context)
     {
         var response = context.Response;
+        if (response.StatusCode < 400 || response.HasStarted || response.ContentLength is not null || response.ContentType is not null)
+            return Task.CompletedTask;
         if (response.StatusCode != StatusCodes.Status405MethodNotAllowed || !HttpMethods.IsOptions(context.Request.Method))
             return OfStatus(response.StatusCode).ExecuteAsync(context);
         response.StatusCode = StatusCodes.Status204NoContent;
@@ -64,12 +79,12 @@ static partial class ErrorHandling
                 _ => new(500, "internal-error", "Internal error", "Something went wrong here. Its trace is in meta.traceId."),
             };
             if (error.Status == 500 || exception is SqliteException)
-                LogUnexpected(httpContext.Request.Method, httpContext.Request.Path, exception);
+                LogUnexpected(httpContext.Request.Method, httpContext.Request.Path, ApiError.TraceIdOf(httpContext), exception);
             await error.ExecuteAsync(httpContext);
             return true;
         }
 
-        [LoggerMessage(LogLevel.Error, "{Method} {Path} failed")]
-        partial void LogUnexpected(string method, string path, Exception exception);
+        [LoggerMessage(LogLevel.Error, "{Method} {Path} failed, traceId {TraceId}")]
+        partial void LogUnexpected(string method, string path, string traceId, Exception exception);
     }
 }

@@ -41,7 +41,11 @@ sealed partial class Server : IAsyncDisposable
     public static Server Launch(string log, int port, IReadOnlyDictionary<string, string> settings, params string[] command)
     {
         // The shell sends the output to the file and becomes the program.
-        var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1 </dev/null", "sh", log, .. command]);
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1 </dev/null", "sh", log, .. command])
+        {
+            // A service finds its appsettings.json there.
+            WorkingDirectory = Path.GetDirectoryName(command[0]),
+        };
         foreach (var name in start.Environment.Keys.Except(Inherited).ToList())
             start.Environment.Remove(name);
         foreach (var (name, value) in settings)
