@@ -18,7 +18,9 @@ builder.Services.AddSingleton<Accounts>();
 builder.Services.AddSingleton<TokenIssuer>();
 builder.Services.AddSingleton<TokenUses>();
 builder.Services.AddSingleton<Audit>();
-builder.Services.AddSingleton<ITokenVerifier, StoreTokenVerifier>();
+builder.Services.AddSingleton<StoreTokenVerifier>();
+builder.Services.AddSingleton<RecentTokens>();
+builder.Services.AddSingleton<ITokenVerifier>(services => services.GetRequiredService<RecentTokens>());
 builder.Services.AddHostedService<DemoToken>();
 builder.Services.AddHostedService<Housekeeping>();
 

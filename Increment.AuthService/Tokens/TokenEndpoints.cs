@@ -68,13 +68,13 @@ static class TokenEndpoints
             new NewKeyAttributes(value, token.Name!, token.Scopes, token.CreatedAt, token.ExpiresAt), StatusCodes.Status201Created);
     }
 
-    static async Task<IResult> RevokeAsync(string id, HttpContext context, ITokenStore tokens, ITokenRevocations revocations, Audit audit)
+    static async Task<IResult> RevokeAsync(string id, HttpContext context, ITokenStore tokens, RecentTokens recentTokens, Audit audit)
     {
         var caller = context.GetPrincipal();
         id = IdOf(id, caller);
         if (await tokens.RemoveAsync(caller.UserId, id, CancellationToken.None) is not { } hash)
             return NotFound;
-        await revocations.AnnounceAsync([hash]);
+        await recentTokens.AnnounceRevokedAsync([hash]);
         audit.TokenRevoked(caller.UserId, id, context);
         if (id == caller.TokenId)
             SessionCookie.Clear(context);

@@ -8,7 +8,7 @@ namespace Increment.AuthService.Users;
 
 /// <summary>What can be done with an account.</summary>
 sealed class Accounts(
-    IUserStore users, ITokenStore tokens, ITokenRevocations revocations, Passwords passwords, WrongPasswords wrongPasswords,
+    IUserStore users, ITokenStore tokens, RecentTokens recentTokens, Passwords passwords, WrongPasswords wrongPasswords,
     Audit audit, TimeProvider time)
 {
     static readonly IReadOnlyList<TokenKind> AllKinds = Enum.GetValues<TokenKind>();
@@ -76,7 +76,7 @@ sealed class Accounts(
         if (await ReplacePasswordAsync(user, password, context) is null)
             throw new ApiException(ApiError.Conflict("account-changed", "The password has just been changed by another request."));
         audit.PasswordChanged(user.Id, context);
-        await revocations.AnnounceAsync(
+        await recentTokens.AnnounceRevokedAsync(
             await tokens.RemoveAllAsync(user.Id, [TokenKind.Login, TokenKind.Session], caller.TokenId, CancellationToken.None));
     }
 
@@ -93,7 +93,7 @@ sealed class Accounts(
     public async Task DeleteAsync(string userId)
     {
         await users.BeginDeleteAsync(userId, CancellationToken.None);
-        await revocations.AnnounceAsync(await tokens.RemoveAllAsync(userId, AllKinds, null, CancellationToken.None));
+        await recentTokens.AnnounceRevokedAsync(await tokens.RemoveAllAsync(userId, AllKinds, null, CancellationToken.None));
         await users.EndDeleteAsync(userId, CancellationToken.None);
     }
 

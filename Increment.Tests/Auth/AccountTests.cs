@@ -4,7 +4,6 @@ using System.Text;
 using Increment.AuthService;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
-using Increment.ServiceDefaults.Storage;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Auth;
@@ -260,44 +259,6 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
         };
         await (await server.Http.PostAsJsonAsync("v1/login", new { email, password = Password }, ct)).AssertErrorAsync(HttpStatusCode.ServiceUnavailable, "account-changed");
         Assert.Null(await store.FindAsync(store.Added!.Hash, ct));
-    }
-
-    /// <summary>The SQLite store, with something that happens before a token is added.</summary>
-    sealed class PausingTokenStore(SqliteDatabase database) : ITokenStore
-    {
-        readonly SqliteTokenStore store = new(database);
-
-        public Func<Task>? BeforeAdd { get; set; }
-
-        /// <summary>The token that was added last.</summary>
-        public Token? Added { get; private set; }
-
-        public async Task<bool> AddAsync(Token token, CancellationToken cancellationToken)
-        {
-            await (BeforeAdd?.Invoke() ?? Task.CompletedTask);
-            Added = token;
-            return await store.AddAsync(token, cancellationToken);
-        }
-
-        public ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken) => store.FindAsync(hash, cancellationToken);
-
-        public Task<Token?> FindByIdAsync(string userId, string id, CancellationToken cancellationToken) => store.FindByIdAsync(userId, id, cancellationToken);
-
-        public Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken) =>
-            store.ListAsync(userId, after, limit, now, cancellationToken);
-
-        public Task<int> CountAsync(string userId, TokenKind kind, DateTimeOffset now, CancellationToken cancellationToken) =>
-            store.CountAsync(userId, kind, now, cancellationToken);
-
-        public Task<string?> RemoveAsync(string userId, string id, CancellationToken cancellationToken) => store.RemoveAsync(userId, id, cancellationToken);
-
-        public Task<IReadOnlyList<string>> RemoveAllAsync(string userId, IReadOnlyList<TokenKind> kinds, string? exceptId, CancellationToken cancellationToken) =>
-            store.RemoveAllAsync(userId, kinds, exceptId, cancellationToken);
-
-        public Task<int> RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.RemoveExpiredAsync(now, cancellationToken);
-
-        public Task NoteUseAsync(IReadOnlyCollection<KeyValuePair<string, DateTimeOffset>> uses, CancellationToken cancellationToken) =>
-            store.NoteUseAsync(uses, cancellationToken);
     }
 
     [Fact]

@@ -3,6 +3,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Increment.AuthService.Keys;
+using Increment.AuthService.Tokens;
 using Increment.ServiceDefaults;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.IdentityModel.JsonWebTokens;
@@ -41,15 +42,44 @@ public sealed class ReplicaTests
     }
 
     [Fact]
-    public async Task A_token_revoked_at_one_replica_is_dead_at_the_other()
+    public async Task A_token_revoked_at_one_replica_is_dead_there_at_once_and_at_the_other_after_a_second()
     {
         await using var file = new SqliteFile();
-        await using var one = new AuthServer(file.ConnectionString, null);
-        await using var other = new AuthServer(file.ConnectionString, null);
+        var time = new ManualTime(DateTimeOffset.UtcNow);
+        await using var one = new AuthServer(file.ConnectionString, time);
+        await using var other = new AuthServer(file.ConnectionString, time);
         var (_, token) = await one.RegisterAsync();
+        Assert.NotNull(await one.CheckAsync(token));
         Assert.NotNull(await other.CheckAsync(token));
         Assert.Equal(HttpStatusCode.NoContent, (await one.SendAsync(token, HttpMethod.Delete, $"v1/tokens/{new JsonWebToken(token).Id}")).StatusCode);
+        Assert.Null(await one.CheckAsync(token));
+        time.Advance(TimeSpan.FromSeconds(1));
         Assert.Null(await other.CheckAsync(token));
+    }
+
+    [Fact]
+    public async Task What_was_asked_before_a_revocation_is_not_remembered_after_it()
+    {
+        var begun = new TaskCompletionSource();
+        var release = new TaskCompletionSource();
+        PausingTokenStore? store = null;
+        await using var auth = new AuthServer
+        {
+            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
+        };
+        var (_, token) = await auth.RegisterAsync();
+        store!.AfterFind = async () =>
+        {
+            store.AfterFind = null;
+            begun.SetResult();
+            await release.Task.WaitAsync(ct);
+        };
+        var slow = auth.CheckAsync(token);
+        await begun.Task;
+        Assert.Equal(HttpStatusCode.NoContent, (await auth.SendAsync(token, HttpMethod.Delete, "v1/tokens/current")).StatusCode);
+        release.SetResult();
+        await slow;
+        Assert.Null(await auth.CheckAsync(token));
     }
 
     [Fact]

@@ -1,0 +1,49 @@
+using Increment.AuthService.Tokens;
+using Increment.ServiceDefaults.Storage;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>The SQLite store, with what a test wants to happen in between.</summary>
+sealed class PausingTokenStore(SqliteDatabase database) : ITokenStore
+{
+    readonly SqliteTokenStore store = new(database);
+
+    public Func<Task>? BeforeAdd { get; set; }
+
+    public Func<Task>? AfterFind { get; set; }
+
+    /// <summary>The token that was added last.</summary>
+    public Token? Added { get; private set; }
+
+    public async Task<bool> AddAsync(Token token, CancellationToken cancellationToken)
+    {
+        await (BeforeAdd?.Invoke() ?? Task.CompletedTask);
+        Added = token;
+        return await store.AddAsync(token, cancellationToken);
+    }
+
+    public async ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken)
+    {
+        var found = await store.FindAsync(hash, cancellationToken);
+        await (AfterFind?.Invoke() ?? Task.CompletedTask);
+        return found;
+    }
+
+    public Task<Token?> FindByIdAsync(string userId, string id, CancellationToken cancellationToken) => store.FindByIdAsync(userId, id, cancellationToken);
+
+    public Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken) =>
+        store.ListAsync(userId, after, limit, now, cancellationToken);
+
+    public Task<int> CountAsync(string userId, TokenKind kind, DateTimeOffset now, CancellationToken cancellationToken) =>
+        store.CountAsync(userId, kind, now, cancellationToken);
+
+    public Task<string?> RemoveAsync(string userId, string id, CancellationToken cancellationToken) => store.RemoveAsync(userId, id, cancellationToken);
+
+    public Task<IReadOnlyList<string>> RemoveAllAsync(string userId, IReadOnlyList<TokenKind> kinds, string? exceptId, CancellationToken cancellationToken) =>
+        store.RemoveAllAsync(userId, kinds, exceptId, cancellationToken);
+
+    public Task<int> RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.RemoveExpiredAsync(now, cancellationToken);
+
+    public Task NoteUseAsync(IReadOnlyCollection<KeyValuePair<string, DateTimeOffset>> uses, CancellationToken cancellationToken) =>
+        store.NoteUseAsync(uses, cancellationToken);
+}
