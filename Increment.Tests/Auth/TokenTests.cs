@@ -28,6 +28,26 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Theory]
+    [InlineData("token={0}")]
+    [InlineData("other=1&token={0}")]
+    [InlineData("token={0}&other=1")]
+    [InlineData("tok%65n={0}")]
+    [InlineData("token=%61{1}")]
+    public async Task A_form_is_read_however_it_is_written_and_in_whatever_pieces_it_comes(string form)
+    {
+        var body = string.Format(System.Globalization.CultureInfo.InvariantCulture, form, AuthServer.DemoToken, AuthServer.DemoToken[1..]);
+        var request = $"POST /auth HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {body.Length}\r\n\r\n{body}";
+        using var client = new System.Net.Sockets.TcpClient { NoDelay = true };
+        await client.ConnectAsync(IPAddress.Loopback, auth.Http.BaseAddress!.Port, ct);
+        foreach (var piece in request.Chunk(request.Length - body.Length / 2))
+            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(piece), ct);
+        using var reader = new StreamReader(client.GetStream());
+        var answer = await reader.ReadToEndAsync(ct);
+        Assert.StartsWith("HTTP/1.1 200", answer, StringComparison.Ordinal);
+        Assert.EndsWith("density", answer, StringComparison.Ordinal);
+    }
+
+    [Theory]
     [InlineData("")]
     [InlineData("unknown")]
     [InlineData("eyJhbGciOiJub25lIn0.eyJzdWIiOiJkZW1vIn0.")]
