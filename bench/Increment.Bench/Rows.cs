@@ -17,6 +17,7 @@ sealed record Row(string Name, Func<Measurement, Task<IReadOnlyList<Line>>> Meas
         new("auth", Throughput.AuthAsync),
         new("latency", Latency.MeasureAsync),
         new("telemetry", Telemetry.MeasureAsync),
+        new("commit", GroupCommit.MeasureAsync),
         new("store-size", StoreSize.MeasureAsync),
         new("start", Start.MeasureAsync),
         new("memory", Memory.MeasureAsync),

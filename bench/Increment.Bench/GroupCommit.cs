@@ -1,0 +1,68 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text;
+using Microsoft.Win32.SafeHandles;
+
+namespace Increment.Bench;
+
+/// <summary>What durability costs a caller who is alone, and what a crowd saves by sharing it.</summary>
+static partial class GroupCommit
+{
+    const int Crowd = 64;
+    const int Block = 8 * 1024;
+
+    public static async Task<IReadOnlyList<Line>> MeasureAsync(Measurement measurement)
+    {
+        await using var system = await MeasuredSystem.StartAsync(measurement);
+        var lone = await measurement.CompareAsync(
+            new("commit-lone", "GET /v1/next of a lone caller, median in µs", "fdatasync of 8 KiB + an answer of bare Kestrel, medians in µs", 1.5, AtMost: true),
+            () => Task.FromResult(MedianAnswer(measurement, system.Counter.At("/v1/next"), MeasuredSystem.Token)),
+            () => Task.FromResult(MedianSync(measurement) + MedianAnswer(measurement, system.Bare.At("/hello"), token: null)));
+        var crowd = await measurement.CompareAsync(
+            new("commit-crowd", $"integers/s of {Crowd} callers of one counter", "integers/s of one caller", 8),
+            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSystem.Token, connections: Crowd),
+            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSystem.Token, connections: 1));
+        return [lone, crowd];
+    }
+
+    static double MedianAnswer(Measurement measurement, Uri address, string? token)
+    {
+        var request = Encoding.ASCII.GetBytes(
+            $"GET {address.AbsolutePath} HTTP/1.1\r\nHost: {address.Authority}\r\n{(token is null ? "" : $"Authorization: Bearer {token}\r\n")}\r\n");
+        using var connection = new HttpConnection(address.Port);
+        return Median(measurement.Round / 2, () => connection.Send(request));
+    }
+
+    /// <summary>Of a write into a file that is there already, as the log of a store that has run for a while is.</summary>
+    static double MedianSync(Measurement measurement)
+    {
+        const int Blocks = 128;
+        var file = Path.Combine(measurement.Folder, "sync");
+        File.WriteAllBytes(file, new byte[Blocks * Block]);
+        using var handle = File.OpenHandle(file, FileMode.Open, FileAccess.Write);
+        RandomAccess.FlushToDisk(handle);
+        var (block, n) = (new byte[Block], 0);
+        return Median(measurement.Round / 2, () =>
+        {
+            RandomAccess.Write(handle, block, (long)(n++ % Blocks) * Block);
+            if (FDataSync(handle) != 0)
+                throw new IOException("fdatasync failed.");
+        });
+    }
+
+    /// <summary>Does something again and again for some time, and answers how long it took mostly, in µs.</summary>
+    static double Median(TimeSpan duration, Action action)
+    {
+        var times = new List<double>();
+        for (var end = Stopwatch.GetTimestamp() + (long)(duration.TotalSeconds * Stopwatch.Frequency); Stopwatch.GetTimestamp() < end;)
+        {
+            var start = Stopwatch.GetTimestamp();
+            action();
+            times.Add(Stopwatch.GetElapsedTime(start).TotalMicroseconds);
+        }
+        return Line.Median(times);
+    }
+
+    [LibraryImport("libc", EntryPoint = "fdatasync")]
+    private static partial int FDataSync(SafeFileHandle handle);
+}
