@@ -6,7 +6,8 @@ using Increment.ServiceDefaults;
 if (SqliteBackup.IsCommand(args))
     return SqliteBackup.Run(args, Console.Out, Console.Error);
 
-var builder = WebApplication.CreateBuilder(args);
+// The settings that are shipped lie beside the program, whatever folder it is started in.
+var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
 builder.AddServiceDefaults();
 builder.AddAuthServiceClient();
 builder.AddCounterStore();
