@@ -1,0 +1,41 @@
+using Increment.CounterApi.Counters;
+using Microsoft.Data.Sqlite;
+
+namespace Increment.Tests.Counters;
+
+/// <summary>What the store keeps in memory. It is measured over the whole process, so nothing else runs meanwhile.</summary>
+[Collection(nameof(SqliteCounterMemoryTests))]
+[CollectionDefinition(nameof(SqliteCounterMemoryTests), DisableParallelization = true)]
+public sealed class SqliteCounterMemoryTests : IDisposable
+{
+    readonly string folder = Directory.CreateTempSubdirectory("increment-counters-").FullName;
+    readonly SqliteCounterStore store;
+
+    public SqliteCounterMemoryTests() =>
+        store = new($"Data Source={Path.Combine(folder, "counter.db")}", new(LimitPerUser: int.MaxValue));
+
+    [Fact]
+    public async Task Memory_is_flat_over_many_counters_and_writes()
+    {
+        var ct = TestContext.Current.CancellationToken;
+        async Task<(long Managed, long Sqlite)> MeasureAsync()
+        {
+            for (var round = 0; round < 20; round++)
+                await Task.WhenAll(Enumerable.Range(0, 2_000).Select(i => Task.Run(() =>
+                    store.TakeAsync(new($"user-{i}", CounterName.Default), 1, null, ct).AsTask(), ct)));
+            return (GC.GetTotalMemory(forceFullCollection: true), SQLitePCL.raw.sqlite3_memory_used());
+        }
+        await MeasureAsync();
+        var before = await MeasureAsync();
+        var after = await MeasureAsync();
+        Assert.InRange(after.Managed - before.Managed, long.MinValue, 1_000_000);
+        Assert.InRange(after.Sqlite - before.Sqlite, long.MinValue, 1_000_000);
+    }
+
+    public void Dispose()
+    {
+        store.Dispose();
+        SqliteConnection.ClearAllPools();
+        Directory.Delete(folder, recursive: true);
+    }
+}
