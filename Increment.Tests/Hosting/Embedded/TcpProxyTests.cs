@@ -29,12 +29,19 @@ public sealed class TcpProxyTests
     [Fact]
     public async Task A_client_that_leaves_while_it_waits_is_let_go()
     {
-        var targets = new List<int>();
-        await using var proxy = TcpProxy.Listen(0, () => [.. targets]);
+        var waits = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        int[] targets = [];
+        await using var proxy = TcpProxy.Listen(0, () =>
+        {
+            var known = Volatile.Read(ref targets);
+            waits.TrySetResult();
+            return known;
+        });
         var left = await ConnectAsync(proxy);
+        await waits.Task.WaitAsync(ct);
         left.Dispose();
         using var replica = Listen();
-        targets.Add(PortOf(replica));
+        Volatile.Write(ref targets, [PortOf(replica)]);
 
         using var stays = await ConnectAsync(proxy);
         await stays.SendAsync("stays"u8.ToArray(), ct);
