@@ -2,14 +2,13 @@ using System.Globalization;
 using Increment.Bench;
 
 const string Usage = """
-    Usage: bench/run [ROW]... [--json FILE] [--soak-minutes N] [--seconds N]
+    Usage: bench/run [ROW]... [--json FILE] [--seconds N]
       ROW              measure only these rows; without one, all
       --json FILE      write the samples too
-      --soak-minutes N how long the soak is (default 1)
       --seconds N      how long a sample is (default 3)
     """;
 
-var (chosen, json, soakMinutes, seconds) = (new List<string>(), (string?)null, 1.0, 3.0);
+var (chosen, json, seconds) = (new List<string>(), (string?)null, 3.0);
 for (var i = 0; i < args.Length; i++)
 {
     string Value() => ++i < args.Length ? args[i] : throw new ArgumentException($"{args[i - 1]} needs a value.");
@@ -17,9 +16,6 @@ for (var i = 0; i < args.Length; i++)
     {
         case "--json":
             json = Value();
-            break;
-        case "--soak-minutes":
-            soakMinutes = double.Parse(Value(), CultureInfo.InvariantCulture);
             break;
         case "--seconds":
             seconds = double.Parse(Value(), CultureInfo.InvariantCulture);
@@ -35,7 +31,7 @@ for (var i = 0; i < args.Length; i++)
 
 var published = Environment.GetEnvironmentVariable("BENCH_PUBLISHED") ?? throw new InvalidOperationException("Start it with bench/run.");
 var folder = Directory.CreateDirectory(Path.Combine(published, "data", Path.GetRandomFileName())).FullName;
-var measurement = new Measurement(published, folder, Rounds: 5, TimeSpan.FromSeconds(seconds), TimeSpan.FromMinutes(soakMinutes));
+var measurement = new Measurement(published, folder, Rounds: 5, TimeSpan.FromSeconds(seconds));
 var lines = new List<Line>();
 try
 {
