@@ -1,11 +1,15 @@
+using System.Collections.Concurrent;
 using Increment.ServiceDefaults.Storage;
 using Microsoft.Data.Sqlite;
 
 namespace Increment.AuthService.Tokens;
 
-sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore
+sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore, IDisposable
 {
     const string Columns = "id, hash, user_id, user_name, kind, name, scopes, created_at, expires_at, last_used_at";
+
+    /// <summary>Look-ups that are not under way, each on a connection of its own: compiling the SQL takes longer than running it.</summary>
+    readonly ConcurrentBag<SqliteCommand> finders = [];
 
     public Task<bool> AddAsync(Token token, CancellationToken cancellationToken)
     {
@@ -22,10 +26,22 @@ sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore
 
     public ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken)
     {
-        using var connection = database.Open();
-        using var command = connection.Command($"SELECT {Columns} FROM tokens WHERE hash = $hash", ("$hash", hash));
-        using var reader = command.ExecuteReader();
-        return new(reader.Read() ? Read(reader) : null);
+        if (!finders.TryTake(out var finder))
+            finder = database.Open().Command($"SELECT {Columns} FROM tokens WHERE hash = $hash", ("$hash", ""));
+        Token? token;
+        try
+        {
+            finder.Parameters[0].Value = hash;
+            using var reader = finder.ExecuteReader();
+            token = reader.Read() ? Read(reader) : null;
+        }
+        catch
+        {
+            Close(finder);
+            throw;
+        }
+        finders.Add(finder);
+        return new(token);
     }
 
     public Task<Token?> FindByIdAsync(string userId, string id, CancellationToken cancellationToken)
@@ -100,6 +116,18 @@ sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore
                 ("$hash", hash), ("$at", at.ToUnixTimeMilliseconds()));
         transaction.Commit();
         return Task.CompletedTask;
+    }
+
+    public void Dispose()
+    {
+        while (finders.TryTake(out var finder))
+            Close(finder);
+    }
+
+    static void Close(SqliteCommand finder)
+    {
+        finder.Connection!.Dispose();
+        finder.Dispose();
     }
 
     static Token Read(SqliteDataReader reader) => new(

@@ -20,7 +20,8 @@ static class TokenEndpoints
 
     public static void MapTokens(this IEndpointRouteBuilder app)
     {
-        app.MapPost("/auth", (RequestDelegate)CheckAsync);
+        var verifier = app.ServiceProvider.GetRequiredService<ITokenVerifier>();
+        app.MapPost("/auth", context => CheckAsync(context, verifier));
         app.MapGet("/.well-known/jwks.json", GetKeysAsync);
 
         var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account);
@@ -31,10 +32,10 @@ static class TokenEndpoints
     }
 
     /// <summary>Every service asks here for every token that it does not know, so this one is written for speed.</summary>
-    static async Task CheckAsync(HttpContext context)
+    static async Task CheckAsync(HttpContext context, ITokenVerifier verifier)
     {
         var token = await ReadTokenAsync(context.Request);
-        var principal = await context.RequestServices.GetRequiredService<ITokenVerifier>().VerifyAsync(token.AsMemory(), context.RequestAborted);
+        var principal = await verifier.VerifyAsync(token.AsMemory(), context.RequestAborted);
         context.Response.Headers.CacheControl = "no-store";
         if (principal is not null && context.Request.Prefers(MediaTypes.Json))
         {

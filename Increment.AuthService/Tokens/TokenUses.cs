@@ -16,7 +16,8 @@ sealed class TokenUses
     /// <summary>Notes a use, if it is a minute later than what is known.</summary>
     public void Note(Token token, DateTimeOffset now)
     {
-        if (!(now - token.LastUsedAt < Resolution) && pending.Count < MaxPending)
+        // Count takes every lock there is; only a token that is not noted yet comes to it.
+        if (!(now - token.LastUsedAt < Resolution) && !pending.ContainsKey(token.Hash) && pending.Count < MaxPending)
             pending.TryAdd(token.Hash, now);
     }
 

@@ -4,7 +4,7 @@ using Increment.ServiceDefaults.Storage;
 namespace Increment.Tests.Auth;
 
 /// <summary>The SQLite store, with what a test wants to happen in between.</summary>
-sealed class PausingTokenStore(SqliteDatabase database) : ITokenStore
+sealed class PausingTokenStore(SqliteDatabase database) : ITokenStore, IDisposable
 {
     readonly SqliteTokenStore store = new(database);
 
@@ -46,4 +46,6 @@ sealed class PausingTokenStore(SqliteDatabase database) : ITokenStore
 
     public Task NoteUseAsync(IReadOnlyCollection<KeyValuePair<string, DateTimeOffset>> uses, CancellationToken cancellationToken) =>
         store.NoteUseAsync(uses, cancellationToken);
+
+    public void Dispose() => store.Dispose();
 }
