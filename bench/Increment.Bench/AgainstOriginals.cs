@@ -12,7 +12,7 @@ static class AgainstOriginals
         await using var auth = await StartAsync(folder, "auth");
         await using var jobs = await StartAsync(folder, "jobs", ("PEER_AUTH", auth.At("").ToString().TrimEnd('/')));
         return [await measurement.CompareAsync(new("jobs-original", "POST /jobs, requests/s", "the original Flask apps, requests/s", 80),
-            () => Wrk.RunAsync(measurement, system.Jobs.At("/jobs"), MeasuredSystem.Token, Throughput.Post),
+            () => Wrk.RunAsync(measurement, system.Jobs.At("/jobs"), MeasuredSettings.Token, Throughput.Post),
             () => Wrk.RunAsync(measurement, jobs.At("/jobs"), script: "wrk.method = 'POST'; wrk.headers['Authorization'] = 'mytoken'"))];
     }
 
@@ -28,10 +28,10 @@ static class AgainstOriginals
         var address = original.At("/v1/next?token=" + token);
 
         var line = await measurement.CompareAsync(new("next-original", "GET /v1/next, requests/s", "the original Flask app, requests/s", 40),
-            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSystem.Token),
+            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token),
             () => Wrk.RunAsync(measurement, address));
 
-        var ours = LoadGenerator.Collect(system.Counter.At("/v1/next"), MeasuredSystem.Token, "\"current\":", measurement.Round);
+        var ours = LoadGenerator.Collect(system.Counter.At("/v1/next"), MeasuredSettings.Token, "\"current\":", measurement.Round);
         var theirs = LoadGenerator.Collect(address, null, "\"Next Integer\":", measurement.Round);
         return [line with { Note = $"integers given out twice: {Duplicates(ours)} of {ours.Count:N0}; by the original {Duplicates(theirs):N0} of {theirs.Count:N0}" }];
     }

@@ -21,7 +21,7 @@ static class AgainstRedis
         await using var redis = await Server.Launch(Path.Combine(measurement.NewFolder(), "redis.log"), port, new Dictionary<string, string>(),
             "redis-server", "--port", $"{port}", "--bind", "127.0.0.1", "--save", "", "--appendonly", "no").ReadyAsync(null);
         return [await measurement.CompareAsync(line,
-            async () => count * await Wrk.RunAsync(measurement, system.Counter.At(path), MeasuredSystem.Token),
+            async () => count * await Wrk.RunAsync(measurement, system.Counter.At(path), MeasuredSettings.Token),
             async () =>
             {
                 var total = (int)(requests * measurement.Round.TotalSeconds);

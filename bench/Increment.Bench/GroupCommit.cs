@@ -16,12 +16,12 @@ static partial class GroupCommit
         await using var system = await MeasuredSystem.StartAsync(measurement);
         var lone = await measurement.CompareAsync(
             new("commit-lone", "GET /v1/next of a lone caller, median in µs", "fdatasync of 8 KiB + an answer of bare Kestrel, medians in µs", 1.5, AtMost: true),
-            () => Task.FromResult(MedianAnswer(measurement, system.Counter.At("/v1/next"), MeasuredSystem.Token)),
+            () => Task.FromResult(MedianAnswer(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token)),
             () => Task.FromResult(MedianSync(measurement) + MedianAnswer(measurement, system.Bare.At("/hello"), token: null)));
         var crowd = await measurement.CompareAsync(
             new("commit-crowd", $"integers/s of {Crowd} callers of one counter", "integers/s of one caller", 8),
-            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSystem.Token, connections: Crowd),
-            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSystem.Token, connections: 1));
+            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token, connections: Crowd),
+            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token, connections: 1));
         return [lone, crowd];
     }
 

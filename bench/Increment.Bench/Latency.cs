@@ -9,14 +9,14 @@ static class Latency
         var next = system.Counter.At("/v1/next");
         var maxima = new List<double>();
         for (var i = 0; i < 3; i++)
-            maxima.Add(await Wrk.RunAsync(measurement, next, MeasuredSystem.Token));
+            maxima.Add(await Wrk.RunAsync(measurement, next, MeasuredSettings.Token));
         await Wrk.RunAsync(measurement, system.Bare.At("/hello"));
         var rate = Line.Median(maxima) / 2;
 
         double P99(double[] latencies) => latencies[latencies.Length * 99 / 100];
         return [await measurement.CompareAsync(
             new("latency", $"GET /v1/next at {Report.Number(rate)}/s, half its maximum, p99 in µs", "bare Kestrel at the same rate, p99 in µs", 3, AtMost: true),
-            () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(next, MeasuredSystem.Token, rate, measurement.Round))),
+            () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(next, MeasuredSettings.Token, rate, measurement.Round))),
             () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(system.Bare.At("/hello"), null, rate, measurement.Round))))];
     }
 }

@@ -1,16 +1,14 @@
+using System.Security.Cryptography;
+using System.Text;
 using Microsoft.Data.Sqlite;
 
 namespace Increment.Bench;
 
 /// <summary>
-/// The published services on loopback, and bare Kestrel beside them: Production environment (nothing says otherwise), the
-/// shipped defaults, and the settings without which a service does not start, plus the demo token.
+/// The published services on loopback with <see cref="MeasuredSettings"/>, and bare Kestrel beside them.
 /// </summary>
 sealed class MeasuredSystem : IAsyncDisposable
 {
-    /// <summary>The demo token, which is given by setting.</summary>
-    public const string Token = "mytoken";
-
     readonly Measurement measurement;
     readonly string folder;
     readonly List<Server> servers = [];
@@ -29,9 +27,9 @@ sealed class MeasuredSystem : IAsyncDisposable
         try
         {
             system.Bare = await system.StartBareAsync();
-            system.Auth = await system.StartServiceAsync("AuthService", "auth", new() { ["Increment__DemoToken"] = Token });
-            system.Jobs = await system.StartServiceAsync("JobsService", "jobs", system.AuthAddress);
-            system.Counter = await system.StartServiceAsync("CounterApi", "counter", system.AuthAddress);
+            system.Auth = await system.StartServiceAsync("AuthService", "auth");
+            system.Jobs = await system.StartServiceAsync("JobsService", "jobs");
+            system.Counter = await system.StartServiceAsync("CounterApi", "counter");
             return system;
         }
         catch
@@ -41,19 +39,32 @@ sealed class MeasuredSystem : IAsyncDisposable
         }
     }
 
-    /// <summary>Starts one more CounterApi, with data of its own under another name, or the same under <c>counter</c>.</summary>
-    public Task<Server> StartCounterAsync(string store, params (string Name, string Value)[] settings) =>
-        StartServiceAsync("CounterApi", store, new(AuthAddress.Concat(settings.Select(s => KeyValuePair.Create(s.Name, s.Value)))));
+    /// <summary>Starts one more CounterApi on a store of its own, or on the same one, <c>counter</c>.</summary>
+    public Task<Server> StartCounterAsync(string store, params IReadOnlyList<(string Name, string Value)> settings) =>
+        StartServiceAsync("CounterApi", store, settings);
 
     /// <summary>The folder's file of a store.</summary>
     public string FileOf(string store) => Path.Combine(folder, store + ".db");
+
+    /// <summary>Gives a user a token.</summary>
+    public void AddToken(string user, string token)
+    {
+        using var connection = Open("auth");
+        using var command = connection.CreateCommand();
+        command.CommandText =
+            """
+            INSERT INTO tokens (hash, id, user_id, user_name, kind, name, scopes, created_at)
+            VALUES (token_hash($token), $user, $user, $user, 'Key', 'bench', 'counters', 0)
+            """;
+        command.Parameters.AddWithValue("$user", user);
+        command.Parameters.AddWithValue("$token", token);
+        command.ExecuteNonQuery();
+    }
 
     /// <summary>Gives users <c>bench-0</c>, <c>bench-1</c>… an account and a token <c>bench-token-N</c> each, past the slow hash of a password.</summary>
     public void AddUsers(int count)
     {
         using var connection = Open("auth");
-        connection.CreateFunction("token_hash", (string token) =>
-            Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(System.Text.Encoding.UTF8.GetBytes(token))));
         using var command = connection.CreateCommand();
         command.CommandText =
             $"""
@@ -85,25 +96,24 @@ sealed class MeasuredSystem : IAsyncDisposable
         Directory.Delete(folder, recursive: true);
     }
 
-    Dictionary<string, string> AuthAddress => new() { ["services__auth__http__0"] = Auth.At("").ToString() };
-
     Task<Server> StartBareAsync()
     {
         var port = Server.FreePort();
-        return LaunchAsync(port, "BareKestrel", "bare", new() { ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}" }, "/hello");
+        return LaunchAsync(port, "BareKestrel", new() { ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}" }, "/hello");
     }
 
-    Task<Server> StartServiceAsync(string service, string store, Dictionary<string, string> settings)
+    Task<Server> StartServiceAsync(string service, string store, params IReadOnlyList<(string Name, string Value)> more)
     {
         var port = Server.FreePort();
-        settings["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}";
-        settings["ConnectionStrings__increment"] = $"Data Source={FileOf(store)}";
-        return LaunchAsync(port, "Increment." + service, store, settings, "/health");
+        var settings = MeasuredSettings.Of(port, FileOf(store), Auth?.At(""));
+        foreach (var (name, value) in more)
+            settings.Add(name, value);
+        return LaunchAsync(port, "Increment." + service, settings, "/health");
     }
 
-    async Task<Server> LaunchAsync(int port, string program, string log, Dictionary<string, string> settings, string ready)
+    async Task<Server> LaunchAsync(int port, string program, Dictionary<string, string> settings, string ready)
     {
-        var server = Server.Launch(Path.Combine(folder, log + ".log"), port, settings, Path.Combine(measurement.Published, program, program));
+        var server = Server.Launch(Path.Combine(folder, $"{program}-{port}.log"), port, settings, Path.Combine(measurement.Published, program, program));
         servers.Add(server);
         return await server.ReadyAsync(ready);
     }
@@ -112,6 +122,7 @@ sealed class MeasuredSystem : IAsyncDisposable
     {
         var connection = new SqliteConnection($"Data Source={FileOf(store)};Pooling=False");
         connection.Open();
+        connection.CreateFunction("token_hash", (string token) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token))));
         return connection;
     }
 }

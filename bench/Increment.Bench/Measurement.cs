@@ -5,7 +5,8 @@ namespace Increment.Bench;
 /// <param name="Folder">An empty folder on the disk that is measured.</param>
 /// <param name="Rounds">How many pairs of samples a line gets.</param>
 /// <param name="Round">How long one sample is.</param>
-sealed record Measurement(string Published, string Folder, int Rounds, TimeSpan Round)
+/// <param name="SoakTime">How long the soak is.</param>
+sealed record Measurement(string Published, string Folder, int Rounds, TimeSpan Round, TimeSpan SoakTime)
 {
     /// <summary>Samples a figure and its reference in turns, after a round each that does not count.</summary>
     public async Task<Line> CompareAsync(Line line, Func<Task<double>> figure, Func<Task<double>> reference)

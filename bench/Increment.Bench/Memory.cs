@@ -10,9 +10,9 @@ static class Memory
         await using var system = await MeasuredSystem.StartAsync(measurement);
         Measurement.Progress("memory: load");
         await Wrk.RunAsync(measurement, system.Bare.At("/hello"));
-        await Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSystem.Token);
-        await Wrk.RunAsync(measurement, system.Counter.At("/v1/current"), MeasuredSystem.Token);
-        await Wrk.RunAsync(measurement, system.Jobs.At("/jobs"), MeasuredSystem.Token, Throughput.Post);
+        await Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token);
+        await Wrk.RunAsync(measurement, system.Counter.At("/v1/current"), MeasuredSettings.Token);
+        await Wrk.RunAsync(measurement, system.Jobs.At("/jobs"), MeasuredSettings.Token, Throughput.Post);
         await Wrk.RunAsync(measurement, system.Auth.At("/auth"), script: Throughput.PostToken);
         Measurement.Progress("memory: rest");
         await Task.Delay(Rest);

@@ -2,13 +2,14 @@ using System.Globalization;
 using Increment.Bench;
 
 const string Usage = """
-    Usage: bench/run [ROW]... [--json FILE] [--seconds N]
+    Usage: bench/run [ROW]... [--json FILE] [--soak-minutes N] [--seconds N]
       ROW              measure only these rows; without one, all
       --json FILE      write the samples too
+      --soak-minutes N how long the soak is (default 1)
       --seconds N      how long a sample is (default 3)
     """;
 
-var (chosen, json, seconds) = (new List<string>(), (string?)null, 3.0);
+var (chosen, json, soakMinutes, seconds) = (new List<string>(), (string?)null, 1.0, 3.0);
 for (var i = 0; i < args.Length; i++)
 {
     string Value() => ++i < args.Length ? args[i] : throw new ArgumentException($"{args[i - 1]} needs a value.");
@@ -16,6 +17,9 @@ for (var i = 0; i < args.Length; i++)
     {
         case "--json":
             json = Value();
+            break;
+        case "--soak-minutes":
+            soakMinutes = double.Parse(Value(), CultureInfo.InvariantCulture);
             break;
         case "--seconds":
             seconds = double.Parse(Value(), CultureInfo.InvariantCulture);
@@ -31,7 +35,7 @@ for (var i = 0; i < args.Length; i++)
 
 var published = Environment.GetEnvironmentVariable("BENCH_PUBLISHED") ?? throw new InvalidOperationException("Start it with bench/run.");
 var folder = Directory.CreateDirectory(Path.Combine(published, "data", Path.GetRandomFileName())).FullName;
-var measurement = new Measurement(published, folder, Rounds: 5, TimeSpan.FromSeconds(seconds));
+var measurement = new Measurement(published, folder, Rounds: 5, TimeSpan.FromSeconds(seconds), TimeSpan.FromMinutes(soakMinutes));
 var lines = new List<Line>();
 try
 {
@@ -43,7 +47,7 @@ try
         }
         catch (Exception e) when (e is InvalidOperationException or IOException or HttpRequestException)
         {
-            lines.Add(new(row.Name, "", "", 0) { Error = e.Message });
+            lines.Add(new(row.Name, "", "", null) { Error = e.Message });
         }
     }
 }

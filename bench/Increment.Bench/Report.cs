@@ -61,5 +61,5 @@ static class Report
         _ => value.ToString("N2", CultureInfo.InvariantCulture),
     };
 
-    static string Goal(Line line) => line.Goal == 0 ? "" : (line.AtMost ? "≤ " : "≥ ") + line.Goal.ToString(CultureInfo.InvariantCulture);
+    static string Goal(Line line) => line.Goal is { } goal ? (line.AtMost ? "≤ " : "≥ ") + goal.ToString(CultureInfo.InvariantCulture) : "";
 }

@@ -21,6 +21,7 @@ sealed record Row(string Name, Func<Measurement, Task<IReadOnlyList<Line>>> Meas
         new("store-size", StoreSize.MeasureAsync),
         new("start", Start.MeasureAsync),
         new("memory", Memory.MeasureAsync),
+        new("soak", Soak.MeasureAsync),
     ];
 }
 
@@ -33,7 +34,7 @@ sealed record Row(string Name, Func<Measurement, Task<IReadOnlyList<Line>>> Meas
 /// <param name="Reference">What it is held against.</param>
 /// <param name="Goal">What the ratio must reach, or, with <paramref name="AtMost"/>, must not exceed.</param>
 /// <param name="AtMost">Less is better.</param>
-sealed record Line(string Name, string Figure, string Reference, double Goal, bool AtMost = false)
+sealed record Line(string Name, string Figure, string Reference, double? Goal, bool AtMost = false)
 {
     /// <summary>The figure's samples.</summary>
     public IReadOnlyList<double> Figures { get; init; } = [];

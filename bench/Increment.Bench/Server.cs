@@ -9,14 +9,17 @@ namespace Increment.Bench;
 /// A program that serves on loopback, started by the benchmark and ended by it. It gets the settings it is given and none
 /// of this process's environment beyond what finding programs and files takes.
 /// </summary>
-sealed partial class Server : IAsyncDisposable
+sealed class Server : IAsyncDisposable
 {
-    static readonly string[] Inherited = ["PATH", "HOME", "DOTNET_ROOT"];
+    /// <summary>What of this process's environment a server gets.</summary>
+    public static readonly string[] Inherited = ["PATH", "HOME", "DOTNET_ROOT"];
     static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(5) };
     static readonly HashSet<Process> Running = [];
 
-    readonly Process process;
     readonly string log;
+    readonly IReadOnlyDictionary<string, string> settings;
+    readonly string[] command;
+    Process process;
 
     static Server() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
     {
@@ -24,7 +27,11 @@ sealed partial class Server : IAsyncDisposable
             Running.ToList().ForEach(process => process.Kill(entireProcessTree: true));
     };
 
-    Server(Process process, string log, int port) => (this.process, this.log, Port) = (process, log, port);
+    Server(string log, int port, IReadOnlyDictionary<string, string> settings, string[] command)
+    {
+        (this.log, Port, this.settings, this.command) = (log, port, settings, command);
+        process = Start();
+    }
 
     public int Port { get; }
 
@@ -38,23 +45,8 @@ sealed partial class Server : IAsyncDisposable
     /// <param name="port">The port that it was told to serve on.</param>
     /// <param name="settings">Its environment.</param>
     /// <param name="command">The program and its arguments.</param>
-    public static Server Launch(string log, int port, IReadOnlyDictionary<string, string> settings, params string[] command)
-    {
-        // The shell sends the output to the file and becomes the program.
-        var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1 </dev/null", "sh", log, .. command])
-        {
-            // A service finds its appsettings.json there.
-            WorkingDirectory = Path.GetDirectoryName(command[0]),
-        };
-        foreach (var name in start.Environment.Keys.Except(Inherited).ToList())
-            start.Environment.Remove(name);
-        foreach (var (name, value) in settings)
-            start.Environment[name] = value;
-        var process = Process.Start(start)!;
-        lock (Running)
-            Running.Add(process);
-        return new(process, log, port);
-    }
+    public static Server Launch(string log, int port, IReadOnlyDictionary<string, string> settings, params string[] command) =>
+        new(log, port, settings, command);
 
     /// <summary>Waits until the server (at another port of its, where one is given) answers 200 at a path, or, without a path, takes a connection.</summary>
     public async Task<Server> ReadyAsync(string? path, int? port = null)
@@ -97,11 +89,14 @@ sealed partial class Server : IAsyncDisposable
         return process.WorkingSet64 / 1048576.0;
     }
 
-    /// <summary>Ends it without notice.</summary>
-    public async Task KillAsync()
+    /// <summary>Ends it without notice, and starts it again.</summary>
+    public async Task RestartAsync(string? ready)
     {
         process.Kill();
         await process.WaitForExitAsync();
+        Forget();
+        process = Start();
+        await ReadyAsync(ready);
     }
 
     public async ValueTask DisposeAsync()
@@ -122,6 +117,29 @@ sealed partial class Server : IAsyncDisposable
         {
             process.Kill(entireProcessTree: true);
         }
+        Forget();
+    }
+
+    Process Start()
+    {
+        // The shell sends the output to the file and becomes the program.
+        var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1 </dev/null", "sh", log, .. command])
+        {
+            // Where the shipped appsettings.json is looked for.
+            WorkingDirectory = Path.GetDirectoryName(command[0]),
+        };
+        foreach (var name in start.Environment.Keys.Except(Inherited).ToList())
+            start.Environment.Remove(name);
+        foreach (var (name, value) in settings)
+            start.Environment[name] = value;
+        var started = Process.Start(start)!;
+        lock (Running)
+            Running.Add(started);
+        return started;
+    }
+
+    void Forget()
+    {
         lock (Running)
             Running.Remove(process);
         process.Dispose();
@@ -135,6 +153,6 @@ sealed partial class Server : IAsyncDisposable
         return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 
-    [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int processId, int signal);
+    [DllImport("libc", EntryPoint = "kill")]
+    static extern int Kill(int processId, int signal);
 }

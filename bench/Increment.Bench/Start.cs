@@ -30,7 +30,7 @@ static class Start
             ["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"] = "http://localhost:18889",
             ["ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"] = "http://localhost:18890",
         }, Path.GetFullPath("Increment.AppHost/bin/Release/net10.0/Increment.AppHost"),
-            "--Parameters:demo-token=" + MeasuredSystem.Token, "--Increment:Storage:Engine=embedded", "--Increment:Storage:Path=" + folder);
+            "--Parameters:demo-token=" + MeasuredSettings.Token, "--Increment:Storage:Engine=embedded", "--Increment:Storage:Path=" + folder);
         foreach (var port in Ports)
             await host.ReadyAsync("/health", port);
         return clock.Elapsed.TotalMilliseconds;

@@ -10,7 +10,7 @@ static class Throughput
     public const string PostToken =
         $"""
         wrk.method = 'POST'
-        wrk.body = 'token={MeasuredSystem.Token}'
+        wrk.body = 'token={MeasuredSettings.Token}'
         wrk.headers['Content-Type'] = 'application/x-www-form-urlencoded'
         """;
 
@@ -54,7 +54,7 @@ static class Throughput
     {
         await using var system = await MeasuredSystem.StartAsync(measurement);
         return [await measurement.CompareAsync(line,
-            () => Wrk.RunAsync(measurement, address(system), MeasuredSystem.Token, script),
+            () => Wrk.RunAsync(measurement, address(system), MeasuredSettings.Token, script),
             () => Wrk.RunAsync(measurement, system.Bare.At("/hello")))];
     }
 }

@@ -1,0 +1,21 @@
+namespace Increment.Bench;
+
+/// <summary>
+/// The settings of a measured service: those without which it does not start, and the demo token. All the rest is as
+/// shipped: Production environment, durability, limits, health, security, no telemetry.
+/// </summary>
+static class MeasuredSettings
+{
+    /// <summary>The demo token.</summary>
+    public const string Token = "mytoken";
+
+    /// <param name="port">Where it serves, on loopback.</param>
+    /// <param name="store">Its SQLite file.</param>
+    /// <param name="auth">AuthService's address; null for AuthService itself.</param>
+    public static Dictionary<string, string> Of(int port, string store, Uri? auth) => new()
+    {
+        ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}",
+        ["ConnectionStrings__increment"] = $"Data Source={store}",
+        [auth is null ? "Increment__DemoToken" : "services__auth__http__0"] = auth?.ToString() ?? Token,
+    };
+}
