@@ -1,0 +1,82 @@
+using System.Net;
+using System.Net.Http.Headers;
+using Increment.Bench;
+
+namespace Increment.Tests.Benchmarks;
+
+/// <summary>That what the benchmarks measure is what is shipped, with nothing left out for speed.</summary>
+public sealed class MeasuredConfigurationTests : IAsyncLifetime
+{
+    static readonly string[] Necessary = ["ASPNETCORE_URLS", "ConnectionStrings__increment", "Increment__DemoToken", "services__auth__http__0"];
+
+    readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-measured-");
+    readonly List<Server> servers = [];
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    Server auth = null!, jobs = null!, counter = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        auth = await StartAsync("Increment.AuthService", null);
+        jobs = await StartAsync("Increment.JobsService", auth.At(""));
+        counter = await StartAsync("Increment.CounterApi", auth.At(""));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var server in Enumerable.Reverse(servers))
+            await server.DisposeAsync();
+        folder.Delete(recursive: true);
+    }
+
+    [Fact]
+    public void A_measured_service_gets_the_settings_it_cannot_start_without_and_no_others()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "This machine lacks /proc, where a process's environment can be read.");
+        foreach (var server in servers)
+        {
+            var names = File.ReadAllText($"/proc/{server.ProcessId}/environ").Split('\0', StringSplitOptions.RemoveEmptyEntries).Select(v => v.Split('=')[0]);
+            // PWD is the shell's own.
+            Assert.Empty(names.Except(Necessary).Except(Server.Inherited).Except(["PWD"]));
+        }
+    }
+
+    [Fact]
+    public async Task A_measured_service_refuses_limits_and_tells_its_health_as_every_other()
+    {
+        using var http = new HttpClient();
+        foreach (var (server, path) in ((Server, string)[])[(jobs, "/v1/jobs"), (counter, "/v1/next"), (auth, "/v1/tokens")])
+        {
+            using var anonymous = await http.PostAsync(server.At(path), null, ct);
+            Assert.Equal(HttpStatusCode.Unauthorized, anonymous.StatusCode);
+            Assert.Equal("nosniff", Assert.Single(anonymous.Headers.GetValues("X-Content-Type-Options")));
+            Assert.Contains("\"store\":{\"status\":\"healthy\"", await http.GetStringAsync(server.At("/health"), ct), StringComparison.Ordinal);
+        }
+
+        using var large = new ByteArrayContent(new byte[64 * 1024 + 1]) { Headers = { ContentType = new("application/json") } };
+        using var refused = await http.PostAsync(auth.At("/auth"), large, ct);
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, refused.StatusCode);
+    }
+
+    [Fact]
+    public async Task What_a_measured_service_has_answered_outlives_it()
+    {
+        using var http = new HttpClient { DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Bearer", MeasuredSettings.Token) } };
+        http.DefaultRequestHeaders.Accept.ParseAdd("text/plain");
+        for (var n = 1; n <= 3; n++)
+        {
+            Assert.Equal($"{n}", await http.GetStringAsync(counter.At("/v1/next"), ct));
+            await counter.RestartAsync("/health");
+            Assert.Equal($"{n}", await http.GetStringAsync(counter.At("/v1/current"), ct));
+        }
+    }
+
+    async Task<Server> StartAsync(string service, Uri? authAddress)
+    {
+        var port = Server.FreePort();
+        var settings = MeasuredSettings.Of(port, Path.Combine(folder.FullName, service + ".db"), authAddress);
+        var server = Server.Launch(Path.Combine(folder.FullName, service + ".log"), port, settings,
+            "dotnet", Path.Combine(AppContext.BaseDirectory, service + ".dll"));
+        servers.Add(server);
+        return await server.ReadyAsync("/health");
+    }
+}
