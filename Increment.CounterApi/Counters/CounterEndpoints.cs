@@ -40,10 +40,10 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         CounterRequest.RequireNoParameters(context.Request);
         var counter = CounterOf(context);
         var state = await store.GetAsync(counter, context.RequestAborted);
-        if (state is null && counter.Name != CounterName.Default)
-            await RefuseAsync(context, CounterOutcome.NotFound);
-        else
-            await CounterAnswer.WriteAsync(context, counter.Name, state ?? new(options.InitialValue, Version: 0));
+        await (state is not null ? CounterAnswer.WriteAsync(context, counter.Name, state.Value)
+            // Without a tag: the same one would come back when the counter is made and deleted.
+            : counter.Name == CounterName.Default ? CounterAnswer.WriteAsync(context, counter.Name, options.InitialValue)
+            : RefuseAsync(context, CounterOutcome.NotFound));
     }
 
     async Task SetAsync(HttpContext context)

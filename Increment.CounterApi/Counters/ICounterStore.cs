@@ -131,7 +131,7 @@ readonly struct Precondition
 
     Precondition(bool negated, long[] versions) => (this.negated, this.versions) = (negated, versions);
 
-    /// <summary>If-Match: one of these versions; 0 is that of a counter that does not exist. None: any that exists.</summary>
+    /// <summary>If-Match: one of these versions. None: any. A counter that does not exist matches nothing.</summary>
     public static Precondition Matches(params long[] versions) => new(false, versions);
 
     /// <summary>If-None-Match: none of these versions. None: the counter must not exist.</summary>
@@ -145,7 +145,7 @@ readonly struct Precondition
     {
         if (versions is null)
             return true;
-        var matches = versions.Length == 0 ? state is not null : versions.Contains(state?.Version ?? 0);
+        var matches = state is { } existing && (versions.Length == 0 || versions.Contains(existing.Version));
         return matches != negated;
     }
 }

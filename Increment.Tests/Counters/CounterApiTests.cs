@@ -53,12 +53,28 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     {
         using var current = await http.GetAsync("current", ct);
         Assert.Equal(0, Current(await Json(current)));
-        Assert.Equal("\"0\"", current.Headers.ETag!.Tag);
+        Assert.Null(current.Headers.ETag);
         await RefusesAsync(404, "not-found", HttpMethod.Get, "counters/unused/current");
         Assert.Empty((await Json(await http.GetAsync("counters", ct))).GetProperty("data").EnumerateArray());
+    }
 
-        using var set = await SendAsync(HttpMethod.Put, "current", Form("7"), ("If-Match", "\"0\""));
-        Assert.Equal(7, Current(await Json(set)));
+    [Fact]
+    public async Task Of_a_counter_that_is_not_there_no_state_can_be_asked_for_but_that_it_is_not_there()
+    {
+        async Task<string> MakeAsync()
+        {
+            foreach (var tag in (string[])["*", "\"0\"", "\"1\""])
+                await RefusesAsync(412, "precondition-failed", HttpMethod.Put, "current", Form("7"), ("If-Match", tag));
+            using var made = await SendAsync(HttpMethod.Put, "current", Form("7"), ("If-None-Match", "*"));
+            Assert.Equal(7, Current(await Json(made)));
+            return made.Headers.ETag!.Tag;
+        }
+
+        var first = await MakeAsync();
+        using var deleted = await SendAsync(HttpMethod.Delete, "counters/default");
+        Assert.Equal(HttpStatusCode.NoContent, deleted.StatusCode);
+        await RefusesAsync(412, "precondition-failed", HttpMethod.Put, "current", Form("7"), ("If-Match", first));
+        Assert.NotEqual(first, await MakeAsync());
     }
 
     [Theory]

@@ -169,12 +169,23 @@ public abstract class CounterStoreContract : IAsyncLifetime
     [Fact]
     public async Task A_precondition_may_ask_that_the_counter_does_not_exist()
     {
-        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 1, Precondition.Matches(), ct)).Outcome);
-        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 1, Precondition.Matches(12345), ct)).Outcome);
-        Assert.Null(await store.GetAsync(Default, ct));
-        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 1, Precondition.Matches(0), ct)).Outcome);
-        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Invoices, 1, Precondition.MatchesNone(), ct)).Outcome);
-        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Invoices, 2, Precondition.MatchesNone(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 1, Precondition.MatchesNone(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 2, Precondition.MatchesNone(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Invoices, 1, Precondition.MatchesNone(12345), ct)).Outcome);
+    }
+
+    [Fact]
+    public async Task A_counter_that_does_not_exist_matches_nothing_neither_before_it_was_made_nor_after_it_was_deleted()
+    {
+        var version = 12345L;
+        for (var round = 0; round < 2; round++)
+        {
+            foreach (var precondition in (Precondition[])[Precondition.Matches(), Precondition.Matches(0), Precondition.Matches(version)])
+                Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 1, precondition, ct)).Outcome);
+            Assert.Null(await store.GetAsync(Default, ct));
+            version = (await Set(Default, 1)).Version;
+            await store.DeleteAsync(Default, default, ct);
+        }
     }
 
     [Fact]
