@@ -11,6 +11,13 @@ namespace Increment.ServiceDefaults.Authentication;
 /// <summary>Asks AuthService whose token it is. To ask is to change nothing, so it is safe to ask again.</summary>
 sealed class AuthServiceClient(HttpClient http, TimeProvider time) : ITokenVerifier
 {
+    /// <summary>An answer that lacks something is not read as if it had it.</summary>
+    static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web)
+    {
+        RespectRequiredConstructorParameters = true,
+        RespectNullableAnnotations = true,
+    };
+
     readonly ResiliencePipeline<HttpResponseMessage> resilience = new ResiliencePipelineBuilder<HttpResponseMessage> { TimeProvider = time }
         .AddRetry(new()
         {
@@ -65,7 +72,7 @@ sealed class AuthServiceClient(HttpClient http, TimeProvider time) : ITokenVerif
             if (response.StatusCode == HttpStatusCode.Unauthorized)
                 return null;
             response.EnsureSuccessStatusCode();
-            var principal = await response.Content.ReadFromJsonAsync<Principal>(cancellationToken) ?? throw new JsonException("The answer is null.");
+            var principal = await response.Content.ReadFromJsonAsync<Principal>(Strict, cancellationToken) ?? throw new JsonException("The answer is null.");
             return principal with { CheckedAt = asked - Age(principal, response) };
         }
         catch (Exception e) when (e is HttpRequestException or JsonException or ExecutionRejectedException)
@@ -91,12 +98,14 @@ sealed class AuthServiceClient(HttpClient http, TimeProvider time) : ITokenVerif
     }
 
     /// <summary>
-    /// How old the answer was when it was given, at most. Both instants are by AuthService's clock, so that it need not
+    /// How old the answer was when it was given, at most; one that was of no use by then is a failure. Both instants are by AuthService's clock, so that it need not
     /// agree with this machine's; Date is in whole seconds, cut off.
     /// </summary>
     static TimeSpan Age(Principal principal, HttpResponseMessage response)
     {
         var age = (response.Headers.Date ?? throw new HttpRequestException("The answer has no Date.")) + TimeSpan.FromSeconds(1) - principal.CheckedAt;
+        if (age > TokenCache.MaxAge)
+            throw new HttpRequestException("The answer is too old.");
         return age > TimeSpan.Zero ? age : TimeSpan.Zero;
     }
 
