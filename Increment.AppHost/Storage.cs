@@ -20,6 +20,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     /// chose in one line. <c>auto</c> takes the server that <c>ConnectionStrings:increment</c> names, else containers
     /// when publishing or where a container runtime answers, else SQLite files under <c>Increment:Storage:Path</c>.
     /// </summary>
+    /// <exception cref="SettingException">A setting cannot be used.</exception>
     public static Storage Choose(IDistributedApplicationBuilder builder)
     {
         var configuration = builder.Configuration;
@@ -28,10 +29,10 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
 
         var engine = configuration["Increment:Storage:Engine"] ?? "auto";
         if (engine is not ("auto" or "embedded" or "containers"))
-            throw new DistributedApplicationException(
+            throw new SettingException(
                 $"Increment:Storage:Engine is '{engine}'; it must be auto, embedded or containers.");
         if (engine is "containers" && Profile is "embedded")
-            throw new DistributedApplicationException(
+            throw new SettingException(
                 "Increment:Storage:Engine is 'containers', but this is the embedded profile, built without Aspire's packages. "
                 + "Take the setting out, or build with -p:AspirePackages=true (docs/profiles.md).");
 
@@ -40,8 +41,15 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
             || (engine is "auto" && !external && Profile is "full" && ContainerRuntimeAnswers(configuration["ASPIRE_CONTAINER_RUNTIME"]));
         var folder = external || containers ? null
             : Path.GetFullPath(configuration["Increment:Storage:Path"] ?? ".data", builder.AppHostDirectory);
-        if (folder is not null)
-            Directory.CreateDirectory(folder);
+        try
+        {
+            if (folder is not null)
+                Directory.CreateDirectory(folder);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new SettingException($"Increment:Storage:Path is '{folder}', a folder that cannot be made: {e.Message}");
+        }
 
         Console.WriteLine($"Increment: {Profile} profile; data in " + (external ? "the server that ConnectionStrings:increment names"
             : containers ? "MongoDB and Redis containers" : $"SQLite files under {folder}; MongoDB and Redis are not started"));
