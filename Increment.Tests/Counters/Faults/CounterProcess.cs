@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Net;
+using System.Runtime.InteropServices;
 using System.Text;
 
 namespace Increment.Tests.Counters.Faults;
@@ -14,7 +15,7 @@ sealed class CounterProcess : IDisposable
     bool ended;
     readonly TaskCompletionSource<IPEndPoint> listening = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    CounterProcess(string store, string auth)
+    CounterProcess(string store, string auth, (string Name, string Value)[] settings)
     {
         process = new()
         {
@@ -35,6 +36,8 @@ sealed class CounterProcess : IDisposable
             },
             EnableRaisingEvents = true,
         };
+        foreach (var (name, value) in settings)
+            process.StartInfo.Environment[name] = value;
         process.OutputDataReceived += (_, line) => Read(line.Data);
         process.ErrorDataReceived += (_, line) => Read(line.Data);
         process.Exited += (_, _) => listening.TrySetException(new InvalidOperationException("CounterApi ended before it listened:\n" + Output));
@@ -62,9 +65,9 @@ sealed class CounterProcess : IDisposable
     }
 
     /// <summary>Starts one on a SQLite file, or on the server that a MongoDB connection string names, and waits until it listens.</summary>
-    public static async Task<CounterProcess> StartAsync(string store, string auth)
+    public static async Task<CounterProcess> StartAsync(string store, string auth, params (string Name, string Value)[] settings)
     {
-        var service = new CounterProcess(store, auth);
+        var service = new CounterProcess(store, auth, settings);
         service.process.Start();
         service.process.BeginOutputReadLine();
         service.process.BeginErrorReadLine();
@@ -78,6 +81,21 @@ sealed class CounterProcess : IDisposable
         process.Kill();
         process.WaitForExit();
         ended = true;
+    }
+
+    /// <summary>Asks it to end, as Kubernetes does.</summary>
+    public void Terminate()
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no SIGTERM.");
+        Assert.Equal(0, Signal(process.Id, 15));
+    }
+
+    /// <summary>Waits for its end and tells its exit code.</summary>
+    public async Task<int> ExitAsync(CancellationToken cancellationToken)
+    {
+        await process.WaitForExitAsync(cancellationToken);
+        ended = true;
+        return process.ExitCode;
     }
 
     public void Dispose()
@@ -96,4 +114,7 @@ sealed class CounterProcess : IDisposable
         if (line.IndexOf(Listening, StringComparison.Ordinal) is >= 0 and var at)
             listening.TrySetResult(IPEndPoint.Parse(new Uri(line[(at + Listening.Length)..]).Authority));
     }
+
+    [DllImport("libc", EntryPoint = "kill")]
+    static extern int Signal(int processId, int signal);
 }

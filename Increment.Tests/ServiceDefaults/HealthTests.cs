@@ -1,0 +1,84 @@
+using System.Net;
+using System.Text.Json;
+using Increment.Bench;
+using Increment.Tests.Counters.Faults;
+using Microsoft.Data.Sqlite;
+
+namespace Increment.Tests.Defaults;
+
+/// <summary>What the services, as processes, tell of their health: only an own store that is down unreadies one.</summary>
+public sealed class HealthTests : IAsyncLifetime
+{
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-health-");
+    readonly HttpClient http = new();
+    readonly List<Server> servers = [];
+    AuthResponder auth = null!;
+
+    public async ValueTask InitializeAsync() => auth = await AuthResponder.StartAsync();
+
+    public async ValueTask DisposeAsync()
+    {
+        foreach (var server in servers)
+            await server.DisposeAsync();
+        await auth.DisposeAsync();
+        http.Dispose();
+        folder.Delete(recursive: true);
+    }
+
+    [Theory, InlineData("AuthService"), InlineData("JobsService"), InlineData("CounterApi")]
+    public async Task A_service_whose_store_is_damaged_is_alive_but_not_ready(string name)
+    {
+        var service = await StartAsync(name);
+        Assert.Equal((200, "healthy", "healthy"), await AskAsync(service, "/health", "store"));
+
+        Damage(Path.Combine(folder.FullName, name + ".db"));
+
+        foreach (var path in (string[])["/health", "/healthz"])
+            Assert.Equal((503, "unhealthy", "unhealthy"), await AskAsync(service, path, "store"));
+        Assert.Equal((200, "healthy", null), await AskAsync(service, "/alive", "store"));
+    }
+
+    [Theory, InlineData("JobsService"), InlineData("CounterApi")]
+    public async Task A_service_that_cannot_reach_AuthService_is_degraded_and_ready(string name)
+    {
+        var service = await StartAsync(name);
+        Assert.Equal((200, "healthy", "healthy"), await AskAsync(service, "/health", "auth"));
+
+        await auth.DisposeAsync();
+
+        foreach (var path in (string[])["/health", "/healthz"])
+            Assert.Equal((200, "degraded", "degraded"), await AskAsync(service, path, "auth"));
+        Assert.Equal((200, "degraded", "healthy"), await AskAsync(service, "/health", "store"));
+    }
+
+    async Task<Server> StartAsync(string name)
+    {
+        var port = Server.FreePort();
+        var settings = MeasuredSettings.Of(port, Path.Combine(folder.FullName, name + ".db"), name == "AuthService" ? null : new(auth.Address));
+        servers.Add(Server.Launch(Path.Combine(folder.FullName, name + ".log"), port, settings, "dotnet", Path.Combine(AppContext.BaseDirectory, $"Increment.{name}.dll")));
+        return await servers[^1].ReadyAsync("/health");
+    }
+
+    async Task<(int Status, string Overall, string? Check)> AskAsync(Server service, string path, string check)
+    {
+        using var answer = await http.GetAsync(service.At(path), ct);
+        var health = JsonDocument.Parse(await answer.Content.ReadAsStringAsync(ct)).RootElement;
+        return ((int)answer.StatusCode, health.GetProperty("status").GetString()!,
+            health.GetProperty("checks").TryGetProperty(check, out var one) ? one.GetProperty("status").GetString() : null);
+    }
+
+    /// <summary>Spoils a database that is in use, after a write that makes those who have read it read it again.</summary>
+    static void Damage(string file)
+    {
+        using (var connection = new SqliteConnection($"Data Source={file};Pooling=False"))
+        {
+            connection.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText = "CREATE TABLE another (id INTEGER); PRAGMA wal_checkpoint(TRUNCATE)";
+            command.ExecuteNonQuery();
+        }
+        using var stream = new FileStream(file, FileMode.Open, FileAccess.Write, FileShare.ReadWrite);
+        stream.Write([.. Enumerable.Repeat((byte)0xff, (int)stream.Length)]);
+    }
+}

@@ -1,0 +1,36 @@
+using System.Net.Sockets;
+using System.Text;
+using Increment.Tests.Auth;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Options;
+
+namespace Increment.Tests.Defaults;
+
+/// <summary>That a client who sends a request byte by byte, or never to its end, does not keep a connection for long.</summary>
+public sealed class SlowClientTests
+{
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Headers_have_ten_seconds()
+    {
+        await using var server = new AuthServer();
+        (await server.Http.GetAsync("alive", ct)).EnsureSuccessStatusCode();
+        Assert.Equal(TimeSpan.FromSeconds(10), server.Services.GetRequiredService<IOptions<KestrelServerOptions>>().Value.Limits.RequestHeadersTimeout);
+    }
+
+    [Fact]
+    public async Task A_client_who_does_not_send_his_headers_to_the_end_is_cut_off()
+    {
+        await using var server = new AuthServer
+        {
+            Configure = services => services.PostConfigure<KestrelServerOptions>(kestrel => kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(1)),
+        };
+        using var client = new TcpClient();
+        await client.ConnectAsync("127.0.0.1", server.Http.BaseAddress!.Port, ct);
+        await client.GetStream().WriteAsync("GET /alive HTTP/1.1\r\nHost: test\r\nX-Slow: "u8.ToArray(), ct);
+        using var reader = new StreamReader(client.GetStream(), Encoding.ASCII);
+        Assert.StartsWith("HTTP/1.1 408", await reader.ReadToEndAsync(ct), StringComparison.Ordinal);
+    }
+}
