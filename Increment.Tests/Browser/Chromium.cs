@@ -2,45 +2,47 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using Microsoft.Playwright;
 
+[assembly: AssemblyFixture(typeof(Increment.Tests.Browser.Chromium))]
+
 namespace Increment.Tests.Browser;
 
-/// <summary>Debian's Chromium, headless, for the tests of one class.</summary>
-public sealed class Chromium : IAsyncLifetime
+/// <summary>Debian's Chromium, headless, one for all tests; it starts with the first visit.</summary>
+public sealed class Chromium : IAsyncDisposable
 {
     const string Executable = "/usr/bin/chromium";
 
     static readonly string Axe = Path.Combine(AppContext.BaseDirectory, "axe.min.js");
 
-    IPlaywright? playwright;
-    IBrowser? browser;
-
-    public async ValueTask InitializeAsync()
-    {
-        if (!File.Exists(Executable))
-            return;
-        playwright = await Playwright.CreateAsync();
-        browser = await playwright.Chromium.LaunchAsync(new()
-        {
-            ExecutablePath = Executable,
-            Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
-        });
-    }
+    readonly Lazy<Task<(IPlaywright Playwright, IBrowser Browser)>> started = new(StartAsync);
 
     public async ValueTask DisposeAsync()
     {
-        if (browser is not null)
-            await browser.DisposeAsync();
-        playwright?.Dispose();
+        if (!started.IsValueCreated)
+            return;
+        var (playwright, browser) = await started.Value;
+        await browser.DisposeAsync();
+        playwright.Dispose();
     }
 
     /// <summary>A page of a person of his own, with cookies of his own. Skips the test where there is nothing to show it with.</summary>
     public async Task<Visit> VisitAsync(Uri address)
     {
-        Assert.SkipUnless(browser is not null, $"needs Chromium at {Executable} (Debian's package chromium)");
+        Assert.SkipUnless(File.Exists(Executable), $"needs Chromium at {Executable} (Debian's package chromium)");
         Assert.SkipUnless(File.Exists(Axe), "needs axe-core: run 'npm ci' in Increment.Tests/Browser, then build");
-        var context = await browser.NewContextAsync(new() { BaseURL = address.ToString(), ReducedMotion = ReducedMotion.Reduce, Permissions = ["clipboard-read", "clipboard-write"] });
+        var context = await (await started.Value).Browser.NewContextAsync(new() { BaseURL = address.ToString(), ReducedMotion = ReducedMotion.Reduce, Permissions = ["clipboard-read", "clipboard-write"] });
         await context.AddInitScriptAsync(scriptPath: Axe);
         return new(context, await context.NewPageAsync());
+    }
+
+    static async Task<(IPlaywright, IBrowser)> StartAsync()
+    {
+        Assertions.SetDefaultExpectTimeout(30_000);
+        var playwright = await Playwright.CreateAsync();
+        return (playwright, await playwright.Chromium.LaunchAsync(new()
+        {
+            ExecutablePath = Executable,
+            Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+        }));
     }
 }
 
@@ -48,6 +50,9 @@ public sealed class Chromium : IAsyncLifetime
 public sealed class Visit : IAsyncDisposable
 {
     static readonly (int Width, int Height)[] Sizes = [(1280, 860), (360, 740)];
+
+    /// <summary>The folder that gets a picture of each screen, if there is one.</summary>
+    static readonly string? Pictures = Environment.GetEnvironmentVariable("INCREMENT_PICTURES");
 
     readonly ConcurrentQueue<string> complaints = [];
 
@@ -72,7 +77,7 @@ public sealed class Visit : IAsyncDisposable
 
     /// <summary>
     /// Looks at what is shown, light and dark, on a desktop and a phone: the accessibility checker finds nothing serious,
-    /// and nothing is wider than the screen.
+    /// and nothing is wider than the screen. <c>INCREMENT_PICTURES</c> names a folder for pictures of it.
     /// </summary>
     public async Task LookAsync(string screen)
     {
@@ -81,11 +86,25 @@ public sealed class Visit : IAsyncDisposable
             {
                 await Page.SetViewportSizeAsync(width, height);
                 await Page.EmulateMediaAsync(new() { ColorScheme = scheme });
+                if (Pictures is not null)
+                    await Page.ScreenshotAsync(new()
+                    {
+                        Path = Path.Combine(Pictures, $"{screen}, {width}, {scheme}.png"),
+                        FullPage = await Page.EvaluateAsync<int>("document.documentElement.scrollHeight") < 4_000,
+                    });
                 var found = await Page.EvaluateAsync<JsonElement>(
                     "async () => (await axe.run()).violations.filter(v => ['serious', 'critical'].includes(v.impact)).map(v => `${v.id}: ${v.nodes.map(n => `${n.target.join(' ')} ${n.failureSummary}`).join('; ')}`)");
                 Assert.Empty(found.EnumerateArray().Select(violation => $"{screen}, {width} px, {scheme}: {violation.GetString()}"));
-                var (needed, there) = (await Page.EvaluateAsync<int>("document.documentElement.scrollWidth"), await Page.EvaluateAsync<int>("document.documentElement.clientWidth"));
-                Assert.True(needed <= there, $"{screen} is {needed} px wide on a screen of {there}");
+                var wide = await Page.EvaluateAsync<string[]>(
+                    """
+                    () => {
+                      const { scrollWidth, clientWidth } = document.documentElement;
+                      const isCut = element => element && (getComputedStyle(element).overflowX !== 'visible' || isCut(element.parentElement));
+                      return scrollWidth <= clientWidth ? [] : [...document.body.querySelectorAll('*')]
+                        .filter(element => element.getBoundingClientRect().right > clientWidth && !isCut(element.parentElement)).map(element => element.outerHTML);
+                    }
+                    """);
+                Assert.True(wide.Length == 0, $"{screen} is wider than {width} px: {string.Join(' ', wide.Take(10))}");
             }
         await Page.SetViewportSizeAsync(Sizes[0].Width, Sizes[0].Height);
     }

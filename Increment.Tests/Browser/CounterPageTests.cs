@@ -10,7 +10,7 @@ namespace Increment.Tests.Browser;
 
 /// <summary>The counter page as a new user meets it, over the whole system.</summary>
 [Collection(nameof(SystemCollection))]
-public sealed class CounterPageTests(SystemFixture system, Chromium chromium) : IClassFixture<Chromium>
+public sealed class CounterPageTests(SystemFixture system, Chromium chromium)
 {
     const string Password = "correct horse battery";
 
@@ -167,13 +167,14 @@ public sealed class CounterPageTests(SystemFixture system, Chromium chromium) : 
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
-        await SignUpAsync(page);
+        var email = await SignUpAsync(page);
         await Next(page).ClickAsync();
         await ShowsAsync(page, "1");
 
         var commands = system.App.ResourceCommands;
         await commands.ExecuteCommandAsync("counter", KnownResourceCommands.StopCommand, ct);
         await Expect(page.GetByText("Not live")).ToBeVisibleAsync();
+        await Expect(page.GetByText("The service does not answer. Trying again; what you see may be old.")).ToBeVisibleAsync();
         await visit.LookAsync("a service that is down");
         await Next(page).ClickAsync(); // waits in the page, under its idempotency key
         await commands.ExecuteCommandAsync("counter", KnownResourceCommands.StartCommand, ct);
@@ -181,7 +182,17 @@ public sealed class CounterPageTests(SystemFixture system, Chromium chromium) : 
 
         await Expect(page.GetByText("You took 2.")).ToBeVisibleAsync();
         await Expect(page.GetByText("Live", new() { Exact = true })).ToBeVisibleAsync();
+        await Expect(page.GetByText("The service does not answer.")).ToBeHiddenAsync();
         await ShowsAsync(page, "2");
+
+        // The stream has resumed, and no integer was lost or given out twice.
+        using var elsewhere = await ClientOfAsync(email);
+        elsewhere.DefaultRequestHeaders.Accept.ParseAdd("text/plain");
+        using var third = await elsewhere.PostAsync("v1/next", null, ct);
+        Assert.Equal("3", await third.Content.ReadAsStringAsync(ct));
+        await ShowsAsync(page, "3");
+        await Next(page).ClickAsync();
+        await Expect(page.GetByText("You took 4.")).ToBeVisibleAsync();
         visit.AssertNoComplaints();
     }
 

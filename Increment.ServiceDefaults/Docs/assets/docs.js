@@ -229,8 +229,8 @@ async function* chunks(body) {
 /** JSON laid out for reading, with every number as it came: a Number would round a long integer. */
 function indent(json) {
   try {
-    const kept = json.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}/g, token => token[0] === '"' ? token : `"\u0000${token}"`);
-    return JSON.stringify(JSON.parse(kept), null, 2).replace(/"\\u0000(-?\d+)"/g, '$1');
+    const kept = json.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}/g, token => token[0] === '"' ? token : `"\uE000${token}"`);
+    return JSON.stringify(JSON.parse(kept), null, 2).replace(/"\uE000(-?\d+)"/g, '$1');
   } catch {
     return json;
   }
