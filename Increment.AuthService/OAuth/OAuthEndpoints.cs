@@ -28,20 +28,28 @@ static class OAuthEndpoints
         return JsonApiResults.List([.. providers], new("/v1/oauth", "/v1/oauth", null));
     }
 
-    static Task<IResult> BeginAsync(string provider, HttpContext context, IAuthenticationSchemeProvider schemes) =>
+    static Task BeginAsync(string provider, HttpContext context, IAuthenticationSchemeProvider schemes) =>
         ChallengeAsync(provider, null, context, schemes);
 
-    static Task<IResult> BeginLinkAsync(string provider, HttpContext context, IAuthenticationSchemeProvider schemes) =>
+    static Task BeginLinkAsync(string provider, HttpContext context, IAuthenticationSchemeProvider schemes) =>
         ChallengeAsync(provider, context.GetPrincipal(), context, schemes);
 
-    static async Task<IResult> ChallengeAsync(string provider, Principal? link, HttpContext context, IAuthenticationSchemeProvider schemes)
+    static async Task ChallengeAsync(string provider, Principal? link, HttpContext context, IAuthenticationSchemeProvider schemes)
     {
-        if (await schemes.GetSchemeAsync(provider) is null)
-            return NotOffered(provider);
         var returnTo = context.Request.Query["returnTo"] is [{ Length: > 0 } given] ? given : "/";
-        return IsLocal(returnTo)
-            ? Results.Challenge(OAuthSignIn.Begin(returnTo, link), [provider])
-            : ApiError.BadRequest("invalid-return", "'returnTo' must be an address on this site that begins with one '/'.", ErrorSource.OfParameter("returnTo"));
+        try
+        {
+            if (await schemes.GetSchemeAsync(provider) is null)
+                throw new ApiException(NotOffered(provider));
+            if (!IsLocal(returnTo))
+                throw new ApiException(ApiError.BadRequest("invalid-return",
+                    "'returnTo' must be an address on this site that begins with one '/'.", ErrorSource.OfParameter("returnTo")));
+            await context.ChallengeAsync(provider, OAuthSignIn.Begin(returnTo, link));
+        }
+        catch (ApiException e)
+        {
+            await ErrorPage.AnswerAsync(context, e.Error, IsLocal(returnTo) ? returnTo : null);
+        }
     }
 
     static async Task<IResult> EndAsync(string provider, HttpContext context, IAuthenticationHandlerProvider handlers)
@@ -63,3 +71,7 @@ static class OAuthEndpoints
 /// <param name="Name">What to call it.</param>
 /// <param name="Start">Where a browser goes to begin.</param>
 sealed record ProviderAttributes(string Name, string Start);
+
+/// <summary>A link to a provider that was begun.</summary>
+/// <param name="Address">Where the browser goes on: the provider's authorization endpoint.</param>
+sealed record LinkAttributes(string Address);

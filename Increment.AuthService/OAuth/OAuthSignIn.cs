@@ -1,5 +1,4 @@
 using System.Security.Claims;
-using System.Text.Encodings.Web;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults.Authentication;
@@ -28,6 +27,18 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issue
         return properties;
     }
 
+    /// <summary>
+    /// One who links is told the provider's address and goes there by himself: a page's Content-Security-Policy lets no
+    /// form, and no redirect that answers one, lead away from its site.
+    /// </summary>
+    public override Task RedirectToAuthorizationEndpoint(RedirectContext<OAuthOptions> context)
+    {
+        if (!context.Properties.Items.ContainsKey(LinkUser))
+            return base.RedirectToAuthorizationEndpoint(context);
+        context.Response.Headers.CacheControl = "no-store";
+        return JsonApiResults.Resource("oauth-link", context.Scheme.Name, new LinkAttributes(context.RedirectUri)).ExecuteAsync(context.HttpContext);
+    }
+
     public override async Task TicketReceived(TicketReceivedContext context)
     {
         context.HandleResponse();
@@ -41,7 +52,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issue
         }
         catch (ApiException e)
         {
-            await AnswerAsync(context.HttpContext, e.Error);
+            await ErrorPage.AnswerAsync(context.HttpContext, e.Error, context.ReturnUri);
             return;
         }
         context.Response.Redirect(context.ReturnUri!);
@@ -50,19 +61,20 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issue
     public override Task AccessDenied(AccessDeniedContext context)
     {
         context.HandleResponse();
-        return AnswerAsync(context.HttpContext, ApiError.Forbidden($"{context.Scheme.DisplayName} was not allowed to say who you are.") with { Code = "oauth-denied" });
+        return ErrorPage.AnswerAsync(context.HttpContext, ApiError.Forbidden($"{context.Scheme.DisplayName} was not allowed to say who you are. Start again and allow it, or sign in another way.") with { Code = "oauth-denied" },
+            context.ReturnUrl);
     }
 
     public override Task RemoteFailure(RemoteFailureContext context)
     {
         context.HandleResponse();
-        return AnswerAsync(context.HttpContext, context.Failure switch
+        return ErrorPage.AnswerAsync(context.HttpContext, context.Failure switch
         {
             ApiException e => e.Error,
             { } e when e.Data.Contains("error") => new(502, "oauth-provider-failed", "The provider failed",
                 $"{context.Scheme.DisplayName} answered with an error. Try again in a moment."),
             _ => ApiError.BadRequest("oauth-state", "This sign-in was not begun in this browser, was ended before, or took longer than a quarter of an hour. Start again."),
-        });
+        }, context.Properties?.RedirectUri);
     }
 
     async Task SignInAsync(ExternalIdentity identity, string? email, HttpContext context)
@@ -105,18 +117,5 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issue
             default:
                 throw new ApiException(ApiError.Unauthorized("The session that asked for the link has ended. Sign in and start again."));
         }
-    }
-
-    /// <summary>An error, as a page where a browser asks.</summary>
-    static Task AnswerAsync(HttpContext context, ApiError error)
-    {
-        if (!context.Request.Prefers("text/html"))
-            return error.ExecuteAsync(context);
-        var html = HtmlEncoder.Default;
-        context.Response.Headers.CacheControl = "no-store";
-        return Results.Content($"""
-            <!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
-            <title>{html.Encode(error.Title)}</title><h1>{html.Encode(error.Title)}</h1><p>{html.Encode(error.Detail)}</p><p><a href="/">Back</a></p></html>
-            """, "text/html; charset=utf-8", statusCode: error.Status).ExecuteAsync(context);
     }
 }

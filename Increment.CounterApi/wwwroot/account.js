@@ -2,7 +2,7 @@ import { Refusal, call, explain } from './api.js';
 import { announce, ask, busy, day, make, say } from './dom.js';
 import { live } from './live.js';
 
-/** The account: sign out, password, export, deletion. */
+/** The account: sign out, password, providers, export, deletion. */
 export function account(main, user, leave) {
   const [root, part] = make('account');
   document.title = 'Account · Increment';
@@ -53,6 +53,8 @@ export function account(main, user, leave) {
     });
   });
 
+  showWays(part, user.attributes.identities);
+
   part.delete.addEventListener('click', async () => {
     const done = await ask({
       title: 'Delete your account?',
@@ -69,4 +71,32 @@ export function account(main, user, leave) {
 
   main.replaceChildren(root);
   return () => {};
+}
+
+/** The providers that are offered, and which of them sign in to the account. */
+async function showWays(part, identities) {
+  let providers;
+  try {
+    providers = (await call('GET', 'v1/oauth')).data;
+  } catch {
+    return;
+  }
+  part.wayList.append(...providers.map(({ id, attributes: { name, start } }) => {
+    const [row, way] = make('way');
+    way.name.textContent = name;
+    way.linkName.textContent = ` ${name}`;
+    way.linked.hidden = !identities.some(identity => identity.provider === id);
+    way.link.hidden = !way.linked.hidden;
+    way.link.addEventListener('click', () => busy(way.link, async () => {
+      say(part.waysError);
+      try {
+        const { data } = await call('POST', `${start}?returnTo=${encodeURIComponent('/#/account')}`);
+        location.assign(data.attributes.address);
+      } catch (problem) {
+        say(part.waysError, explain(problem));
+      }
+    }));
+    return row;
+  }));
+  part.ways.hidden = providers.length === 0;
 }

@@ -62,6 +62,7 @@ export function explain(problem) {
     console.error(problem);
     return 'Something went wrong in this page. Load it again.';
   }
+  if (problem.code === 'oauth-provider-failed') return problem.message;
   const words = {
     0: navigator.onLine ? 'No answer from the service. Try again in a moment.' : 'You are offline. Try again when you are back.',
     401: 'Your session has ended. Sign in again.',

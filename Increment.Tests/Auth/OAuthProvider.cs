@@ -8,6 +8,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Extensions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -24,9 +25,12 @@ sealed class OAuthProvider : IAsyncDisposable
     readonly WebApplication app;
     readonly ConcurrentDictionary<string, string> challengesByCode = new();
 
-    OAuthProvider(WebApplication app) => this.app = app;
+    OAuthProvider(WebApplication app) => (this.app, Decide) = (app, Consent);
 
     public string Address => app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
+
+    /// <summary>What the user of a browser decides, as the address that it is sent back to.</summary>
+    public Func<Uri, string> Decide { get; set; }
 
     /// <summary>What user information is answered.</summary>
     public object User { get; set; } = new { };
@@ -56,6 +60,7 @@ sealed class OAuthProvider : IAsyncDisposable
             token_endpoint = provider.Address + "/token",
             userinfo_endpoint = provider.Address + "/user",
         });
+        provider.app.MapGet("/authorize", (HttpRequest request) => Results.Redirect(provider.Decide(new(request.GetEncodedUrl()))));
         provider.app.MapPost("/token", provider.TokenAsync);
         provider.app.MapGet("/user", provider.UserAsync);
         provider.app.MapGet("/emails", context => provider.WriteToKnownAsync(context, provider.Emails));

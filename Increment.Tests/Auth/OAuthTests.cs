@@ -130,7 +130,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     {
         var (email, _) = await RegisterPageAsync();
         provider.User = new { sub = subject, email, email_verified = true };
-        Assert.Equal(HttpStatusCode.Redirect, (await EndAsync(provider.Consent((await BeginLinkAsync("example")).Headers.Location!))).StatusCode);
+        Assert.Equal(HttpStatusCode.Redirect, (await EndAsync(provider.Consent(await LinkAddressAsync("example")))).StatusCode);
         var me = await MeAsync();
         Assert.Equal(email, me.GetProperty("attributes").GetProperty("name").GetString());
 
@@ -146,7 +146,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
         provider.User = new { sub = subject };
         await SignInAsync("example");
         await RegisterPageAsync();
-        await (await EndAsync(provider.Consent((await BeginLinkAsync("example")).Headers.Location!))).AssertErrorAsync(HttpStatusCode.Conflict, "identity-taken");
+        await (await EndAsync(provider.Consent(await LinkAddressAsync("example")))).AssertErrorAsync(HttpStatusCode.Conflict, "identity-taken");
     }
 
     [Fact]
@@ -162,7 +162,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     {
         await RegisterPageAsync();
         provider.User = new { sub = subject };
-        var callback = provider.Consent((await BeginLinkAsync("example")).Headers.Location!);
+        var callback = provider.Consent(await LinkAddressAsync("example"));
         using var signOut = new HttpRequestMessage(HttpMethod.Delete, "v1/tokens/current") { Headers = { { "Origin", auth.Origin } } };
         Assert.Equal(HttpStatusCode.NoContent, (await browser.SendAsync(signOut, ct)).StatusCode);
         await (await EndAsync(callback)).AssertErrorAsync(HttpStatusCode.Unauthorized, "unauthorized");
@@ -321,6 +321,13 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     {
         var request = new HttpRequestMessage(HttpMethod.Post, $"v1/oauth/{name}") { Headers = { { "Origin", origin ?? auth.Origin } } };
         return browser.SendAsync(request, ct);
+    }
+
+    async Task<Uri> LinkAddressAsync(string name)
+    {
+        var answer = await BeginLinkAsync(name);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        return new((await answer.ReadAttributesAsync()).GetProperty("address").GetString()!);
     }
 
     Task<HttpResponseMessage> EndAsync(string callback) => browser.GetAsync(callback, ct);

@@ -1,10 +1,6 @@
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
-using Increment.CounterApi.Counters;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Mvc.Testing;
-using Microsoft.Extensions.Logging;
 
 namespace Increment.Tests.Auth;
 
@@ -133,28 +129,5 @@ public sealed class PublicOriginTests : IAsyncLifetime
         if (origin is not null)
             request.Headers.Add("Origin", origin);
         return await page.SendAsync(request, ct);
-    }
-
-    /// <summary>CounterApi on a port of its own.</summary>
-    sealed class CounterServer : WebApplicationFactory<CounterOptions>
-    {
-        readonly (string Key, string Value)[] settings;
-
-        public CounterServer(string connectionString, string authAddress, params (string, string)[] settings)
-        {
-            this.settings = [("ConnectionStrings:increment", connectionString), ("services:auth:http:0", authAddress), .. settings];
-            UseKestrel(0);
-            StartServer();
-            Origin = ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority).Replace("localhost", "127.0.0.1", StringComparison.Ordinal);
-        }
-
-        public string Origin { get; }
-
-        protected override void ConfigureWebHost(IWebHostBuilder builder)
-        {
-            builder.UseEnvironment("Production").ConfigureLogging(logging => logging.ClearProviders());
-            foreach (var (key, value) in settings)
-                builder.UseSetting(key, value);
-        }
     }
 }

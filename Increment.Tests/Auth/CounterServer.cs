@@ -1,0 +1,29 @@
+using Increment.CounterApi.Counters;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.Logging;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>CounterApi on a port of its own, with an AuthService behind it.</summary>
+sealed class CounterServer : WebApplicationFactory<CounterOptions>
+{
+    readonly (string Key, string Value)[] settings;
+
+    public CounterServer(string connectionString, string authAddress, params (string, string)[] settings)
+    {
+        this.settings = [("ConnectionStrings:increment", connectionString), ("services:auth:http:0", authAddress), .. settings];
+        UseKestrel(0);
+        StartServer();
+        Origin = ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority).Replace("localhost", "127.0.0.1", StringComparison.Ordinal);
+    }
+
+    public string Origin { get; }
+
+    protected override void ConfigureWebHost(IWebHostBuilder builder)
+    {
+        builder.UseEnvironment("Production").ConfigureLogging(logging => logging.ClearProviders());
+        foreach (var (key, value) in settings)
+            builder.UseSetting(key, value);
+    }
+}
