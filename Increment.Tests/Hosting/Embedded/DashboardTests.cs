@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Increment.Tests.Browser;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
@@ -9,78 +10,178 @@ using static Microsoft.Playwright.Assertions;
 namespace Increment.Tests.Hosting.Embedded;
 
 /// <summary>The dashboard of the embedded profile in a browser, over the whole system.</summary>
-public sealed class DashboardTests(Chromium chromium) : IClassFixture<Chromium>
+public sealed class DashboardTests(DashboardTests.Fixture fixture, Chromium chromium) : IClassFixture<DashboardTests.Fixture>
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task It_shows_the_trace_of_a_next_to_the_store_the_charts_and_the_logs_of_a_service_that_crashed()
+    public async Task Nobody_gets_in_without_the_token_and_its_address_or_its_text_opens()
     {
-        await using var appHost = new AppHostProcess();
-        var services = await appHost.WaitForHealthAsync(ct);
-        await using var visit = await chromium.VisitAsync(appHost.Dashboard);
+        await using var visit = await chromium.VisitAsync(fixture.AppHost.Dashboard);
         var page = visit.Page;
-        await page.GotoAsync("/");
+        Assert.Equal(401, (await page.GotoAsync("/"))!.Status);
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign in to the dashboard" })).ToBeVisibleAsync();
         await visit.LookAsync("the dashboard's door");
+        await page.GetByLabel("Token").FillAsync("of-yesterday");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("That is not the token");
+        await visit.LookAsync("a wrong dashboard token");
         await page.GetByLabel("Token").FillAsync(AppHostProcess.Token);
         await page.GetByRole(AriaRole.Button, new() { Name = "Sign in" }).ClickAsync();
-        await Expect(page.GetByRole(AriaRole.Row, new() { NameRegex = new("^counter Running ") })).ToBeVisibleAsync();
-        await page.GetByRole(AriaRole.Button, new() { Name = "counter", Exact = true }).ClickAsync();
+        await Expect(Row(page, "counter")).ToBeVisibleAsync();
+
+        await using var another = await chromium.VisitAsync(fixture.AppHost.Dashboard);
+        await another.Page.GotoAsync($"/login?t={AppHostProcess.Token}");
+        await Expect(Row(another.Page, "counter")).ToBeVisibleAsync();
+        Assert.DoesNotContain(AppHostProcess.Token, another.Page.Url, StringComparison.Ordinal);
+        visit.AssertNoComplaints();
+        another.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task A_resource_tells_its_state_and_settings_and_its_buttons_stop_start_and_restart_it()
+    {
+        await using var visit = await EnterAsync();
+        var page = visit.Page;
+        foreach (var service in (string[])["auth", "counter", "jobs"])
+            await Expect(Row(page, service, "Running")).ToBeVisibleAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "jobs", Exact = true }).ClickAsync();
         await Expect(page.GetByRole(AriaRole.Row, new() { Name = "OTEL_EXPORTER_OTLP_HEADERS •••••• (secret)" })).ToBeVisibleAsync();
         await visit.LookAsync("the resources");
 
-        await TakeNextAsync(new(services["counter"].GetProperty("urls")[0].GetProperty("url").GetString()!));
+        var address = new Uri(await Row(page, "jobs", "Running").GetByRole(AriaRole.Link).InnerTextAsync());
+        using var http = new HttpClient();
+        Assert.Equal("Hello there", await http.GetStringAsync(new Uri(address, "hello"), ct));
+        await Command(page, "Stop jobs").ClickAsync();
+        await Expect(Row(page, "jobs", @"Finished \(exit code 0\)")).ToBeVisibleAsync();
+        await visit.LookAsync("a resource that is stopped");
+        await Command(page, "Start jobs").ClickAsync();
+        await Expect(Row(page, "jobs", "Running")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        var restarts = await RestartsAsync(page, "jobs");
+        await Command(page, "Restart jobs").ClickAsync();
+        await Expect(Row(page, "jobs", "Running").GetByRole(AriaRole.Cell).Nth(2)).ToHaveTextAsync($"{restarts + 1}", new() { Timeout = 60_000 });
+        await Expect(Row(page, "jobs", "Running")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        Assert.Equal("Hello there", await http.GetStringAsync(new Uri(address, "hello"), ct));
+        visit.AssertNoComplaints();
+    }
 
+    [Fact]
+    public async Task The_trace_of_a_next_leads_from_CounterApi_through_AuthService_to_the_store()
+    {
+        await using var visit = await EnterAsync();
+        var page = visit.Page;
         await Tab(page, "Traces").ClickAsync();
+        await page.GetByLabel("Search names").FillAsync("no such name");
+        await Expect(page.GetByText("No trace matches.")).ToBeVisibleAsync();
+        await visit.LookAsync("no traces");
+
+        await TakeNextAsync();
+
         await page.GetByLabel("Search names").FillAsync("/v1/next");
-        var trace = page.GetByRole(AriaRole.Link, new() { Name = "counter: POST /v1/next" });
-        await Expect(trace.First).ToBeVisibleAsync(new() { Timeout = 30_000 });
+        var trace = page.GetByRole(AriaRole.Row).Filter(new() { HasText = "counter: POST /v1/next" }).Filter(new() { HasText = "auth" }).First;
+        await Expect(trace).ToBeVisibleAsync();
         await visit.LookAsync("the traces");
-        await trace.First.ClickAsync();
-        var spans = page.GetByRole(AriaRole.List, new() { Name = "Spans" });
-        foreach (var span in (string[])["POST /v1/next", "POST /auth", "take incremental_counter"])
-            await Expect(spans.GetByText(span, new() { Exact = true })).ToBeVisibleAsync();
+        await trace.GetByRole(AriaRole.Link).ClickAsync();
+        var spans = page.GetByRole(AriaRole.List, new() { Name = "Spans" }).GetByRole(AriaRole.Listitem);
+        // The store's span belongs to CounterApi, AuthService's to the call that asks whose token it is; each below its parent.
+        await Expect(spans.Filter(new() { HasText = "take incremental_counter" })).ToContainTextAsync("counter");
+        var names = await spans.Locator("summary").AllInnerTextsAsync();
+        var order = ((string, string)[])[("POST /v1/next", "counter"), ("POST", "counter"), ("POST /auth", "auth"), ("take incremental_counter", "counter")];
+        Assert.Equal(order, names.Select(name => name.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+            .Select(lines => (lines[0], lines[1])).Where(order.Contains));
         await spans.GetByText("take incremental_counter").ClickAsync();
         await Expect(spans.GetByText("db.operation.name")).ToBeVisibleAsync();
         await visit.LookAsync("a trace");
 
+        await page.GotoAsync("/#/traces/00000000000000000000000000000000");
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Trace not found" })).ToBeVisibleAsync();
+        await visit.LookAsync("no such trace");
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task The_charts_draw_a_line_for_each_service()
+    {
+        await using var visit = await EnterAsync();
+        var page = visit.Page;
+        await TakeNextAsync(count: 100);
         await Tab(page, "Charts").ClickAsync();
-        foreach (var chart in (string[])["Requests per second", "Slowest 1 % of requests (p99)", "Errors per second", "Integers per second"])
+        foreach (var chart in (string[])["Requests per second", "Response time (p99)", "Errors per second", "Integers per second"])
             await Expect(page.GetByRole(AriaRole.Heading, new() { Name = chart })).ToBeVisibleAsync();
-        await Expect(page.GetByRole(AriaRole.Listitem).Filter(new() { HasText = "counter" })).ToBeVisibleAsync(new() { Timeout = 15_000 });
+        foreach (var service in (string[])["counter", "auth"])
+            await Expect(page.GetByRole(AriaRole.Listitem).Filter(new() { HasText = service })).ToBeVisibleAsync();
+        // The most of a second is written above the line; what was taken may be spread over a few.
+        var integers = page.GetByRole(AriaRole.Region, new() { Name = "Integers per second" });
+        await Expect(integers.Locator(".axis").First).ToHaveTextAsync(new Regex(@"^\d\d"));
+        await Expect(integers.Locator("path[d*=' 0.00']")).ToBeAttachedAsync();
         await visit.LookAsync("the charts");
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task The_logs_of_a_service_that_crashed_are_there_by_level_and_text_and_it_starts_again()
+    {
+        await using var visit = await EnterAsync();
+        var page = visit.Page;
+        await Expect(Row(page, "counter", "Running")).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        var restarts = await RestartsAsync(page, "counter");
+        var services = await fixture.AppHost.WaitForHealthAsync(ct);
 
         using (var counter = Process.GetProcessById(services["counter"].GetProperty("processId").GetInt32()))
             counter.Kill();
-        await Tab(page, "Resources").ClickAsync();
-        await Expect(page.GetByText("Finished (exit code 137)")).ToBeVisibleAsync();
+
+        await Expect(Row(page, "counter", @"Finished \(exit code 137\)")).ToBeVisibleAsync();
         await visit.LookAsync("a service that crashed");
         await page.GetByRole(AriaRole.Button, new() { Name = "counter", Exact = true }).ClickAsync();
         await page.GetByRole(AriaRole.Link, new() { Name = "Its logs" }).ClickAsync();
         var log = page.GetByRole(AriaRole.Log);
-        await Expect(log.GetByText("Application started.")).ToBeVisibleAsync();
+        await Expect(log.GetByText("Application started.").Last).ToBeVisibleAsync();
+        await Expect(log.GetByText("ended with exit code 137").Last).ToBeVisibleAsync();
         await visit.LookAsync("its logs");
+
         await page.GetByLabel("Search").FillAsync("Now listening");
-        await Expect(log.GetByText("Application started.")).ToBeHiddenAsync();
-        await Expect(log.GetByText("Now listening")).ToBeVisibleAsync();
+        await Expect(log.GetByText("Application started.")).ToHaveCountAsync(0);
+        await Expect(log.GetByText("Now listening").Last).ToBeVisibleAsync();
         var download = await page.RunAndWaitForDownloadAsync(() => page.GetByRole(AriaRole.Button, new() { Name = "Download" }).ClickAsync());
-        Assert.Contains("Now listening", Assert.Single(await File.ReadAllLinesAsync(await download.PathAsync(), ct)));
+        Assert.All(await File.ReadAllLinesAsync(await download.PathAsync(), ct), line => Assert.Contains("Now listening", line, StringComparison.Ordinal));
+        await page.GetByLabel("Search").FillAsync("");
         await page.GetByLabel("Level").SelectOptionAsync("4");
-        await Expect(log.GetByText("Now listening")).ToBeHiddenAsync();
+        await Expect(log.GetByText("Now listening")).ToHaveCountAsync(0);
+        await Expect(log.GetByText("ended with exit code 137").Last).ToBeVisibleAsync();
+        await page.GetByLabel("Search").FillAsync("no such line");
+        await Expect(page.GetByText(new Regex("^No line of \\d+ matches\\.$"))).ToBeVisibleAsync();
+        await visit.LookAsync("no logs");
 
         await Tab(page, "Resources").ClickAsync();
-        await page.GetByRole(AriaRole.Button, new() { Name = "Start counter", Exact = true }).ClickAsync();
-        await Expect(page.GetByRole(AriaRole.Row, new() { NameRegex = new("^counter Running \\d\\d:\\d\\d:\\d\\d 1 ") })).ToBeVisibleAsync(new() { Timeout = 60_000 });
+        await Command(page, "Start counter").ClickAsync();
+        await Expect(Row(page, "counter", "Running").GetByRole(AriaRole.Cell).Nth(2)).ToHaveTextAsync($"{restarts + 1}", new() { Timeout = 60_000 });
+        await TakeNextAsync();
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task An_AppHost_that_does_not_answer_is_told_and_found_again()
+    {
+        await using var visit = await EnterAsync();
+        var page = visit.Page;
+        await Expect(Row(page, "jobs", "Running")).ToBeVisibleAsync();
+        await page.RouteAsync("**/api/**", route => route.AbortAsync());
+        await Command(page, "Stop jobs").ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The dashboard does not answer.");
+        await page.ReloadAsync();
+        await Expect(page.GetByText("The AppHost does not answer")).ToBeVisibleAsync();
+        await visit.LookAsync("an AppHost that does not answer");
+        await page.UnrouteAllAsync();
+        await Expect(page.GetByText("Live", new() { Exact = true })).ToBeVisibleAsync();
+        await Expect(Row(page, "jobs", "Running")).ToBeVisibleAsync();
         visit.AssertNoComplaints();
     }
 
     [Fact]
     public async Task Telemetry_is_taken_from_the_services_alone()
     {
-        await using var appHost = new AppHostProcess();
-        using var http = await appHost.SignInAsync(ct);
-        using var stranger = new HttpClient { BaseAddress = appHost.Dashboard };
+        using var http = await fixture.AppHost.SignInAsync(ct);
+        using var stranger = new HttpClient { BaseAddress = fixture.AppHost.Dashboard };
         foreach (var signal in (string[])["traces", "metrics", "logs"])
         {
             Assert.Equal(HttpStatusCode.Unauthorized, (await stranger.PostAsync($"otlp/v1/{signal}", new ByteArrayContent([]), ct)).StatusCode);
@@ -89,14 +190,41 @@ public sealed class DashboardTests(Chromium chromium) : IClassFixture<Chromium>
         Assert.Equal(HttpStatusCode.Unauthorized, (await stranger.GetAsync("api/traces", ct)).StatusCode);
     }
 
-    async Task TakeNextAsync(Uri counter)
+    async Task<Visit> EnterAsync()
     {
-        using var http = new HttpClient { BaseAddress = counter };
+        var visit = await chromium.VisitAsync(fixture.AppHost.Dashboard);
+        await visit.Page.GotoAsync($"/login?t={AppHostProcess.Token}");
+        return visit;
+    }
+
+    /// <summary>Takes integers with a token that no service has seen.</summary>
+    async Task TakeNextAsync(int count = 1)
+    {
+        var services = await fixture.AppHost.WaitForHealthAsync(ct);
+        using var http = new HttpClient { BaseAddress = new(services["counter"].GetProperty("urls")[0].GetProperty("url").GetString()!) };
         var registered = await http.PostAsJsonAsync("v1/register", new { email = $"{Guid.NewGuid():n}@example.com", password = "correct horse battery" }, ct);
         http.DefaultRequestHeaders.Authorization = new("Bearer", (await registered.Content.ReadFromJsonAsync<JsonElement>(ct))
             .GetProperty("data").GetProperty("attributes").GetProperty("token").GetString());
-        (await http.PostAsync("v1/next", null, ct)).EnsureSuccessStatusCode();
+        (await http.PostAsync($"v1/next?count={count}", null, ct)).EnsureSuccessStatusCode();
     }
 
+    static async Task<int> RestartsAsync(IPage page, string service) =>
+        int.Parse(await Row(page, service).GetByRole(AriaRole.Cell).Nth(2).InnerTextAsync(), null);
+
+    static ILocator Row(IPage page, string service, string state = "") =>
+        page.GetByRole(AriaRole.Row, new() { NameRegex = new($"^{service} {state}") });
+
+    static ILocator Command(IPage page, string name) => page.GetByRole(AriaRole.Button, new() { Name = name, Exact = true });
+
     static ILocator Tab(IPage page, string name) => page.GetByRole(AriaRole.Navigation, new() { Name = "Dashboard" }).GetByRole(AriaRole.Link, new() { Name = name });
+
+    /// <summary>One AppHost for all of them; each leaves the services running.</summary>
+    public sealed class Fixture : IAsyncLifetime
+    {
+        internal AppHostProcess AppHost { get; } = new();
+
+        public async ValueTask InitializeAsync() => await AppHost.WaitForHealthAsync(CancellationToken.None);
+
+        public ValueTask DisposeAsync() => AppHost.DisposeAsync();
+    }
 }

@@ -22,6 +22,41 @@ public sealed class TelemetryTests
     }
 
     [Fact]
+    public void Log_records_are_kept_in_bounded_memory_the_newest()
+    {
+        var store = new TelemetryStore();
+        store.Add([Span("trace", "root", "")]);
+        for (var i = 0; i < 100_000; i++)
+            store.Add([new LogRecord((ulong)i, "information", "counter", "test", "a message", "trace", "root", [])]);
+
+        var kept = store.Get("trace").Logs;
+        Assert.Equal(99_999UL, kept[^1].Time);
+        Assert.Equal(100_000UL - (ulong)kept.Count, kept[0].Time);
+        Assert.InRange(kept.Count * kept[0].Size, 9 << 20, 10 << 20);
+    }
+
+    [Fact]
+    public void A_process_with_too_many_spans_waits_and_what_it_could_not_send_is_counted()
+    {
+        var time = new ManualTime();
+        var intake = new Intake(time);
+        var batch = Enumerable.Repeat(Span("trace", "root", ""), 500).ToList();
+        for (var i = 0; i < 10; i++)
+        {
+            Assert.Equal(TimeSpan.Zero, intake.Take(batch));
+            time.Advance(TimeSpan.FromSeconds(0.5));
+        }
+        intake.Take([Requests(1, 5_400, []), Requests(1, 100, [], route: "/health")]);
+        Assert.Equal(0, intake.Untraced);
+
+        for (var i = 0; i < 100; i++)
+            Assert.InRange(intake.Take(batch), TimeSpan.Zero, TimeSpan.FromSeconds(2));
+        Assert.Equal(TimeSpan.FromSeconds(2), intake.Take(batch));
+        intake.Take([Requests(2, 200_000, []), Requests(2, 100, [], route: "/health")]);
+        Assert.Equal(200_100 - 111 * 500, intake.Untraced);
+    }
+
+    [Fact]
     public void A_trace_is_found_by_name_attribute_service_and_outcome_and_a_health_check_only_when_asked_for()
     {
         var store = new TelemetryStore();

@@ -39,9 +39,11 @@ public class ResourceLoggerService
     /// <summary>A line of a replica is also one of its resource.</summary>
     internal void Write(string resourceName, string? replicaId, string content, bool isError)
     {
-        var line = Of(resourceName).Add(content, isError);
+        // The time is Aspire's: in front of each line, UTC.
+        var stamped = string.Create(CultureInfo.InvariantCulture, $"{DateTime.UtcNow:yyyy-MM-ddTHH:mm:ss.fffffffZ} {content}");
+        var line = Of(resourceName).Add(stamped, isError);
         if (replicaId is not null)
-            Of(replicaId).Add(content, isError);
+            Of(replicaId).Add(stamped, isError);
         Written?.Invoke(replicaId ?? resourceName, line);
     }
 
@@ -56,11 +58,9 @@ public class ResourceLoggerService
 
         public LogLine Add(string content, bool isError)
         {
-            // The time is Aspire's: in front of each line, UTC.
-            var stamped = string.Create(CultureInfo.InvariantCulture, $"{DateTime.UtcNow:yyyy-MM-ddTHH:mm:ss.fffffffZ} {content}");
             lock (_lock)
             {
-                var line = new LogLine(++_count, stamped, isError);
+                var line = new LogLine(++_count, content, isError);
                 _lines.Enqueue(line);
                 if (_lines.Count > MaxLines)
                     _lines.Dequeue();

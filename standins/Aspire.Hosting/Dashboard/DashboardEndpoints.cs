@@ -20,7 +20,7 @@ static class DashboardEndpoints
     };
 
     public static void MapDashboard(this IEndpointRouteBuilder routes, ResourceNotificationService notifications, ResourceCommandService commands,
-        ResourceLoggerService logs, TelemetryStore telemetry, Rates rates, CancellationToken stopping)
+        ResourceLoggerService logs, TelemetryStore telemetry, Rates rates, Intake intake, CancellationToken stopping)
     {
         routes.MapGet("/", (HttpResponse response) => WriteAssetAsync(response, "index.html"));
         routes.MapGet("/{asset}", (string asset, HttpResponse response) => WriteAssetAsync(response, asset));
@@ -34,7 +34,7 @@ static class DashboardEndpoints
         });
 
         routes.MapGet("/api/traces", (string? text, string? service, bool errors = false, bool probes = false) =>
-            new TraceListView([.. telemetry.Find(text ?? "", service ?? "", errors, probes, limit: 200).Select(TraceSummaryView.Of)], telemetry.Dropped));
+            new TraceListView([.. telemetry.Find(text ?? "", service ?? "", errors, probes, limit: 200).Select(TraceSummaryView.Of)], telemetry.Dropped, intake.Untraced));
         routes.MapGet("/api/traces/{id}", IResult (string id) => telemetry.Get(id) is { Spans.Count: > 0 } trace
             ? TypedResults.Ok(TraceView.Of(trace.Spans, trace.Logs)) : TypedResults.NotFound());
         routes.MapGet("/api/rates", (CancellationToken left) => TypedResults.ServerSentEvents(RatePoints(left)));
@@ -68,9 +68,18 @@ static class DashboardEndpoints
         }
     }
 
+    /// <summary>The page to sign in with, which says so when a token was wrong.</summary>
+    public static async Task WriteLoginAsync(HttpResponse response, bool isRefused)
+    {
+        using var page = new StreamReader(Asset("login.html")!);
+        response.ContentType = ContentTypes[".html"];
+        var html = await page.ReadToEndAsync();
+        await response.WriteAsync(isRefused ? html.Replace(" hidden>", ">", StringComparison.Ordinal) : html);
+    }
+
     public static async Task WriteAssetAsync(HttpResponse response, string name)
     {
-        await using var asset = typeof(DashboardEndpoints).Assembly.GetManifestResourceStream($"dashboard/{name}");
+        await using var asset = Asset(name);
         if (asset is null)
         {
             response.StatusCode = StatusCodes.Status404NotFound;
@@ -79,6 +88,8 @@ static class DashboardEndpoints
         response.ContentType = ContentTypes[Path.GetExtension(name)];
         await asset.CopyToAsync(response.Body);
     }
+
+    static Stream? Asset(string name) => typeof(DashboardEndpoints).Assembly.GetManifestResourceStream($"dashboard/{name}");
 }
 
 /// <summary>A resource as the page shows it. Secrets do not leave the AppHost.</summary>
@@ -122,8 +133,11 @@ sealed record VariableView(string Name, string? Value);
 /// <summary>A command as the page shows it.</summary>
 sealed record CommandView(string Name, string DisplayName, bool Enabled);
 
-/// <summary>The newest traces that match, and how many spans had to be dropped.</summary>
-sealed record TraceListView(IEnumerable<TraceSummaryView> Traces, long Dropped);
+/// <summary>The newest traces that match.</summary>
+/// <param name="Traces">They.</param>
+/// <param name="Dropped">How many spans had to go again.</param>
+/// <param name="Untraced">About how many requests' spans did not come at all.</param>
+sealed record TraceListView(IEnumerable<TraceSummaryView> Traces, long Dropped, long Untraced);
 
 /// <summary>A trace in the list; times in milliseconds, the start since the Unix epoch.</summary>
 sealed record TraceSummaryView(string Id, string Name, string Service, double Start, double Duration, int SpanCount, IReadOnlyList<string> Services, bool IsError)

@@ -29,6 +29,7 @@ sealed class DashboardHost(
     readonly CancellationTokenSource _stopping = new();
     readonly TelemetryStore _telemetry = new();
     readonly Rates _rates = new(TimeProvider.System);
+    readonly Intake _intake = new(TimeProvider.System);
     readonly string _token = Setting("FRONTEND_BROWSERTOKEN", configuration) ?? configuration["AppHost:BrowserToken"]
         ?? Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
     readonly bool _anonymous = string.Equals(Setting("UNSECURED_ALLOW_ANONYMOUS", configuration), "true", StringComparison.OrdinalIgnoreCase);
@@ -51,8 +52,8 @@ sealed class DashboardHost(
         builder.WebHost.ConfigureKestrel(kestrel => kestrel.AddServerHeader = false);
         _web = builder.Build();
         _web.Use(GuardAsync);
-        _web.MapDashboard(notifications, commands, logs, _telemetry, _rates, _stopping.Token);
-        _receiver = new(_telemetry, _rates);
+        _web.MapDashboard(notifications, commands, logs, _telemetry, _rates, _intake, _stopping.Token);
+        _receiver = new(_telemetry, _rates, _intake);
         _receiver.Map(_web);
         try
         {
@@ -128,7 +129,7 @@ sealed class DashboardHost(
         }
         response.StatusCode = StatusCodes.Status401Unauthorized;
         if (request.Path == "/" || request.Path == "/login")
-            await DashboardEndpoints.WriteAssetAsync(response, "login.html");
+            await DashboardEndpoints.WriteLoginAsync(response, isRefused: request.Query.ContainsKey("t"));
     }
 
     static bool Equal(string? given, string expected) =>

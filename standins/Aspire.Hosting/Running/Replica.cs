@@ -205,7 +205,10 @@ sealed class Replica(ApplicationRunner runner, ProjectResource project, string i
             return s with { State = KnownResourceStates.Finished, ExitCode = exitCode, StopTimeStamp = DateTime.UtcNow };
         });
         if (!asked)
+        {
+            runner.Logs.Write(project.Name, id, $"{id} ended with exit code {exitCode}.", isError: exitCode != 0);
             runner.Log.LogWarning("{Resource} ended with exit code {ExitCode}.", id, exitCode);
+        }
         process.Dispose();
     }
 

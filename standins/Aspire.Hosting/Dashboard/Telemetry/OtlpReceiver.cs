@@ -1,4 +1,3 @@
-using System.Collections.Concurrent;
 using System.IO.Compression;
 using System.Security.Cryptography;
 using System.Text;
@@ -12,7 +11,7 @@ namespace Aspire.Hosting.Dashboard.Telemetry;
 /// Receives OTLP over HTTP (https://opentelemetry.io/docs/specs/otlp/#otlphttp) from the services' exporters, which know
 /// the key.
 /// </summary>
-sealed class OtlpReceiver(TelemetryStore store, Rates rates)
+sealed class OtlpReceiver(TelemetryStore store, Rates rates, Intake intake)
 {
     /// <summary>Where the receiver stands below the dashboard's address.</summary>
     public const string Path = "/otlp";
@@ -20,13 +19,6 @@ sealed class OtlpReceiver(TelemetryStore store, Rates rates)
     const string KeyHeader = "x-otlp-api-key";
     const int MaxBody = 8 * 1024 * 1024;
 
-    /// <summary>
-    /// How many spans a second of a process are taken. One that has more waits for its answers; its exporter drops what it
-    /// cannot queue meanwhile, which costs the service nothing, and the receiver has little to do under any load.
-    /// </summary>
-    const int SpansPerSecond = 1_000;
-
-    readonly ConcurrentDictionary<string, long> _nextTake = new();
     readonly string _key = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
 
     /// <summary>The value of <c>OTEL_EXPORTER_OTLP_HEADERS</c>.</summary>
@@ -41,7 +33,7 @@ sealed class OtlpReceiver(TelemetryStore store, Rates rates)
         {
             var spans = Otlp.ReadSpans(body.Span);
             store.Add(spans);
-            await SlowDownAsync(spans, context.RequestAborted);
+            await Task.Delay(intake.Take(spans), context.RequestAborted);
         }));
         routes.MapPost(Path + "/v1/logs", context => ReceiveAsync(context, body =>
         {
@@ -50,22 +42,11 @@ sealed class OtlpReceiver(TelemetryStore store, Rates rates)
         }));
         routes.MapPost(Path + "/v1/metrics", context => ReceiveAsync(context, body =>
         {
-            rates.Add(Otlp.ReadPoints(body.Span, Rates.IsShown));
+            var points = Otlp.ReadPoints(body.Span, Rates.IsShown);
+            intake.Take(points);
+            rates.Add(points);
             return ValueTask.CompletedTask;
         }));
-    }
-
-    async ValueTask SlowDownAsync(List<Span> spans, CancellationToken cancellationToken)
-    {
-        if (spans.Count == 0)
-            return;
-        var now = Environment.TickCount64;
-        var cost = spans.Count * 1_000 / SpansPerSecond;
-        var next = _nextTake.AddOrUpdate(spans[0].Instance, now + cost, (_, before) => Math.Max(before, now) + cost);
-        // A batch that comes within what was saved up in the last second is not held up.
-        var wait = next - now - 1_000;
-        if (wait > 0)
-            await Task.Delay((int)Math.Min(wait, 2_000), cancellationToken);
     }
 
     static async Task ReceiveAsync(HttpContext context, Func<ReadOnlyMemory<byte>, ValueTask> take)

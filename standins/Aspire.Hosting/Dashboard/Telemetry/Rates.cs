@@ -8,7 +8,8 @@ sealed class Rates(TimeProvider time)
 {
     public static readonly TimeSpan Window = TimeSpan.FromMinutes(10);
 
-    const string Requests = "http.server.request.duration";
+    /// <summary>The instrument that counts a service's requests.</summary>
+    public const string Requests = "http.server.request.duration";
     const string Integers = "increment.counter.integers";
 
     // A process that is gone leaves its last points behind.

@@ -3,7 +3,7 @@ import { chip, colour, duration, element, show } from "./dom.js";
 const number = value => value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 });
 const metrics = [
   { key: "requests", title: "Requests per second", sum: true, format: number },
-  { key: "p99", title: "Slowest 1 % of requests (p99)", sum: false, format: seconds => duration(seconds * 1000) },
+  { key: "p99", title: "Response time (p99)", sum: false, format: seconds => duration(seconds * 1000) },
   { key: "errors", title: "Errors per second", sum: true, format: number },
   { key: "integers", title: "Integers per second", sum: true, format: number },
 ];

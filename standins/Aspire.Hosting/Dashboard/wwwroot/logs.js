@@ -30,7 +30,8 @@ export function logsView(id) {
   };
 
   const count = () => {
-    find("log-count").textContent = `${log.childElementCount.toLocaleString("en")} of ${lines.length.toLocaleString("en")} lines`;
+    const [shown, all] = [log.childElementCount, lines.length].map(number => number.toLocaleString("en"));
+    find("log-count").textContent = !lines.length ? "No lines yet." : !log.childElementCount ? `No line of ${all} matches.` : `${shown} of ${all} lines`;
   };
 
   const showAll = () => {

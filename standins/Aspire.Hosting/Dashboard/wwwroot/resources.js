@@ -69,7 +69,7 @@ export function resourcesView() {
       onclick: () => command(resource, name), data: { key: `${resource.id}/${name}` },
     }));
     row.append(
-      element("th", { scope: "row" }, open),
+      element("th", { scope: "row" }, open, resource.type === "Project" ? null : element("span", { className: "reason", textContent: ` ${resource.type.toLowerCase()}` })),
       element("td", {}, element("span", { className: `state ${toneOf(resource)}`, textContent: stateOf(resource) }), ...reasons),
       element("td", { textContent: resource.started ? new Date(resource.started).toLocaleTimeString("en-GB") : "" }),
       element("td", { className: "number", textContent: resource.starts ? resource.starts - 1 : "" }),

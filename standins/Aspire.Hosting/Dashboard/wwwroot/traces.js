@@ -19,7 +19,7 @@ export function tracesView() {
     const response = document.hidden ? null : await get(`api/traces?${query}`);
     if (isOver) return;
     if (response?.ok) {
-      const { traces, dropped } = await response.json();
+      const { traces, dropped, untraced } = await response.json();
       if (isOver) return;
       const focused = document.activeElement?.hash;
       find("traces").replaceChildren(...traces.map(trace => element("tr", {},
@@ -30,7 +30,13 @@ export function tracesView() {
         element("td", { className: "number", textContent: duration(trace.duration) }))));
       if (focused?.startsWith("#/traces/")) document.querySelector(`a[href="${CSS.escape(focused)}"]`)?.focus();
       find("traces-empty").hidden = traces.length > 0;
-      find("trace-count").textContent = `The newest ${traces.length}${dropped ? `; ${dropped.toLocaleString("en")} older spans are no longer kept` : ""}`;
+      find("traces-empty").textContent = ["text", "service", "errors"].some(name => !["", "false"].includes(query.get(name)))
+        ? "No trace matches." : "No traces yet. They come with the first request.";
+      find("trace-count").textContent = [
+        traces.length === 200 ? "The newest 200 traces" : traces.length === 1 ? "1 trace" : `${traces.length} traces`,
+        dropped && `${dropped.toLocaleString("en")} older spans are no longer kept`,
+        untraced && `about ${untraced.toLocaleString("en")} requests have no trace, as a service sends at most 1,000 spans a second`,
+      ].filter(Boolean).join("; ");
     }
     timer = setTimeout(refresh, 2000);
   };
@@ -60,8 +66,10 @@ export function traceView(id) {
     if (isOver) return;
     const services = [...new Set(trace.spans.map(span => span.service))];
     find("trace-title").textContent = `${trace.spans[0].service}: ${trace.spans[0].name}`;
-    find("trace-facts").replaceChildren(`${clock(trace.start, true)} · ${duration(trace.duration)} · ${trace.spans.length} spans · ${id} · `, element("span", { className: "chips" }, ...services.map(chip)));
+    find("trace-facts").replaceChildren(`${clock(trace.start, true)} · ${duration(trace.duration)} · ${trace.spans.length === 1 ? "1 span" : `${trace.spans.length} spans`} · ${id} · `, element("span", { className: "chips" }, ...services.map(chip)));
+    find("waterfall-axis").replaceChildren(...[0, 0.5, 1].map(part => element("span", { textContent: part ? duration(part * trace.duration) : "0" })));
     find("waterfall").replaceChildren(...ordered(trace.spans).map(span => row(span, trace.duration)));
+    find("waterfall-card").hidden = false;
     find("trace-logs-section").hidden = trace.logs.length === 0;
     find("trace-logs").replaceChildren(...trace.logs.map(log => element("tr", {},
       element("td", { className: "number", textContent: duration(log.at) }), element("td", { textContent: log.level }),

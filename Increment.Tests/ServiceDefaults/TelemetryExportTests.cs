@@ -1,0 +1,49 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Net.Sockets;
+using Increment.Tests.Counters.Faults;
+
+namespace Increment.Tests.Defaults;
+
+/// <summary>Telemetry never costs a request, whatever becomes of the receiver.</summary>
+public sealed class TelemetryExportTests
+{
+    // More than the exporter's queue holds (2,048 spans), so that it is full for most of them.
+    const int Requests = 6_000;
+
+    [Theory]
+    [InlineData("http/protobuf")]
+    [InlineData("grpc")]
+    public async Task A_receiver_that_accepts_and_never_answers_holds_up_no_request(string protocol)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        limit.CancelAfter(TimeSpan.FromMinutes(3));
+        var folder = Directory.CreateTempSubdirectory("increment-telemetry-");
+        using var receiver = new TcpListener(IPAddress.Loopback, 0);
+        receiver.Start();
+        await using var auth = await AuthResponder.StartAsync();
+        using (var counter = await CounterProcess.StartAsync(Path.Combine(folder.FullName, "counter.db"), auth.Address,
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", $"http://{receiver.LocalEndpoint}"), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_TRACES_SAMPLER", "always_on"), ("OTEL_BSP_SCHEDULE_DELAY", "100")))
+        {
+            using var http = new HttpClient { BaseAddress = new($"http://{counter.Address}/v1/") };
+            http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "t-somebody");
+            http.DefaultRequestHeaders.Accept.ParseAdd("text/plain");
+            Assert.Equal("1", await NextAsync(http, limit.Token));
+            using var export = await receiver.AcceptTcpClientAsync(limit.Token);
+            Assert.NotEqual(0, await export.GetStream().ReadAsync(new byte[1], limit.Token));
+
+            await Parallel.ForAsync(1, Requests, new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = limit.Token },
+                async (_, token) => await NextAsync(http, token));
+
+            Assert.Equal($"{Requests + 1}", await NextAsync(http, limit.Token));
+        }
+        folder.Delete(recursive: true);
+    }
+
+    static async Task<string> NextAsync(HttpClient http, CancellationToken cancellationToken)
+    {
+        using var answer = await http.PostAsync("next", null, cancellationToken);
+        return await answer.EnsureSuccessStatusCode().Content.ReadAsStringAsync(cancellationToken);
+    }
+}
