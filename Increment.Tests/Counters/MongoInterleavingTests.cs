@@ -48,6 +48,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     [Theory]
     [InlineData("take k", "take k, take m, take n")]
     [InlineData("take k", "delete, take k, take m")]
+    [InlineData("take k", "delete, take k, take m, take n")]
     [InlineData("take k", "delete, take x, take older")]
     [InlineData("take k", "set, take m, take n")]
     [InlineData("take 1", "delete, take k, take m")]
