@@ -89,9 +89,10 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     bool Continues()
     {
         Enter();
-        busy = waiting.Count > 0;
+        var continues = busy = waiting.Count > 0;
         Exit();
-        return busy;
+        // Not what busy says by now: whoever comes after the lock was given back may lead the next batch already.
+        return continues;
     }
 
     void IThreadPoolWorkItem.Execute() => _ = CommitWaitingAsync();

@@ -110,16 +110,18 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
     void TryAll(bool asynchronous, int capacity, Func<Program, Action> program)
     {
-        var orders = Interleaving.TryAll(scheduler =>
+        // What a thread does without the lock, it does right after it had it in the one, and right before it has it again
+        // in the other.
+        var orders = ((bool[])[false, true]).Sum(stepsEndWithLock => Interleaving.TryAll(scheduler =>
         {
-            var run = new Program(scheduler, asynchronous, capacity);
+            var run = new Program(scheduler, stepsEndWithLock, asynchronous, capacity);
             var check = program(run);
             return () =>
             {
                 run.AssertAllAnswered();
                 check();
             };
-        });
+        }));
         output.WriteLine($"{orders} orders");
         Assert.True(orders > 10);
     }
@@ -129,7 +131,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         public string Name => name;
     }
 
-    /// <summary>A commit queue with its callers. Its steps end where it takes its lock, and where a commit begins.</summary>
+    /// <summary>A commit queue with its callers. Its steps end before it takes its lock or after it had it, and where a commit begins.</summary>
     sealed class Program
     {
         readonly Dictionary<string, Task<int>> answers = [];
@@ -139,10 +141,10 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         int batches, value;
         bool committing;
 
-        public Program(Interleaving scheduler, bool asynchronous, int capacity)
+        public Program(Interleaving scheduler, bool stepsEndWithLock, bool asynchronous, int capacity)
         {
             (Scheduler, this.asynchronous) = (scheduler, asynchronous);
-            queue = new(scheduler, CommitAsync, capacity);
+            queue = new(scheduler, stepsEndWithLock, CommitAsync, capacity);
         }
 
         public Interleaving Scheduler { get; }
@@ -222,13 +224,21 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         }
     }
 
-    sealed class Queue(Interleaving scheduler, Func<IReadOnlyList<Operation>, ValueTask> commit, int capacity)
+    sealed class Queue(Interleaving scheduler, bool stepsEndWithLock, Func<IReadOnlyList<Operation>, ValueTask> commit, int capacity)
         : CommitQueue<Operation, int>(commit, capacity)
     {
         protected override void Enter()
         {
-            scheduler.Step();
+            if (!stepsEndWithLock)
+                scheduler.Step();
             base.Enter();
+        }
+
+        protected override void Exit()
+        {
+            base.Exit();
+            if (stepsEndWithLock)
+                scheduler.Step();
         }
 
         // Callers that go on take no steps here, so it does not matter when they do.
