@@ -14,7 +14,7 @@ public sealed class TelemetryExportTests
     [Theory]
     [InlineData("http/protobuf")]
     [InlineData("grpc")]
-    public async Task A_receiver_that_accepts_and_never_answers_holds_up_no_request(string protocol)
+    public async Task A_receiver_that_accepts_and_never_answers_holds_up_no_request_and_no_shutdown(string protocol)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         limit.CancelAfter(TimeSpan.FromMinutes(3));
@@ -37,6 +37,8 @@ public sealed class TelemetryExportTests
                 async (_, token) => await NextAsync(http, token));
 
             Assert.Equal($"{Requests + 1}", await NextAsync(http, limit.Token));
+            counter.Terminate();
+            Assert.Equal(0, await counter.ExitAsync(limit.Token));
         }
         folder.Delete(recursive: true);
     }

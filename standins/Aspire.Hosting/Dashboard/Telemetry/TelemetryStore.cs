@@ -6,7 +6,7 @@ namespace Aspire.Hosting.Dashboard.Telemetry;
 /// </summary>
 sealed class TelemetryStore
 {
-    const int MaxSpanBytes = 40 * 1024 * 1024;
+    const int MaxSpanBytes = 24 * 1024 * 1024;
     const int MaxLogBytes = 10 * 1024 * 1024;
 
     readonly Lock _lock = new();
