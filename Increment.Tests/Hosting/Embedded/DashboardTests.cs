@@ -88,7 +88,7 @@ public sealed class DashboardTests(DashboardTests.Fixture fixture, Chromium chro
         var names = await spans.Locator("summary").AllInnerTextsAsync();
         var order = ((string, string)[])[("POST /v1/next", "counter"), ("POST", "counter"), ("POST /auth", "auth"), ("take incremental_counter", "counter")];
         Assert.Equal(order, names.Select(name => name.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
-            .Select(lines => (lines[0], lines[1])).Where(order.Contains));
+            .Select(lines => (lines[0], lines[1])).Where(order.Contains).Distinct());
         await spans.GetByText("take incremental_counter").ClickAsync();
         await Expect(spans.GetByText("db.operation.name")).ToBeVisibleAsync();
         await visit.LookAsync("a trace");
@@ -223,7 +223,11 @@ public sealed class DashboardTests(DashboardTests.Fixture fixture, Chromium chro
     {
         internal AppHostProcess AppHost { get; } = new();
 
-        public async ValueTask InitializeAsync() => await AppHost.WaitForHealthAsync(CancellationToken.None);
+        public async ValueTask InitializeAsync()
+        {
+            using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(3));
+            await AppHost.WaitForHealthAsync(timeout.Token);
+        }
 
         public ValueTask DisposeAsync() => AppHost.DisposeAsync();
     }
