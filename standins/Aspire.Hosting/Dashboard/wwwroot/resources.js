@@ -62,7 +62,7 @@ export function resourcesView() {
     const focused = document.activeElement?.dataset?.key;
     const row = element("tr", { id: `row-${resource.id}`, className: resource.id === chosen ? "chosen" : "" });
     const open = element("button", { className: "link", textContent: resource.displayName, onclick: () => choose(resources.get(resource.id)), data: { key: `${resource.id}/open` } });
-    const reasons = resource.checks.filter(check => check.status && check.status !== "Healthy")
+    const reasons = resource.checks.filter(check => resource.state === "Running" && check.status && check.status !== "Healthy")
       .map(check => element("div", { className: "reason", textContent: check.description }));
     const buttons = resource.commands.map(({ name, displayName, enabled }) => element("button", {
       textContent: displayName, disabled: !enabled, ariaLabel: `${displayName} ${resource.displayName}`,
