@@ -29,7 +29,7 @@ sealed class OAuthProvider : IAsyncDisposable
 
     public string Address => app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
 
-    /// <summary>What the user of a browser decides, as the address that it is sent back to.</summary>
+    /// <summary>What the user of a browser decides with the link "Decide", as the address that it is sent back to.</summary>
     public Func<Uri, string> Decide { get; set; }
 
     /// <summary>What user information is answered.</summary>
@@ -60,7 +60,8 @@ sealed class OAuthProvider : IAsyncDisposable
             token_endpoint = provider.Address + "/token",
             userinfo_endpoint = provider.Address + "/user",
         });
-        provider.app.MapGet("/authorize", (HttpRequest request) => Results.Redirect(provider.Decide(new(request.GetEncodedUrl()))));
+        provider.app.MapGet("/authorize", (HttpRequest request) => Results.Content(
+            $"<!doctype html><html lang=en><title>Provider</title><a href=\"{HttpUtility.HtmlEncode(provider.Decide(new(request.GetEncodedUrl())))}\">Decide</a>", "text/html"));
         provider.app.MapPost("/token", provider.TokenAsync);
         provider.app.MapGet("/user", provider.UserAsync);
         provider.app.MapGet("/emails", context => provider.WriteToKnownAsync(context, provider.Emails));

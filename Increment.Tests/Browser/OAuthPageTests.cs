@@ -40,6 +40,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         var page = visit.Page;
         await visit.LookAsync("the welcome with a provider");
         await Continue(page).ClickAsync();
+        await Decide(page).ClickAsync();
         await Next(page).ClickAsync();
         await Expect(page.GetByText("You took 1.")).ToBeVisibleAsync();
 
@@ -50,6 +51,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await visit.LookAsync("the account of a provider");
         await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
         await Continue(page).ClickAsync();
+        await Decide(page).ClickAsync();
         await Next(page).ClickAsync();
         await Expect(page.GetByText("You took 2.")).ToBeVisibleAsync();
         visit.AssertNoComplaints();
@@ -68,11 +70,13 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
 
         provider.User = new { sub = "2", email, email_verified = true };
         await page.GetByRole(AriaRole.Button, new() { Name = "Link Example" }).ClickAsync();
+        await Decide(page).ClickAsync();
         await Expect(page.GetByRole(AriaRole.Listitem).Filter(new() { HasText = "Example" })).ToContainTextAsync("Linked");
         Assert.EndsWith("/#/account", page.Url, StringComparison.Ordinal);
 
         await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
         await Continue(page).ClickAsync();
+        await Decide(page).ClickAsync();
         await Next(page).ClickAsync();
         await Expect(page.GetByText("You took 2.")).ToBeVisibleAsync();
         visit.AssertNoComplaints();
@@ -85,6 +89,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         var page = visit.Page;
         provider.Decide = authorization => OAuthProvider.Refuse(authorization, "access_denied");
         await Continue(page).ClickAsync();
+        await Decide(page).ClickAsync();
         await Expect(page.GetByText("Example was not allowed to say who you are.")).ToBeVisibleAsync();
         await visit.LookAsync("a refusal at the provider");
         await page.GetByRole(AriaRole.Link, new() { Name = "Back to Increment" }).ClickAsync();
@@ -92,6 +97,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         var email = await SignUpAsync(page);
         await Tab(page, "Account").ClickAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Link Example" }).ClickAsync();
+        await Decide(page).ClickAsync();
         await Expect(page.GetByText("Example was not allowed to say who you are.")).ToBeVisibleAsync();
         await page.GetByRole(AriaRole.Link, new() { Name = "Back to Increment" }).ClickAsync();
         await Expect(page.GetByRole(AriaRole.Button, new() { Name = "Link Example" })).ToBeVisibleAsync();
@@ -100,6 +106,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         provider.User = new { sub = "3", email, email_verified = true };
         await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
         await Continue(page).ClickAsync();
+        await Decide(page).ClickAsync();
         await Expect(page.GetByText("There is an account with your e-mail address")).ToBeVisibleAsync();
         visit.AssertNoComplaints();
     }
@@ -139,6 +146,9 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     }
 
     static ILocator Continue(IPage page) => page.GetByRole(AriaRole.Link, new() { Name = "Continue with Example" });
+
+    /// <summary>The link on the provider's page: the way back begins on the other site.</summary>
+    static ILocator Decide(IPage page) => page.GetByRole(AriaRole.Link, new() { Name = "Decide" });
 
     static ILocator Next(IPage page) => page.GetByRole(AriaRole.Button, new() { Name = "Next", Exact = true });
 
