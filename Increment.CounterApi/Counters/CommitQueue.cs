@@ -49,13 +49,37 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             if (!leads && waiting.Count >= capacity)
                 throw CommitQueue.Overloaded();
             if (!leads)
+            {
+                operation.WaitsSince = Environment.TickCount64;
                 waiting.AddLast(operation.Node);
+            }
         }
         finally
         {
             Exit();
         }
         return leads ? LeadAsync(operation) : operation.WaitAsync(Cancel, cancellationToken);
+    }
+
+    /// <summary>
+    /// Refuses those who have waited for <paramref name="patience"/> without being taken up, with 503; what they asked for
+    /// is not done.
+    /// </summary>
+    public void RefuseLate(TimeSpan patience)
+    {
+        for (; ; )
+        {
+            Enter();
+            var late = waiting.First?.Value;
+            if (late is not null && Environment.TickCount64 - late.WaitsSince >= patience.TotalMilliseconds)
+                waiting.RemoveFirst();
+            else
+                late = null;
+            Exit();
+            if (late is null)
+                return;
+            late.Complete(CommitQueue.Overloaded());
+        }
     }
 
     async ValueTask<TResult> LeadAsync(T operation)
@@ -152,6 +176,9 @@ abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
     public TResult Result { get; set; } = default!;
 
     internal LinkedListNode<QueuedOperation<TResult>> Node => field ??= new(this);
+
+    /// <summary>When it began to wait, as <see cref="Environment.TickCount64"/>.</summary>
+    internal long WaitsSince { get; set; }
 
     /// <summary>Waits for <see cref="Complete"/>; meanwhile the caller may give up.</summary>
     internal ValueTask<TResult> WaitAsync(Action<QueuedOperation<TResult>, CancellationToken> cancel, CancellationToken cancellationToken)

@@ -24,6 +24,9 @@ static partial class CounterStorage
             services.GetRequiredService<CounterOptions>(), services.GetRequiredService<ILogger<SqliteCounterStore>>()));
         builder.Services.AddSingleton<ICounterStore>(services => services.GetRequiredService<SqliteCounterStore>());
         builder.Services.AddHealthChecks().AddCheck<SqliteCounterStore>("store");
+        // A commit holds a thread while it waits for the disk; the processors have one each without it.
+        ThreadPool.GetMinThreads(out var workers, out var completionPorts);
+        ThreadPool.SetMinThreads(Math.Max(workers, Environment.ProcessorCount + 1), completionPorts);
     }
 
     /// <summary>Implemented in the full profile only; the embedded one refuses such a connection string before.</summary>

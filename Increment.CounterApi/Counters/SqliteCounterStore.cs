@@ -31,9 +31,13 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         """,
     ];
 
+    /// <summary>How long a write waits to be taken up: only a disk that hangs makes it wait for long.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
     readonly string connectionString;
     readonly Lock opening = new();
     readonly CommitQueue<Write, CounterResult> queue;
+    readonly Timer impatience;
     readonly ConcurrentBag<Reader> readers = [];
     readonly CounterOptions options;
     readonly ILogger logger;
@@ -51,6 +55,7 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     {
         (this.connectionString, this.options, this.logger) = (connectionString, options, logger ?? NullLogger<SqliteCounterStore>.Instance);
         queue = new(Commit, options.QueueLimit);
+        impatience = new(_ => queue.RefuseLate(Patience), null, Patience / 30, Patience / 30);
         try
         {
             _ = Database;
@@ -131,6 +136,7 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
 
     public void Dispose()
     {
+        impatience.Dispose();
         Checkpointing.Wait();
         writer?.Dispose();
         while (readers.TryTake(out var reader))

@@ -49,6 +49,30 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         };
     });
 
+    [Theory, InlineData(false), InlineData(true)]
+    public void Who_waits_for_too_long_is_refused_and_what_he_asked_for_is_not_done(bool asynchronous) => TryAll(asynchronous, Ample, run =>
+    {
+        run.Caller("a", 1);
+        run.Caller("b", 1);
+        run.Scheduler.Start("late", run.RefuseAll);
+        return () =>
+        {
+            Assert.All(run.Refused, name => Assert.Equal(503, Assert.IsType<ApiException>(run.ExceptionOf(name)).Error.Status));
+            run.AssertCommitted([.. run.Operations.Except(run.Refused)]);
+        };
+    });
+
+    [Fact]
+    public async Task Who_does_not_wait_for_too_long_is_not_refused()
+    {
+        var disk = new TaskCompletionSource();
+        var queue = new CommitQueue<Operation, int>(async _ => await disk.Task, Ample);
+        var all = Enumerable.Range(0, 3).Select(i => queue.CommitAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
+        queue.RefuseLate(TimeSpan.FromHours(1));
+        disk.SetResult();
+        await Task.WhenAll(all);
+    }
+
     [Fact]
     public void A_failed_batch_fails_its_callers_and_no_others() => TryAll(asynchronous: true, Ample, run =>
     {
@@ -136,6 +160,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     {
         readonly Dictionary<string, Task<int>> answers = [];
         readonly Dictionary<string, Operation> operations = [];
+        readonly List<string> refused = [];
         readonly Queue queue;
         readonly bool asynchronous;
         int batches, value;
@@ -155,7 +180,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
         public List<string> Failed { get; } = [];
 
-        public List<string> Refused { get; } = [];
+        public IReadOnlyCollection<string> Refused => [.. refused, .. answers.Keys.Where(name => ExceptionOf(name) is ApiException)];
 
         public IEnumerable<string> Operations => operations.Keys;
 
@@ -172,7 +197,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
                 }
                 catch (ApiException e) when (e.Error.Status == 503)
                 {
-                    Refused.Add(operation.Name);
+                    refused.Add(operation.Name);
                 }
                 catch (OperationCanceledException)
                 {
@@ -180,6 +205,8 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
                 }
             }
         });
+
+        public void RefuseAll() => queue.RefuseLate(TimeSpan.Zero);
 
         public bool IsCanceled(string name) => answers[name].IsCanceled;
 
