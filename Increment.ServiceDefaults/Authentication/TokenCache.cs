@@ -18,7 +18,7 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
     /// How old an answer is when it is to be renewed; how long the shared layer keeps one, so that it is gone by then; and
     /// how long a refusal is remembered, so that no older answer of the shared layer can come after it.
     /// </summary>
-    public static readonly TimeSpan RefreshAge = TimeSpan.FromSeconds(5);
+    public static readonly TimeSpan RefreshAge = TimeSpan.FromSeconds(8);
 
     /// <summary>How long, in an outage of AuthService, before it is tried again.</summary>
     public static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(1);

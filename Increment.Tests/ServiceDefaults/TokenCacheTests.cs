@@ -84,7 +84,7 @@ public sealed class TokenCacheTests
         auth.Release();
         await cache.Idle();
 
-        time.Advance(TokenCache.RefreshAge - TimeSpan.FromTicks(1)); // 10 s after the first answer
+        time.Advance(TokenCache.RefreshAge - TimeSpan.FromTicks(1)); // more than 10 s after the first answer
         Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
         Assert.Equal(2, auth.Calls);
     }
