@@ -1,12 +1,13 @@
+using System.Diagnostics;
 using System.Threading.Tasks.Sources;
 using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.CounterApi.Counters;
 
 /// <summary>
-/// Group commit: gathers the operations that arrive while a commit is under way and has them committed together. There
-/// is no timer: a caller who finds it idle commits at once, on his own thread; the others wait for the next batch, which
-/// the thread pool commits, so that nobody's answer waits for the work of those who came later.
+/// Group commit: gathers the operations that arrive while a commit is under way and has them committed together. A
+/// caller who finds it idle commits at once, on his own thread; the others wait for the next batch, which the thread pool
+/// commits, so that nobody's answer waits for the work of those who came later.
 /// </summary>
 /// <remarks>
 /// Operations are committed in the order of their arrival, one batch after the other. The lock and the thread pool are
@@ -28,6 +29,14 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     /// than what most of them do; to leave all to one would keep the last of a large batch waiting.
     /// </summary>
     const int CallersPerThread = 16;
+
+    /// <summary>
+    /// After a batch of so many there is a moment before the next: most of those just answered are about to come back, and
+    /// to commit them too costs next to nothing more. Fewer do not wait for each other.
+    /// </summary>
+    const int Crowd = 8;
+
+    static readonly TimeSpan Moment = TimeSpan.FromMicroseconds(200);
 
     readonly Lock gate = new();
     readonly LinkedList<QueuedOperation<TResult>> waiting = [];
@@ -144,6 +153,9 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             }
             foreach (var callers in batch.Chunk(CallersPerThread))
                 Schedule(new Completion(callers, failure));
+            var answered = Stopwatch.GetTimestamp();
+            while (batch.Count >= Crowd && Stopwatch.GetElapsedTime(answered) < Moment)
+                Thread.Yield();
             batch.Clear();
         }
         while (Continues());
