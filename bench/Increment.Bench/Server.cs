@@ -15,17 +15,20 @@ sealed class Server : IAsyncDisposable
     public static readonly string[] Inherited = ["PATH", "HOME", "DOTNET_ROOT"];
     static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(5) };
     static readonly HashSet<Process> Running = [];
+    static readonly List<PosixSignalRegistration> Signals = [];
 
     readonly string log;
     readonly IReadOnlyDictionary<string, string> settings;
     readonly string[] command;
     Process process;
 
-    static Server() => AppDomain.CurrentDomain.ProcessExit += (_, _) =>
+    static Server()
     {
-        lock (Running)
-            Running.ToList().ForEach(process => process.Kill(entireProcessTree: true));
-    };
+        AppDomain.CurrentDomain.ProcessExit += (_, _) => EndAll();
+        // The runtime ends the process on these without ProcessExit.
+        foreach (var signal in (PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP])
+            Signals.Add(PosixSignalRegistration.Create(signal, _ => EndAll()));
+    }
 
     Server(string log, int port, IReadOnlyDictionary<string, string> settings, string[] command)
     {
@@ -136,6 +139,12 @@ sealed class Server : IAsyncDisposable
         lock (Running)
             Running.Add(started);
         return started;
+    }
+
+    static void EndAll()
+    {
+        lock (Running)
+            Running.ToList().ForEach(process => process.Kill(entireProcessTree: true));
     }
 
     void Forget()
