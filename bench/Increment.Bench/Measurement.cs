@@ -8,12 +8,18 @@ namespace Increment.Bench;
 /// <param name="SoakTime">How long the soak is.</param>
 sealed record Measurement(string Published, string Folder, int Rounds, TimeSpan Round, TimeSpan SoakTime)
 {
-    /// <summary>Samples a figure and its reference in turns, after a round each that does not count.</summary>
-    public async Task<Line> CompareAsync(Line line, Func<Task<double>> figure, Func<Task<double>> reference)
+    /// <summary>
+    /// Samples a figure and its reference in turns, after rounds that do not count: the runtime compiles what is used often
+    /// anew for some seconds.
+    /// </summary>
+    public async Task<Line> CompareAsync(Line line, Func<Task<double>> figure, Func<Task<double>> reference, int warmUps = 1)
     {
         Progress($"{line.Name}: warming up");
-        await figure();
-        await reference();
+        for (var round = 0; round < warmUps; round++)
+        {
+            await figure();
+            await reference();
+        }
         var (figures, references) = (new List<double>(), new List<double>());
         for (var round = 1; round <= Rounds; round++)
         {

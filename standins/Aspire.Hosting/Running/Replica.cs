@@ -237,7 +237,7 @@ sealed class Replica(ApplicationRunner runner, ProjectResource project, string i
             Publish(s => s with { HealthReports = [.. reports] });
             failures = Health is HealthStatus.Healthy ? 0 : failures + 1;
             // Often while it starts, ever more seldom while it is ill, seldom when it is well.
-            var pause = failures == 0 ? TimeSpan.FromSeconds(5) : TimeSpan.FromMilliseconds(Math.Min(5000, 50 * Math.Pow(1.5, failures)));
+            var pause = failures == 0 ? TimeSpan.FromSeconds(5) : TimeSpan.FromMilliseconds(Math.Min(5000, 50 * Math.Pow(1.1, failures)));
             await Task.Delay(pause, ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
