@@ -38,7 +38,7 @@ static class GracefulShutdownExtensions
 {
     public static void AddGracefulShutdown(this IServiceCollection services, IConfiguration configuration)
     {
-        var drain = configuration.GetValue("Increment:Shutdown:Drain", TimeSpan.Zero);
+        var drain = configuration.GetSetting("Increment:Shutdown:Drain", TimeSpan.Zero);
         services.AddSingleton(new GracefulShutdown(drain));
         services.AddHostedService(provider => provider.GetRequiredService<GracefulShutdown>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = drain + TimeSpan.FromSeconds(10));

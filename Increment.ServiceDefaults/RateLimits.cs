@@ -23,7 +23,7 @@ public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
     public RateLimit Configured(IConfiguration configuration)
     {
         var section = configuration.GetSection("Increment:Limits:" + Name);
-        var limit = this with { Permits = section.GetValue("Permits", Permits), Window = section.GetValue("Window", Window) };
+        var limit = this with { Permits = section.GetSetting("Permits", Permits), Window = section.GetSetting("Window", Window) };
         return limit.Permits >= 0 && limit.Window >= TimeSpan.FromSeconds(1) ? limit : throw new SettingException(
             $"{section.Path}:Permits must be 0 (no limit) or more, and {section.Path}:Window at least a second, as '00:01:00'.");
     }

@@ -1,7 +1,9 @@
+using Microsoft.Extensions.Configuration;
+
 namespace Increment.ServiceDefaults;
 
 /// <summary>
-/// A setting, or what it names, cannot be used. At start the service says so and stops; the message tells which, and
+/// A setting, or what it names, cannot be used. At start the program says so and stops; the message tells which, and
 /// what to do, and holds no secret.
 /// </summary>
 public sealed class SettingException(string message, Exception? inner = null) : InvalidOperationException(message, inner)
@@ -14,4 +16,22 @@ public sealed class SettingException(string message, Exception? inner = null) : 
         Console.Error.WriteLine(exception.Message);
         Environment.Exit(1);
     };
+}
+
+/// <summary>Settings of other types than text.</summary>
+public static class Settings
+{
+    /// <summary>The setting's value, or <paramref name="otherwise"/> where it is not set.</summary>
+    /// <exception cref="SettingException">It cannot be read as a <typeparamref name="T"/>.</exception>
+    public static T GetSetting<T>(this IConfiguration configuration, string name, T otherwise)
+    {
+        try
+        {
+            return configuration.GetValue(name, otherwise)!;
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new SettingException(e.Message, e);
+        }
+    }
 }

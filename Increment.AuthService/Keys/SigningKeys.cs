@@ -18,7 +18,7 @@ sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, Ti
     const string Purpose = "signing";
 
     readonly IDataProtector protector = protection.CreateProtector(Purpose);
-    readonly TimeSpan period = configuration.GetValue("Increment:Tokens:KeyRotation", TimeSpan.FromDays(30));
+    readonly TimeSpan period = configuration.GetSetting("Increment:Tokens:KeyRotation", TimeSpan.FromDays(30));
     readonly TimeSpan tokenLifetime = configuration.GetTokenLifetime();
     readonly SemaphoreSlim loading = new(1);
     Loaded? loaded;

@@ -33,7 +33,7 @@ static partial class OAuthProviders
                 options.CallbackPath = $"/v1/oauth/{name}/callback";
                 options.UsePkce = true;
                 options.EventsType = typeof(OAuthSignIn);
-                options.BackchannelTimeout = builder.Configuration.GetValue("Increment:OAuth:Timeout", TimeSpan.FromSeconds(10));
+                options.BackchannelTimeout = builder.Configuration.GetSetting("Increment:OAuth:Timeout", TimeSpan.FromSeconds(10));
                 options.BackchannelHttpHandler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false };
                 options.CorrelationCookie.SameSite = SameSiteMode.Lax;
                 options.CorrelationCookie.SecurePolicy = CookieSecurePolicy.SameAsRequest;

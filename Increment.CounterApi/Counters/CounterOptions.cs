@@ -23,24 +23,13 @@ sealed record CounterOptions(long InitialValue = 0, int LimitPerUser = 1_000, in
     {
         var section = configuration.GetSection("Increment:Counters");
         var options = new CounterOptions(
-            Value("InitialValue", 0L), Value("LimitPerUser", 1_000), Value("QueueLimit", 10_000), Value("KeyRetention", Day));
+            section.GetSetting("InitialValue", 0L), section.GetSetting("LimitPerUser", 1_000),
+            section.GetSetting("QueueLimit", 10_000), section.GetSetting("KeyRetention", Day));
         Require(options.InitialValue >= 0, "InitialValue", "0 to 9223372036854775807");
         Require(options.LimitPerUser >= 0, "LimitPerUser", "0 or more");
         Require(options.QueueLimit >= 1, "QueueLimit", "1 or more");
         Require(options.KeyRetention >= Day, "KeyRetention", "1.00:00:00 (24 hours) or more");
         return options;
-
-        T Value<T>(string name, T otherwise)
-        {
-            try
-            {
-                return section.GetValue(name, otherwise)!;
-            }
-            catch (InvalidOperationException e)
-            {
-                throw new SettingException(e.Message, e);
-            }
-        }
 
         static void Require(bool condition, string name, string range) => _ = condition ? true
             : throw new SettingException($"The setting Increment:Counters:{name} must be {range}.");

@@ -12,6 +12,10 @@ public sealed class SettingTests
         Assert.Equal("Increment:Storage:Engine is 'mysql'; it must be auto, embedded or containers.", await RefusesAsync("--Increment:Storage:Engine=mysql"));
 
     [Fact]
+    public async Task A_number_that_is_none_is_told_with_its_name() =>
+        Assert.Contains("'Increment:Replicas'", Assert.Single((await RefusesAsync("--Increment:Storage:Engine=embedded", "--Increment:Replicas=two")).Split('\n')), StringComparison.Ordinal);
+
+    [Fact]
     public async Task A_path_that_cannot_be_made_is_told()
     {
         var file = Path.GetTempFileName();
