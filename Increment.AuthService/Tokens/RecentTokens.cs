@@ -38,8 +38,11 @@ sealed class RecentTokens(StoreTokenVerifier store, ITokenRevocations others, Ti
     {
         if (await store.VerifyAsync(token, cancellationToken) is not { } principal)
             return null;
-        table[token.ToString()] = principal;
-        if (table.Count > Capacity)
+        var key = token.ToString();
+        // Count takes every lock there is; only a token that is not there yet comes to it.
+        if (!table.TryAdd(key, principal))
+            table[key] = principal;
+        else if (table.Count > Capacity)
             Forget();
         return principal;
     }

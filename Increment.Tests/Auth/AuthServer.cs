@@ -63,13 +63,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     public string Origin => Http.BaseAddress!.GetLeftPart(UriPartial.Authority);
 
     /// <summary>Registers somebody new, and answers the token.</summary>
-    public async Task<(string Email, string Token)> RegisterAsync(string password = "correct horse battery")
-    {
-        var email = $"{Guid.NewGuid():n}@example.com";
-        var answer = await Http.PostAsJsonAsync("v1/register", new { email, password }, TestContext.Current.CancellationToken);
-        Assert.Equal(HttpStatusCode.Created, answer.StatusCode);
-        return (email, (await answer.ReadAttributesAsync()).GetProperty("token").GetString()!);
-    }
+    public Task<(string Email, string Token)> RegisterAsync(string password = "correct horse battery") => Http.RegisterAsync(password);
 
     /// <summary>Sends with a token.</summary>
     public Task<HttpResponseMessage> SendAsync(string token, HttpMethod method, string address, object? body = null)
@@ -126,6 +120,15 @@ public sealed class AuthFixture : IAsyncDisposable
 
 static class Answers
 {
+    /// <summary>Registers somebody new, and answers the token.</summary>
+    public static async Task<(string Email, string Token)> RegisterAsync(this HttpClient http, string password = "correct horse battery")
+    {
+        var email = $"{Guid.NewGuid():n}@example.com";
+        var answer = await http.PostAsJsonAsync("v1/register", new { email, password }, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.Created, answer.StatusCode);
+        return (email, (await answer.ReadAttributesAsync()).GetProperty("token").GetString()!);
+    }
+
     public static async Task<JsonElement> ReadJsonAsync(this HttpResponseMessage answer) =>
         JsonDocument.Parse(await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).RootElement;
 

@@ -16,9 +16,9 @@ public sealed class MeasuredConfigurationTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        auth = await StartAsync("Increment.AuthService", null);
-        jobs = await StartAsync("Increment.JobsService", auth.At(""));
-        counter = await StartAsync("Increment.CounterApi", auth.At(""));
+        auth = await StartAsync("AuthService", null);
+        jobs = await StartAsync("JobsService", auth.At(""));
+        counter = await StartAsync("CounterApi", auth.At(""));
     }
 
     public async ValueTask DisposeAsync()
@@ -72,11 +72,7 @@ public sealed class MeasuredConfigurationTests : IAsyncLifetime
 
     async Task<Server> StartAsync(string service, Uri? authAddress)
     {
-        var port = Server.FreePort();
-        var settings = MeasuredSettings.Of(port, Path.Combine(folder.FullName, service + ".db"), authAddress);
-        var server = Server.Launch(Path.Combine(folder.FullName, service + ".log"), port, settings,
-            "dotnet", Path.Combine(AppContext.BaseDirectory, service + ".dll"));
-        servers.Add(server);
-        return await server.ReadyAsync("/health");
+        servers.Add(BuiltService.Launch(service, folder, authAddress));
+        return await servers[^1].ReadyAsync("/health");
     }
 }

@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using Aspire.Hosting.ApplicationModel;
 using Increment.Tests.EndToEnd;
 using Microsoft.Playwright;
+using static Increment.Tests.Browser.CounterPage;
 using static Microsoft.Playwright.Assertions;
 
 namespace Increment.Tests.Browser;
@@ -12,8 +13,6 @@ namespace Increment.Tests.Browser;
 [Collection(nameof(SystemCollection))]
 public sealed class CounterPageTests(SystemFixture system, Chromium chromium)
 {
-    const string Password = "correct horse battery";
-
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
@@ -293,21 +292,6 @@ public sealed class CounterPageTests(SystemFixture system, Chromium chromium)
         return visit;
     }
 
-    static async Task<string> SignUpAsync(IPage page)
-    {
-        var email = $"{Guid.NewGuid():n}@example.com";
-        await SubmitAsync(page, email, Password, "Create account");
-        await Expect(Next(page)).ToBeVisibleAsync(new() { Timeout = 30_000 });
-        return email;
-    }
-
-    static async Task SubmitAsync(IPage page, string email, string password, string button)
-    {
-        await page.GetByLabel("E-mail").FillAsync(email);
-        await page.GetByLabel("Password", new() { Exact = true }).FillAsync(password);
-        await page.GetByRole(AriaRole.Button, new() { Name = button }).ClickAsync();
-    }
-
     /// <summary>The same user, from elsewhere.</summary>
     async Task<HttpClient> ClientOfAsync(string email)
     {
@@ -318,10 +302,6 @@ public sealed class CounterPageTests(SystemFixture system, Chromium chromium)
             document.RootElement.GetProperty("data").GetProperty("attributes").GetProperty("token").GetString());
         return http;
     }
-
-    static ILocator Next(IPage page) => page.GetByRole(AriaRole.Button, new() { Name = "Next", Exact = true });
-
-    static ILocator Tab(IPage page, string name) => page.GetByRole(AriaRole.Navigation, new() { Name = "Main" }).GetByRole(AriaRole.Link, new() { Name = name });
 
     static Task ShowsAsync(IPage page, string number) => Expect(page.Locator(".number")).ToHaveTextAsync(number, new() { Timeout = 15_000 });
 }

@@ -1,5 +1,4 @@
-using System.Net.Http.Json;
-using System.Text.Json;
+using Increment.Tests.Auth;
 using Increment.Tests.EndToEnd;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
@@ -94,7 +93,6 @@ public sealed class DocsTests(SystemFixture system, Chromium chromium)
     async Task<string> RegisterAsync()
     {
         using var http = system.CreateClient("counter");
-        var registered = await http.PostAsJsonAsync("v1/register", new { email = $"{Guid.NewGuid():n}@example.com", password = "correct horse battery" }, ct);
-        return (await registered.Content.ReadFromJsonAsync<JsonElement>(ct)).GetProperty("data").GetProperty("attributes").GetProperty("token").GetString()!;
+        return (await http.RegisterAsync()).Token;
     }
 }

@@ -1,5 +1,6 @@
 using Increment.Tests.Auth;
 using Microsoft.Playwright;
+using static Increment.Tests.Browser.CounterPage;
 using static Microsoft.Playwright.Assertions;
 
 namespace Increment.Tests.Browser;
@@ -10,8 +11,6 @@ namespace Increment.Tests.Browser;
 /// </summary>
 public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
 {
-    const string Password = "correct horse battery";
-
     readonly SqliteFile counters = new();
     OAuthProvider provider = null!;
     AuthServer auth = null!;
@@ -39,8 +38,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await using var visit = await VisitAsync();
         var page = visit.Page;
         await visit.LookAsync("the welcome with a provider");
-        await Continue(page).ClickAsync();
-        await Decide(page).ClickAsync();
+        await GoThroughAsync(page, Continue(page));
         await Next(page).ClickAsync();
         await Expect(page.GetByText("You took 1.")).ToBeVisibleAsync();
 
@@ -49,11 +47,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await Expect(page.GetByRole(AriaRole.Listitem).Filter(new() { HasText = "Example" })).ToContainTextAsync("Linked");
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Change the password" })).ToBeHiddenAsync();
         await visit.LookAsync("the account of a provider");
-        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
-        await Continue(page).ClickAsync();
-        await Decide(page).ClickAsync();
-        await Next(page).ClickAsync();
-        await Expect(page.GetByText("You took 2.")).ToBeVisibleAsync();
+        await SignsInAndTakesAsync(page, 2);
         visit.AssertNoComplaints();
     }
 
@@ -69,16 +63,11 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await visit.LookAsync("an account without a provider");
 
         provider.User = new { sub = "2", email, email_verified = true };
-        await page.GetByRole(AriaRole.Button, new() { Name = "Link Example" }).ClickAsync();
-        await Decide(page).ClickAsync();
+        await GoThroughAsync(page, Link(page));
         await Expect(page.GetByRole(AriaRole.Listitem).Filter(new() { HasText = "Example" })).ToContainTextAsync("Linked");
         Assert.EndsWith("/#/account", page.Url, StringComparison.Ordinal);
 
-        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
-        await Continue(page).ClickAsync();
-        await Decide(page).ClickAsync();
-        await Next(page).ClickAsync();
-        await Expect(page.GetByText("You took 2.")).ToBeVisibleAsync();
+        await SignsInAndTakesAsync(page, 2);
         visit.AssertNoComplaints();
     }
 
@@ -88,25 +77,22 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await using var visit = await VisitAsync();
         var page = visit.Page;
         provider.Decide = authorization => OAuthProvider.Refuse(authorization, "access_denied");
-        await Continue(page).ClickAsync();
-        await Decide(page).ClickAsync();
+        await GoThroughAsync(page, Continue(page));
         await Expect(page.GetByText("Example was not allowed to say who you are.")).ToBeVisibleAsync();
         await visit.LookAsync("a refusal at the provider");
         await page.GetByRole(AriaRole.Link, new() { Name = "Back to Increment" }).ClickAsync();
 
         var email = await SignUpAsync(page);
         await Tab(page, "Account").ClickAsync();
-        await page.GetByRole(AriaRole.Button, new() { Name = "Link Example" }).ClickAsync();
-        await Decide(page).ClickAsync();
+        await GoThroughAsync(page, Link(page));
         await Expect(page.GetByText("Example was not allowed to say who you are.")).ToBeVisibleAsync();
         await page.GetByRole(AriaRole.Link, new() { Name = "Back to Increment" }).ClickAsync();
-        await Expect(page.GetByRole(AriaRole.Button, new() { Name = "Link Example" })).ToBeVisibleAsync();
+        await Expect(Link(page)).ToBeVisibleAsync();
 
         provider.Decide = provider.Consent;
         provider.User = new { sub = "3", email, email_verified = true };
         await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
-        await Continue(page).ClickAsync();
-        await Decide(page).ClickAsync();
+        await GoThroughAsync(page, Continue(page));
         await Expect(page.GetByText("There is an account with your e-mail address")).ToBeVisibleAsync();
         visit.AssertNoComplaints();
     }
@@ -122,7 +108,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await page.GetByRole(AriaRole.Link, new() { Name = "Back to Increment" }).ClickAsync();
         await SignUpAsync(page);
         await Tab(page, "Account").ClickAsync();
-        await page.GetByRole(AriaRole.Button, new() { Name = "Link Example" }).ClickAsync();
+        await Link(page).ClickAsync();
         await Expect(page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Example did not answer, or not as it should." })).ToBeVisibleAsync();
         visit.AssertNoComplaints();
     }
@@ -135,22 +121,23 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         return visit;
     }
 
-    static async Task<string> SignUpAsync(IPage page)
+    /// <summary>Leaves the page for the provider's, and comes back by the link there: the way back begins on the other site.</summary>
+    static async Task GoThroughAsync(IPage page, ILocator way)
     {
-        var email = $"{Guid.NewGuid():n}@example.com";
-        await page.GetByLabel("E-mail").FillAsync(email);
-        await page.GetByLabel("Password", new() { Exact = true }).FillAsync(Password);
-        await page.GetByRole(AriaRole.Button, new() { Name = "Create account" }).ClickAsync();
-        await Expect(Next(page)).ToBeVisibleAsync();
-        return email;
+        await way.ClickAsync();
+        await page.GetByRole(AriaRole.Link, new() { Name = "Decide" }).ClickAsync();
+    }
+
+    /// <summary>Signs out and in again through the provider, to the same counter.</summary>
+    static async Task SignsInAndTakesAsync(IPage page, int expected)
+    {
+        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+        await GoThroughAsync(page, Continue(page));
+        await Next(page).ClickAsync();
+        await Expect(page.GetByText($"You took {expected}.")).ToBeVisibleAsync();
     }
 
     static ILocator Continue(IPage page) => page.GetByRole(AriaRole.Link, new() { Name = "Continue with Example" });
 
-    /// <summary>The link on the provider's page: the way back begins on the other site.</summary>
-    static ILocator Decide(IPage page) => page.GetByRole(AriaRole.Link, new() { Name = "Decide" });
-
-    static ILocator Next(IPage page) => page.GetByRole(AriaRole.Button, new() { Name = "Next", Exact = true });
-
-    static ILocator Tab(IPage page, string name) => page.GetByRole(AriaRole.Navigation, new() { Name = "Main" }).GetByRole(AriaRole.Link, new() { Name = name });
+    static ILocator Link(IPage page) => page.GetByRole(AriaRole.Button, new() { Name = "Link Example" });
 }

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
+using Increment.Tests.OpenApi;
 
 namespace Increment.Tests.EndToEnd;
 
@@ -41,7 +42,7 @@ public sealed class BadInputTests(SystemFixture system)
                 await RefusesAsync(http, new(new(method), address), "a wrong method");
             foreach (var operation in path)
             {
-                if (operation.NeedsToken)
+                if (operation.Scope is not null)
                 {
                     await RefusesAsync(http, new(new(operation.Method), address), "no token", 401);
                     await RefusesAsync(http, WithToken(new(new(operation.Method), address), "rubbish"), "a wrong token", 401);
@@ -177,33 +178,9 @@ public sealed class BadInputTests(SystemFixture system)
     }
 
     /// <summary>What the service's description says that it has.</summary>
-    async Task<IReadOnlyList<Operation>> ReadOperationsAsync(string service)
+    async Task<IReadOnlyList<ApiDescription.Operation>> ReadOperationsAsync(string service)
     {
         using var http = system.CreateClient(service);
-        var document = JsonDocument.Parse(await http.GetStringAsync("openapi/v1.json", ct)).RootElement;
-        return [.. document.GetProperty("paths").EnumerateObject().SelectMany(path => path.Value.EnumerateObject()
-            .Where(operation => Methods.Contains(operation.Name.ToUpperInvariant()))
-            .Select(operation => new Operation(path.Name, operation.Name.ToUpperInvariant(),
-                operation.Value.TryGetProperty("security", out var security) && security.GetArrayLength() > 0,
-                operation.Value.TryGetProperty("requestBody", out var body) ? Fields(document, body) : null)))];
+        return new ApiDescription(await http.GetStringAsync("openapi/v1.json", ct)).Operations;
     }
-
-    static JsonElement Resolve(JsonElement document, JsonElement element) => element.TryGetProperty("$ref", out var reference)
-        ? Resolve(document, reference.GetString()!.Split('/').Skip(1).Aggregate(document, (at, name) => at.GetProperty(name)))
-        : element;
-
-    static string[]? Fields(JsonElement document, JsonElement body)
-    {
-        if (!Resolve(document, body).GetProperty("content").TryGetProperty("application/json", out var content))
-            return null;
-        var schema = Resolve(document, content.GetProperty("schema"));
-        // One without fields is about something else than a body that must be there.
-        return schema.TryGetProperty("properties", out var properties) ? [.. properties.EnumerateObject().Select(property => property.Name)] : null;
-    }
-
-    /// <param name="Path">As in the description, with its parameters in braces.</param>
-    /// <param name="Method">In capitals.</param>
-    /// <param name="NeedsToken">Whether it asks for one.</param>
-    /// <param name="Fields">Those of its body; null when it has none.</param>
-    sealed record Operation(string Path, string Method, bool NeedsToken, string[]? Fields);
 }

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json;
+using Increment.Tests.Auth;
 
 namespace Increment.Tests.EndToEnd;
 
@@ -54,9 +55,7 @@ public sealed class WalkTests(SystemFixture system)
     public async Task Thirty_two_clients_at_once_never_see_a_number_twice()
     {
         using var http = system.CreateClient("counter");
-        var registered = await http.PostAsJsonAsync("v1/register", new { email = $"{Guid.NewGuid():n}@example.com", password = "correct horse battery" }, ct);
-        http.DefaultRequestHeaders.Authorization = new("Bearer",
-            (await ReadJson(registered)).GetProperty("data").GetProperty("attributes").GetProperty("token").GetString());
+        http.DefaultRequestHeaders.Authorization = new("Bearer", (await http.RegisterAsync()).Token);
 
         var seen = await Task.WhenAll(Enumerable.Range(0, 32).Select(async _ =>
         {

@@ -3,6 +3,7 @@ using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
+using Increment.Tests.Auth;
 using Increment.Tests.EndToEnd;
 
 namespace Increment.Tests.OpenApi;
@@ -186,9 +187,7 @@ public sealed class AnswersTests(SystemFixture system) : IClassFixture<SystemFix
     async Task<(string Email, string Token)> RegisterAsync()
     {
         using var counter = system.CreateClient("counter");
-        var email = $"{Guid.NewGuid():n}@example.com";
-        var answer = await counter.PostAsJsonAsync("v1/register", new { email, password = Password }, ct);
-        return (email, await ReadTokenAsync(answer));
+        return await counter.RegisterAsync(Password);
     }
 
     async Task<string> KeyAsync((string Email, string Token) user, string scope)

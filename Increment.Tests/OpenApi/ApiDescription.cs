@@ -49,6 +49,12 @@ sealed class ApiDescription
                 content => content.Value.GetProperty("example") is { ValueKind: JsonValueKind.String } text ? text.GetString()! : content.Value.GetProperty("example").GetRawText())
             : new Dictionary<string, string>();
 
+        /// <summary>The fields of a JSON body; null when it has none, or is about something else than a body that must be there.</summary>
+        public string[]? Fields => description.TryGetProperty("requestBody", out var body)
+            && JsonSchema.Resolve(api.document, body).GetProperty("content").TryGetProperty("application/json", out var content)
+            && JsonSchema.Resolve(api.document, content.GetProperty("schema")).TryGetProperty("properties", out var properties)
+            ? [.. properties.EnumerateObject().Select(property => property.Name)] : null;
+
         /// <summary>The query's parameters.</summary>
         public IEnumerable<string> QueryParameters => Parameters.Where(parameter => parameter.GetProperty("in").ValueEquals("query"))
             .Select(parameter => parameter.GetProperty("name").GetString()!);

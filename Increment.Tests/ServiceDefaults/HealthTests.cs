@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using Increment.Bench;
+using Increment.Tests.Benchmarks;
 using Increment.Tests.Counters.Faults;
 using Microsoft.Data.Sqlite;
 
@@ -54,9 +55,7 @@ public sealed class HealthTests : IAsyncLifetime
 
     async Task<Server> StartAsync(string name)
     {
-        var port = Server.FreePort();
-        var settings = MeasuredSettings.Of(port, Path.Combine(folder.FullName, name + ".db"), name == "AuthService" ? null : new(auth.Address));
-        servers.Add(Server.Launch(Path.Combine(folder.FullName, name + ".log"), port, settings, "dotnet", Path.Combine(AppContext.BaseDirectory, $"Increment.{name}.dll")));
+        servers.Add(BuiltService.Launch(name, folder, name == "AuthService" ? null : new(auth.Address)));
         return await servers[^1].ReadyAsync("/health");
     }
 

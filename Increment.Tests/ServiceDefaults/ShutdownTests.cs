@@ -10,25 +10,16 @@ namespace Increment.Tests.Defaults;
 public sealed class ShutdownTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
-    readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-shutdown-");
-    readonly List<CounterProcess> services = [];
-    AuthResponder auth = null!;
+    CounterProcesses processes = null!;
 
-    string Store => Path.Combine(folder.FullName, "counter.db");
+    public async ValueTask InitializeAsync() => processes = await CounterProcesses.CreateAsync();
 
-    public async ValueTask InitializeAsync() => auth = await AuthResponder.StartAsync();
-
-    public async ValueTask DisposeAsync()
-    {
-        services.ForEach(service => service.Dispose());
-        await auth.DisposeAsync();
-        folder.Delete(recursive: true);
-    }
+    public ValueTask DisposeAsync() => processes.DisposeAsync();
 
     [Fact]
     public async Task Requests_under_way_are_answered_their_connections_closed_and_the_exit_code_is_0()
     {
-        var service = await StartAsync();
+        var service = await processes.StartAsync();
         var values = Enumerable.Range(10, 4).ToList();
         var connections = new List<Connection>();
         foreach (var _ in values)
@@ -40,7 +31,7 @@ public sealed class ShutdownTests : IAsyncLifetime
             Assert.StartsWith("HTTP/1.1 100", await connections[^1].ReadHeadAsync(ct), StringComparison.Ordinal);
         }
 
-        using (var other = new SqliteConnection($"Data Source={Store};Pooling=False"))
+        using (var other = new SqliteConnection($"Data Source={processes.Store};Pooling=False"))
         {
             other.Open();
             using var locked = other.BeginTransaction();
@@ -62,14 +53,14 @@ public sealed class ShutdownTests : IAsyncLifetime
         Assert.Equal(0, await service.ExitAsync(ct));
 
         using var http = new HttpClient { DefaultRequestHeaders = { { "Authorization", "Bearer t-ann" }, { "Accept", "text/plain" } } };
-        var kept = await http.GetStringAsync($"http://{(await StartAsync()).Address}/v1/current", ct);
+        var kept = await http.GetStringAsync($"http://{(await processes.StartAsync()).Address}/v1/current", ct);
         Assert.Contains(kept, values.Select(value => $"{value}"));
     }
 
     [Fact]
     public async Task While_it_drains_it_serves_whoever_comes_and_lets_nobody_stay()
     {
-        var service = await StartAsync(("Increment__Shutdown__Drain", "00:00:05"));
+        var service = await processes.StartAsync(("Increment__Shutdown__Drain", "00:00:05"));
         service.Terminate();
         string head;
         do
@@ -81,13 +72,6 @@ public sealed class ShutdownTests : IAsyncLifetime
         }
         while (!head.Contains("Connection: close", StringComparison.Ordinal));
         Assert.Equal(0, await service.ExitAsync(ct));
-    }
-
-    async Task<CounterProcess> StartAsync(params (string Name, string Value)[] settings)
-    {
-        var service = await CounterProcess.StartAsync(Store, auth.Address, settings);
-        services.Add(service);
-        return service;
     }
 
     /// <summary>HTTP by hand.</summary>

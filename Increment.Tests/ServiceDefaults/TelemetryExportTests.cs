@@ -18,29 +18,25 @@ public sealed class TelemetryExportTests
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         limit.CancelAfter(TimeSpan.FromMinutes(3));
-        var folder = Directory.CreateTempSubdirectory("increment-telemetry-");
         using var receiver = new TcpListener(IPAddress.Loopback, 0);
         receiver.Start();
-        await using var auth = await AuthResponder.StartAsync();
-        using (var counter = await CounterProcess.StartAsync(Path.Combine(folder.FullName, "counter.db"), auth.Address,
+        await using var processes = await CounterProcesses.CreateAsync();
+        var counter = await processes.StartAsync(
             ("OTEL_EXPORTER_OTLP_ENDPOINT", $"http://{receiver.LocalEndpoint}"), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-            ("OTEL_TRACES_SAMPLER", "always_on"), ("OTEL_BSP_SCHEDULE_DELAY", "100")))
-        {
-            using var http = new HttpClient { BaseAddress = new($"http://{counter.Address}/v1/") };
-            http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "t-somebody");
-            http.DefaultRequestHeaders.Accept.ParseAdd("text/plain");
-            Assert.Equal("1", await NextAsync(http, limit.Token));
-            using var export = await receiver.AcceptTcpClientAsync(limit.Token);
-            Assert.NotEqual(0, await export.GetStream().ReadAsync(new byte[1], limit.Token));
+            ("OTEL_TRACES_SAMPLER", "always_on"), ("OTEL_BSP_SCHEDULE_DELAY", "100"));
+        using var http = new HttpClient { BaseAddress = new($"http://{counter.Address}/v1/") };
+        http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "t-somebody");
+        http.DefaultRequestHeaders.Accept.ParseAdd("text/plain");
+        Assert.Equal("1", await NextAsync(http, limit.Token));
+        using var export = await receiver.AcceptTcpClientAsync(limit.Token);
+        Assert.NotEqual(0, await export.GetStream().ReadAsync(new byte[1], limit.Token));
 
-            await Parallel.ForAsync(1, Requests, new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = limit.Token },
-                async (_, token) => await NextAsync(http, token));
+        await Parallel.ForAsync(1, Requests, new ParallelOptions { MaxDegreeOfParallelism = 16, CancellationToken = limit.Token },
+            async (_, token) => await NextAsync(http, token));
 
-            Assert.Equal($"{Requests + 1}", await NextAsync(http, limit.Token));
-            counter.Terminate();
-            Assert.Equal(0, await counter.ExitAsync(limit.Token));
-        }
-        folder.Delete(recursive: true);
+        Assert.Equal($"{Requests + 1}", await NextAsync(http, limit.Token));
+        counter.Terminate();
+        Assert.Equal(0, await counter.ExitAsync(limit.Token));
     }
 
     static async Task<string> NextAsync(HttpClient http, CancellationToken cancellationToken)

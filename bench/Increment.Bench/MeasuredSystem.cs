@@ -46,33 +46,27 @@ sealed class MeasuredSystem : IAsyncDisposable
     /// <summary>The folder's file of a store.</summary>
     public string FileOf(string store) => Path.Combine(folder, store + ".db");
 
-    /// <summary>Gives a user a token.</summary>
-    public void AddToken(string user, string token)
+    /// <summary>Gives users <c>bench-0</c>, <c>bench-1</c>… a token <c>bench-token-N</c> each.</summary>
+    public void AddUsers(int count) => AddTokens(Enumerable.Range(0, count).Select(n => ($"bench-{n}", $"bench-token-{n}")));
+
+    /// <summary>Gives users a token each, past the slow hash of a password.</summary>
+    public void AddTokens(IEnumerable<(string User, string Token)> tokens)
     {
         using var connection = Open("auth");
+        using var transaction = connection.BeginTransaction();
         using var command = connection.CreateCommand();
         command.CommandText =
             """
             INSERT INTO tokens (hash, id, user_id, user_name, kind, name, scopes, created_at)
-            VALUES (token_hash($token), $user, $user, $user, 'Key', 'bench', 'counters', 0)
+            VALUES ($hash, $user, $user, $user, 'Key', 'bench', 'counters', 0)
             """;
-        command.Parameters.AddWithValue("$user", user);
-        command.Parameters.AddWithValue("$token", token);
-        command.ExecuteNonQuery();
-    }
-
-    /// <summary>Gives users <c>bench-0</c>, <c>bench-1</c>… an account and a token <c>bench-token-N</c> each, past the slow hash of a password.</summary>
-    public void AddUsers(int count)
-    {
-        using var connection = Open("auth");
-        using var command = connection.CreateCommand();
-        command.CommandText =
-            $"""
-            WITH RECURSIVE n(n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM n WHERE n < {count - 1})
-            INSERT INTO tokens (hash, id, user_id, user_name, kind, name, scopes, created_at)
-            SELECT token_hash('bench-token-' || n), 'bench-' || n, 'bench-' || n, 'bench-' || n || '@example.com', 'Key', 'bench', 'counters', 0 FROM n
-            """;
-        command.ExecuteNonQuery();
+        var (hash, name) = (command.Parameters.Add("$hash", SqliteType.Text), command.Parameters.Add("$user", SqliteType.Text));
+        foreach (var (user, token) in tokens)
+        {
+            (hash.Value, name.Value) = (Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token))), user);
+            command.ExecuteNonQuery();
+        }
+        transaction.Commit();
     }
 
     /// <summary>Gives each of the users <c>bench-N</c> the counters <c>c0</c>, <c>c1</c>…</summary>
@@ -122,7 +116,6 @@ sealed class MeasuredSystem : IAsyncDisposable
     {
         var connection = new SqliteConnection($"Data Source={FileOf(store)};Pooling=False");
         connection.Open();
-        connection.CreateFunction("token_hash", (string token) => Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(token))));
         return connection;
     }
 }

@@ -17,7 +17,7 @@ static class Soak
     public static async Task<IReadOnlyList<Line>> MeasureAsync(Measurement measurement)
     {
         await using var system = await MeasuredSystem.StartAsync(measurement);
-        system.AddToken("crowd", "t-crowd");
+        system.AddTokens([("crowd", "t-crowd")]);
         var steady = system.Counter;
         Server[] counters = [steady, await system.StartCounterAsync("counter"), await system.StartCounterAsync("counter")];
         Server[] mortals = [.. counters[1..], system.Auth, system.Jobs];

@@ -31,6 +31,22 @@ sealed class Crowd(Func<int, IPEndPoint?> addressOf)
 
     int postponed, answered;
 
+    /// <summary>Calls while something happens.</summary>
+    public async Task CallWhileAsync(int clients, Func<Task> happen)
+    {
+        using var stop = new CancellationTokenSource();
+        var calls = CallAsync(clients, stop.Token);
+        try
+        {
+            await happen();
+        }
+        finally
+        {
+            await stop.CancelAsync();
+            await calls;
+        }
+    }
+
     /// <summary>Calls until it is told to stop. What is under way then is waited for.</summary>
     public Task CallAsync(int clients, CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, clients).Select(client => Task.Run(async () =>
     {

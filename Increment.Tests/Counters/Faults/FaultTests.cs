@@ -11,26 +11,16 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     const int Clients = 16;
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
-    readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-faults-");
-    readonly List<CounterProcess> services = [];
-    AuthResponder auth = null!;
+    CounterProcesses processes = null!;
 
-    string Store => Path.Combine(folder.FullName, "counter.db");
+    public async ValueTask InitializeAsync() => processes = await CounterProcesses.CreateAsync();
 
-    public async ValueTask InitializeAsync() => auth = await AuthResponder.StartAsync();
-
-    public async ValueTask DisposeAsync()
-    {
-        services.ForEach(service => service.Dispose());
-        await auth.DisposeAsync();
-        SqliteConnection.ClearAllPools();
-        folder.Delete(recursive: true);
-    }
+    public ValueTask DisposeAsync() => processes.DisposeAsync();
 
     [Fact]
     public async Task Calm()
     {
-        var service = await StartAsync(Store);
+        var service = await processes.StartAsync();
         var crowd = await RunAsync(_ => service.Address, async () => await Task.Delay(TimeSpan.FromSeconds(3), ct));
         Assert.Equal(0, crowd.Postponed);
         Assert.DoesNotContain(crowd.History.Calls, call => call.IsLost);
@@ -39,7 +29,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     [Fact]
     public async Task Killed_every_second_for_30_seconds()
     {
-        CounterProcess? service = await StartAsync(Store);
+        CounterProcess? service = await processes.StartAsync();
         var kills = 0;
         await RunAsync(_ => Volatile.Read(ref service)?.Address, async () =>
         {
@@ -50,7 +40,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
                 await next;
                 Interlocked.Exchange(ref service, null)!.Kill();
                 kills++;
-                Volatile.Write(ref service, await StartAsync(Store));
+                Volatile.Write(ref service, await processes.StartAsync());
             }
         });
         output.WriteLine($"{kills} kills");
@@ -59,14 +49,14 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     [Fact]
     public async Task Two_processes_on_one_store_killed_in_turn()
     {
-        CounterProcess?[] pair = [await StartAsync(Store), await StartAsync(Store)];
+        CounterProcess?[] pair = [await processes.StartAsync(), await processes.StartAsync()];
         await RunAsync(client => Volatile.Read(ref pair[client % 2])?.Address, async () =>
         {
             for (var n = 0; n < 12; n++)
             {
                 await Task.Delay(TimeSpan.FromMilliseconds(700), ct);
                 Interlocked.Exchange(ref pair[n % 2], null)!.Kill();
-                Volatile.Write(ref pair[n % 2], await StartAsync(Store));
+                Volatile.Write(ref pair[n % 2], await processes.StartAsync());
             }
         });
     }
@@ -74,7 +64,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     [Fact]
     public async Task A_store_that_another_process_slows_down()
     {
-        var service = await StartAsync(Store);
+        var service = await processes.StartAsync();
         var crowd = await RunAsync(_ => service.Address, async () =>
         {
             var random = new Random(1);
@@ -91,7 +81,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     [Fact]
     public async Task A_store_that_is_locked_for_long()
     {
-        var service = await StartAsync(Store);
+        var service = await processes.StartAsync();
         var crowd = await RunAsync(_ => service.Address, async () =>
         {
             await Task.Delay(TimeSpan.FromSeconds(1), ct);
@@ -105,7 +95,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     [Fact]
     public async Task A_store_whose_writes_fail_for_a_while()
     {
-        var service = await StartAsync(Store);
+        var service = await processes.StartAsync();
         await RunAsync(_ => service.Address, async () =>
         {
             for (var n = 0; n < 3; n++)
@@ -124,8 +114,8 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     [Fact]
     public async Task A_disk_that_is_full_for_a_while()
     {
-        using var disk = SmallDisk.Mount(folder.CreateSubdirectory("disk").FullName);
-        var service = await StartAsync(Path.Combine(disk.Path, "counter.db"));
+        using var disk = SmallDisk.Mount(processes.Folder.CreateSubdirectory("disk").FullName);
+        var service = await processes.StartAsync(Path.Combine(disk.Path, "counter.db"));
         await RunAsync(_ => service.Address, async () =>
         {
             for (var n = 0; n < 3; n++)
@@ -138,15 +128,15 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
                 await AnsweredAgainAsync();
             }
         });
-        services.ForEach(s => s.Dispose());
+        processes.End();
     }
 
     [Fact]
     public async Task A_disk_that_is_read_only_for_a_while()
     {
-        using var disk = SmallDisk.Mount(folder.CreateSubdirectory("disk").FullName);
+        using var disk = SmallDisk.Mount(processes.Folder.CreateSubdirectory("disk").FullName);
         var store = Path.Combine(disk.Path, "counter.db");
-        CounterProcess? service = await StartAsync(store);
+        CounterProcess? service = await processes.StartAsync(store);
         await RunAsync(_ => Volatile.Read(ref service)?.Address, async () =>
         {
             for (var n = 0; n < 2; n++)
@@ -154,14 +144,14 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
                 await Task.Delay(TimeSpan.FromMilliseconds(500), ct);
                 Interlocked.Exchange(ref service, null)!.Kill();
                 disk.MakeReadOnly();
-                Volatile.Write(ref service, await StartAsync(store));
+                Volatile.Write(ref service, await processes.StartAsync(store));
                 var before = PostponedNow;
                 await WaitAsync(() => PostponedNow > before);
                 disk.MakeWritable();
                 await AnsweredAgainAsync();
             }
         });
-        services.ForEach(s => s.Dispose());
+        processes.End();
     }
 
     Crowd? running;
@@ -172,32 +162,13 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     async Task<Crowd> RunAsync(Func<int, IPEndPoint?> addressOf, Func<Task> happen)
     {
         var crowd = running = new Crowd(addressOf);
-        using (var stop = new CancellationTokenSource())
-        {
-            var calls = crowd.CallAsync(Clients, stop.Token);
-            try
-            {
-                await happen();
-            }
-            finally
-            {
-                await stop.CancelAsync();
-                await calls;
-            }
-        }
+        await crowd.CallWhileAsync(Clients, happen);
         var history = crowd.History.Calls;
         output.WriteLine($"{history.Count} calls, {history.Count(c => c.IsLost)} lost, of these {crowd.Postponed} answered 503");
         Assert.Empty(crowd.Faults);
         Assert.Null(HistoryChecker.Check(history));
         Assert.True(crowd.Answered > Clients, $"only {crowd.Answered} calls were answered");
         return crowd;
-    }
-
-    async Task<CounterProcess> StartAsync(string store)
-    {
-        var service = await CounterProcess.StartAsync(store, auth.Address);
-        services.Add(service);
-        return service;
     }
 
     async Task AnsweredAgainAsync()
@@ -242,7 +213,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
 
     SqliteConnection Connect()
     {
-        var connection = new SqliteConnection($"Data Source={Store};Pooling=False;Default Timeout=30");
+        var connection = new SqliteConnection($"Data Source={processes.Store};Pooling=False;Default Timeout=30");
         connection.Open();
         return connection;
     }

@@ -65,21 +65,12 @@ public sealed class MongoFaultTests(ITestOutputHelper output) : IAsyncDisposable
         using var first = await CounterProcess.StartAsync(store, auth.Address);
         using var second = await CounterProcess.StartAsync(store, auth.Address);
         var crowd = new Crowd(client => (client % 2 == 0 ? first : second).Address);
-        using (var stop = new CancellationTokenSource())
+        await crowd.CallWhileAsync(Clients, async () =>
         {
-            var calls = crowd.CallAsync(Clients, stop.Token);
-            try
-            {
-                await AnsweredAsync(crowd);
-                await happen(server);
-                await AnsweredAsync(crowd);
-            }
-            finally
-            {
-                await stop.CancelAsync();
-                await calls;
-            }
-        }
+            await AnsweredAsync(crowd);
+            await happen(server);
+            await AnsweredAsync(crowd);
+        });
         var history = crowd.History.Calls;
         output.WriteLine($"{history.Count} calls, {crowd.Answered} answered, {history.Count(c => c.IsLost)} lost, of these {crowd.Postponed} answered 503");
         Assert.Empty(crowd.Faults);

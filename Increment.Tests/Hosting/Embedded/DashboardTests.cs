@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Net;
-using System.Net.Http.Json;
-using System.Text.Json;
 using System.Text.RegularExpressions;
+using Increment.Tests.Auth;
 using Increment.Tests.Browser;
 using Microsoft.Playwright;
 using static Microsoft.Playwright.Assertions;
@@ -202,9 +201,7 @@ public sealed class DashboardTests(DashboardTests.Fixture fixture, Chromium chro
     {
         var services = await fixture.AppHost.WaitForHealthAsync(ct);
         using var http = new HttpClient { BaseAddress = new(services["counter"].GetProperty("urls")[0].GetProperty("url").GetString()!) };
-        var registered = await http.PostAsJsonAsync("v1/register", new { email = $"{Guid.NewGuid():n}@example.com", password = "correct horse battery" }, ct);
-        http.DefaultRequestHeaders.Authorization = new("Bearer", (await registered.Content.ReadFromJsonAsync<JsonElement>(ct))
-            .GetProperty("data").GetProperty("attributes").GetProperty("token").GetString());
+        http.DefaultRequestHeaders.Authorization = new("Bearer", (await http.RegisterAsync()).Token);
         (await http.PostAsync($"v1/next?count={count}", null, ct)).EnsureSuccessStatusCode();
     }
 

@@ -15,7 +15,8 @@ sealed class Rates(TimeProvider time)
     // A process that is gone leaves its last points behind.
     const int MaxSeries = 2_000;
 
-    static readonly string[] Probes = ["/health", "/healthz", "/alive"];
+    /// <summary>The routes of health checks, which are not what people do.</summary>
+    public static readonly string[] Probes = ["/health", "/healthz", "/alive"];
 
     readonly Lock _lock = new();
     readonly Dictionary<string, MetricPoint> _last = [];

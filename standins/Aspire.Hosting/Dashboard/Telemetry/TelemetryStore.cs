@@ -101,8 +101,7 @@ sealed class TelemetryStore
 
         Span Root => Spans.Find(span => span.ParentId.Length == 0) ?? Spans.MinBy(span => span.Start)!;
 
-        public bool IsProbe => Root.Name is var name && (name.EndsWith("/health", StringComparison.Ordinal)
-            || name.EndsWith("/healthz", StringComparison.Ordinal) || name.EndsWith("/alive", StringComparison.Ordinal));
+        public bool IsProbe => Array.Exists(Rates.Probes, route => Root.Name.EndsWith(route, StringComparison.Ordinal));
 
         public bool Contains(string text) => id == text || Spans.Exists(span => span.Name.Contains(text, StringComparison.OrdinalIgnoreCase)
             || span.Attributes.Any(attribute => attribute.Value.Contains(text, StringComparison.OrdinalIgnoreCase)));

@@ -8,6 +8,13 @@ const metrics = [
   { key: "integers", title: "Integers per second", sum: true, format: number },
 ];
 
+/** An element of a drawing with these attributes. */
+function drawn(tag, attributes) {
+  const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  return made;
+}
+
 /** Four live charts, a line for each service. */
 export function chartsView() {
   const find = show("charts-view");
@@ -18,22 +25,13 @@ export function chartsView() {
   const figures = metrics.map(metric => {
     const now = element("p", { className: "now", textContent: "–" });
     const top = element("span");
-    const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
-    svg.setAttribute("viewBox", "0 0 100 100");
-    svg.setAttribute("preserveAspectRatio", "none");
-    svg.setAttribute("role", "img");
+    const svg = drawn("svg", { viewBox: "0 0 100 100", preserveAspectRatio: "none", role: "img" });
     const from = element("span");
     find("charts").append(element("section", { className: "card chart", ariaLabel: metric.title },
       element("div", { className: "row" }, element("h2", { textContent: metric.title }), now),
       element("div", { className: "axis" }, top), svg, element("div", { className: "axis" }, from, element("span", { textContent: "now" }))));
     return { ...metric, now, top, svg, from };
   });
-
-  const path = (tag, attributes) => {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-    return made;
-  };
 
   const draw = () => {
     const last = Math.floor(Date.now() / 1000) - 3;
@@ -44,7 +42,7 @@ export function chartsView() {
       const all = [...services.values()].flatMap(points => Array.from({ length: width + 1 }, (_, i) => values(points, first + i) ?? 0));
       const most = Math.max(...all, figure.sum ? 1 : 0.001);
       figure.svg.replaceChildren(
-        path("line", { x1: 0, y1: 100, x2: 100, y2: 100 }), path("line", { x1: 0, y1: 0, x2: 100, y2: 0 }),
+        drawn("line", { x1: 0, y1: 100, x2: 100, y2: 100 }), drawn("line", { x1: 0, y1: 0, x2: 100, y2: 0 }),
         ...[...services].map(([service, points]) => {
           let line = "";
           let pen = "M";
@@ -57,9 +55,9 @@ export function chartsView() {
             line += `${pen}${((second - first) / width * 100).toFixed(2)} ${(100 - value / most * 100).toFixed(2)}`;
             pen = "L";
           }
-          const drawn = path("path", { d: line || "M0 100" });
-          drawn.style.setProperty("--service", colour(service));
-          return drawn;
+          const path = drawn("path", { d: line || "M0 100" });
+          path.style.setProperty("--service", colour(service));
+          return path;
         }));
       const latest = [...services].map(([service, points]) => [service, values(points, last)]).filter(([, value]) => value !== null);
       const now = latest.length === 0 ? null : figure.sum ? latest.reduce((sum, [, value]) => sum + value, 0) : Math.max(...latest.map(([, value]) => value));

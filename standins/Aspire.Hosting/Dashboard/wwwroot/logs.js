@@ -19,10 +19,10 @@ export function logsView(id) {
   fill();
   if (id && resources.has(id)) select.value = id;
 
-  const isShown = line => line.level >= Number(level.value) && line.text.toLowerCase().includes(text.value.trim().toLowerCase());
+  let wanted = "";
+  const isShown = line => line.level >= Number(level.value) && line.text.toLowerCase().includes(wanted);
 
   const made = line => {
-    const wanted = text.value.trim().toLowerCase();
     const at = wanted ? line.text.toLowerCase().indexOf(wanted) : -1;
     return element("div", { className: `level-${line.level}` },
       element("time", { textContent: `${line.time} ` }),
@@ -76,7 +76,10 @@ export function logsView(id) {
   find("log-filter").addEventListener("submit", event => event.preventDefault());
   select.addEventListener("change", follow);
   level.addEventListener("change", showAll);
-  text.addEventListener("input", showAll);
+  text.addEventListener("input", () => {
+    wanted = text.value.trim().toLowerCase();
+    showAll();
+  });
   find("log-download").addEventListener("click", () => {
     const shown = lines.filter(isShown).map(line => `${line.time} ${names[line.level].padEnd(11)} ${line.text}\n`);
     const link = element("a", { href: URL.createObjectURL(new Blob(shown, { type: "text/plain" })), download: `${select.value}.log` });

@@ -1,0 +1,32 @@
+using Microsoft.Playwright;
+using static Microsoft.Playwright.Assertions;
+
+namespace Increment.Tests.Browser;
+
+/// <summary>What the tests do on the counter page again and again.</summary>
+static class CounterPage
+{
+    public const string Password = "correct horse battery";
+
+    /// <summary>Creates an account for somebody new, and answers the e-mail address.</summary>
+    public static async Task<string> SignUpAsync(IPage page)
+    {
+        var email = $"{Guid.NewGuid():n}@example.com";
+        await SubmitAsync(page, email, Password, "Create account");
+        await Expect(Next(page)).ToBeVisibleAsync(new() { Timeout = 30_000 });
+        return email;
+    }
+
+    /// <summary>Fills in the form of the welcome and presses one of its buttons.</summary>
+    public static async Task SubmitAsync(IPage page, string email, string password, string button)
+    {
+        await page.GetByLabel("E-mail").FillAsync(email);
+        await page.GetByLabel("Password", new() { Exact = true }).FillAsync(password);
+        await page.GetByRole(AriaRole.Button, new() { Name = button }).ClickAsync();
+    }
+
+    public static ILocator Next(IPage page) => page.GetByRole(AriaRole.Button, new() { Name = "Next", Exact = true });
+
+    public static ILocator Tab(IPage page, string name) =>
+        page.GetByRole(AriaRole.Navigation, new() { Name = "Main" }).GetByRole(AriaRole.Link, new() { Name = name });
+}
