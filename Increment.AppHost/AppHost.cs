@@ -1,5 +1,4 @@
 using Increment.AppHost;
-using Microsoft.Extensions.Configuration;
 
 // With a trusted developer certificate Aspire would give Redis TLS, which its connection string below does not have.
 var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
@@ -7,19 +6,19 @@ var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOpt
     Args = args,
     DeveloperCertificateDefaultHttpsTerminationEnabled = false,
 });
+var replicas = SettingException.GetCount(builder.Configuration, "Increment:Replicas", otherwise: 1);
 var storage = Storage.Choose(builder);
-var replicas = builder.Configuration.GetValue("Increment:Replicas", 1);
 var demoToken = builder.AddParameter("demo-token", secret: true);
 
 var auth = builder.AddProject<Projects.Increment_AuthService>("auth")
     .WithEnvironment("Increment__DemoToken", demoToken);
 
 var jobs = builder.AddProject<Projects.Increment_JobsService>("jobs")
-    .WithReference(auth).WaitFor(auth)
+    .WithReference(auth).WaitForStart(auth)
     .WithExternalHttpEndpoints();
 
 var counter = builder.AddProject<Projects.Increment_CounterApi>("counter")
-    .WithReference(auth).WaitFor(auth)
+    .WithReference(auth).WaitForStart(auth)
     .WithExternalHttpEndpoints();
 
 // What one replica takes before the autoscaler adds another; aspire-manifest/templates reads it, and gives these an Ingress.

@@ -1,3 +1,5 @@
+using Microsoft.Extensions.Configuration;
+
 namespace Increment.AppHost;
 
 /// <summary>A setting cannot be used. The AppHost says so in one sentence and stops; the message tells what to do.</summary>
@@ -10,4 +12,11 @@ sealed class SettingException(string message) : DistributedApplicationException(
         Console.Error.WriteLine(exception.Message);
         Environment.Exit(1);
     };
+
+    /// <summary>A setting that is a whole number, 1 or more; <paramref name="otherwise"/> where it is not set.</summary>
+    /// <exception cref="SettingException">It is something else.</exception>
+    public static int GetCount(IConfiguration configuration, string name, int otherwise) =>
+        configuration[name] is not { } text ? otherwise
+            : int.TryParse(text, out var count) && count >= 1 ? count
+            : throw new SettingException($"{name} is '{text}'; it must be a whole number, 1 or more.");
 }
