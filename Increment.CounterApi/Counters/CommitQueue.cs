@@ -39,13 +39,13 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     static readonly TimeSpan Moment = TimeSpan.FromMicroseconds(200);
 
     readonly Lock gate = new();
-    readonly LinkedList<QueuedOperation<TResult>> waiting = [];
+    readonly Queue<T> waiting = [];
     readonly List<T> batch = [];
     bool busy;
 
     /// <summary>Commits an operation, together with others if there are any, and gives its result when it is durable.</summary>
     /// <exception cref="ApiException">503: too many are waiting already.</exception>
-    /// <exception cref="OperationCanceledException">The caller gave up before the operation was taken up; it is not done.</exception>
+    /// <exception cref="OperationCanceledException">The caller had given up when it was the operation's turn; it is not done.</exception>
     public ValueTask<TResult> CommitAsync(T operation, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -59,15 +59,15 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
                 throw CommitQueue.Overloaded();
             if (!leads)
             {
-                operation.WaitsSince = Environment.TickCount64;
-                waiting.AddLast(operation.Node);
+                operation.BeginToWait(cancellationToken);
+                waiting.Enqueue(operation);
             }
         }
         finally
         {
             Exit();
         }
-        return leads ? LeadAsync(operation) : operation.WaitAsync(Cancel, cancellationToken);
+        return leads ? LeadAsync(operation) : operation.Answer;
     }
 
     /// <summary>
@@ -79,11 +79,8 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         for (; ; )
         {
             Enter();
-            var late = waiting.First?.Value;
-            if (late is not null && Environment.TickCount64 - late.WaitsSince >= patience.TotalMilliseconds)
-                waiting.RemoveFirst();
-            else
-                late = null;
+            var late = waiting.TryPeek(out var first) && Environment.TickCount64 - first.WaitsSince >= patience.TotalMilliseconds
+                ? waiting.Dequeue() : null;
             Exit();
             if (late is null)
                 return;
@@ -107,17 +104,6 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         return operation.Result;
     }
 
-    void Cancel(QueuedOperation<TResult> operation, CancellationToken cancellationToken)
-    {
-        Enter();
-        var waits = operation.Node.List is not null;
-        if (waits)
-            waiting.Remove(operation.Node);
-        Exit();
-        if (waits)
-            operation.Complete(new OperationCanceledException(cancellationToken));
-    }
-
     /// <summary>After a batch: whether there is another one; if not, the queue is idle from now on.</summary>
     bool Continues()
     {
@@ -135,12 +121,10 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         do
         {
             Enter();
-            while (batch.Count < maxBatch && waiting.First is { } first)
-            {
-                waiting.RemoveFirst();
-                batch.Add((T)first.Value);
-            }
+            while (batch.Count < maxBatch && waiting.TryDequeue(out var next))
+                batch.Add(next);
             Exit();
+            batch.RemoveAll(IsLetGo);
             Exception? failure = null;
             try
             {
@@ -159,6 +143,15 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             batch.Clear();
         }
         while (Continues());
+    }
+
+    /// <summary>Whether the caller has given up; if so, he is told.</summary>
+    bool IsLetGo(T operation)
+    {
+        if (!operation.CancellationToken.IsCancellationRequested)
+            return false;
+        Schedule(new Completion([operation], new OperationCanceledException(operation.CancellationToken)));
+        return true;
     }
 
     protected virtual void Enter() => gate.Enter();
@@ -181,28 +174,21 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
 {
     ManualResetValueTaskSourceCore<TResult> source;
-    CancellationTokenRegistration registration;
-    Action<QueuedOperation<TResult>, CancellationToken>? cancel;
 
     /// <summary>What the operation gives; set while its batch is committed, told when that is durable.</summary>
     public TResult Result { get; set; } = default!;
 
-    internal LinkedListNode<QueuedOperation<TResult>> Node => field ??= new(this);
+    /// <summary>What comes of <see cref="Complete"/>.</summary>
+    internal ValueTask<TResult> Answer => new(this, source.Version);
+
+    /// <summary>Canceled when nobody wants it any more. It is looked at when it is the operation's turn: to be told at once would cost every operation something.</summary>
+    internal CancellationToken CancellationToken { get; private set; }
 
     /// <summary>When it began to wait, as <see cref="Environment.TickCount64"/>.</summary>
-    internal long WaitsSince { get; set; }
+    internal long WaitsSince { get; private set; }
 
-    /// <summary>Waits for <see cref="Complete"/>; meanwhile the caller may give up.</summary>
-    internal ValueTask<TResult> WaitAsync(Action<QueuedOperation<TResult>, CancellationToken> cancel, CancellationToken cancellationToken)
-    {
-        this.cancel = cancel;
-        registration = cancellationToken.UnsafeRegister(static (state, token) =>
-        {
-            var operation = (QueuedOperation<TResult>)state!;
-            operation.cancel!(operation, token);
-        }, this);
-        return new(this, source.Version);
-    }
+    internal void BeginToWait(CancellationToken cancellationToken) =>
+        (CancellationToken, WaitsSince) = (cancellationToken, Environment.TickCount64);
 
     /// <summary>Lets the caller go on, on this thread, with the result or a failure. Once only.</summary>
     internal void Complete(Exception? failure)
@@ -213,11 +199,7 @@ abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
             source.SetException(failure);
     }
 
-    TResult IValueTaskSource<TResult>.GetResult(short token)
-    {
-        registration.Unregister();
-        return source.GetResult(token);
-    }
+    TResult IValueTaskSource<TResult>.GetResult(short token) => source.GetResult(token);
 
     ValueTaskSourceStatus IValueTaskSource<TResult>.GetStatus(short token) => source.GetStatus(token);
 

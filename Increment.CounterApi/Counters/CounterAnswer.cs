@@ -1,7 +1,6 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text;
-using System.Text.Unicode;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.Net.Http.Headers;
 
@@ -21,29 +20,38 @@ static class CounterAnswer
     public static Task WriteAsync(HttpContext context, string name, long current, long? first = null)
     {
         var response = context.Response;
-        response.Headers.CacheControl = "no-store";
         Span<byte> body = stackalloc byte[MaxLength];
-        int length;
+        var rest = body;
         if (context.Request.Prefers(MediaTypes.Text))
         {
             response.ContentType = MediaTypes.Text;
-            Utf8.TryWrite(body, CultureInfo.InvariantCulture, $"{current}", out length);
+            Append(ref rest, current);
         }
         else
         {
             response.ContentType = MediaTypes.JsonApi;
-            if (first is null)
-                Utf8.TryWrite(body, CultureInfo.InvariantCulture,
-                    $"{{\"data\":{{\"type\":\"{Type}\",\"id\":\"{name}\",\"attributes\":{{\"current\":{current}}}}}}}", out length);
-            else
-                Utf8.TryWrite(body, CultureInfo.InvariantCulture,
-                    $"{{\"data\":{{\"type\":\"{Type}\",\"id\":\"{name}\",\"attributes\":{{\"first\":{first.Value},\"last\":{current},\"current\":{current}}}}}}}",
-                    out length);
+            Append(ref rest, "{\"data\":{\"type\":\"counter\",\"id\":\""u8);
+            Append(ref rest, name);
+            Append(ref rest, "\",\"attributes\":{"u8);
+            if (first is not null)
+            {
+                Append(ref rest, "\"first\":"u8);
+                Append(ref rest, first.Value);
+                Append(ref rest, ",\"last\":"u8);
+                Append(ref rest, current);
+                Append(ref rest, ","u8);
+            }
+            Append(ref rest, "\"current\":"u8);
+            Append(ref rest, current);
+            Append(ref rest, "}}}"u8);
         }
-        response.ContentLength = length;
-        response.BodyWriter.Write(body[..length]);
-        // Kestrel sends what was written when the request ends: no flush of our own to wait for.
-        return Task.CompletedTask;
+        body = body[..^rest.Length];
+        response.Headers.CacheControl = "no-store";
+        response.ContentLength = body.Length;
+        // Started, it goes straight behind the headers; Kestrel sends both when the request ends.
+        var started = response.StartAsync();
+        response.BodyWriter.Write(body);
+        return started;
     }
 
     /// <summary>The counter as it is, with its tag; 304 when the client has this state already.</summary>
@@ -62,6 +70,20 @@ static class CounterAnswer
     public static long VersionOf(EntityTagHeaderValue tag) =>
         !tag.IsWeak && long.TryParse(tag.Tag.AsSpan().Trim('"'), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var version)
         && tag.Tag == TagOf(version) ? version : -1;
+
+    static void Append(ref Span<byte> rest, ReadOnlySpan<byte> text)
+    {
+        text.CopyTo(rest);
+        rest = rest[text.Length..];
+    }
+
+    static void Append(ref Span<byte> rest, string ascii) => rest = rest[Encoding.ASCII.GetBytes(ascii, rest)..];
+
+    static void Append(ref Span<byte> rest, long number)
+    {
+        number.TryFormat(rest, out var length, provider: CultureInfo.InvariantCulture);
+        rest = rest[length..];
+    }
 
     static string TagOf(long version) => string.Create(CultureInfo.InvariantCulture, $"\"{version:x}\"");
 

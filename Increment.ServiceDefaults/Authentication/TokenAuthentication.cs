@@ -19,7 +19,7 @@ public static class TokenAuthentication
     /// <summary>The caller, at an endpoint that requires a scope.</summary>
     public static Principal GetPrincipal(this HttpContext context)
     {
-        return context.Features.Get<Principal>() ?? throw new InvalidOperationException("The endpoint does not require a scope.");
+        return (Principal?)context.Features[typeof(Principal)] ?? throw new InvalidOperationException("The endpoint does not require a scope.");
     }
 
     /// <summary>
@@ -67,7 +67,7 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
             return ApiError.Unauthorized("The token is unknown, expired or revoked. Sign in, or make a new one.").ExecuteAsync(context);
         if (!principal.Scopes.Contains(scope))
             return ApiError.Forbidden($"The token lacks the scope '{scope}'.").ExecuteAsync(context);
-        context.Features.Set(principal);
+        context.Features[typeof(Principal)] = principal;
         return next(context);
     }
 
