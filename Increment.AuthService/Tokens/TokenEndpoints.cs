@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Globalization;
-using System.IO.Pipelines;
 using System.Text;
 using System.Text.Json;
 using Increment.AuthService.Keys;
@@ -14,6 +13,7 @@ namespace Increment.AuthService.Tokens;
 static class TokenEndpoints
 {
     const int MaxNameLength = 100;
+    const int MaxBatch = 64;
 
     // RFC 3986, 2.3, and the '=' before the value; a form has nothing else unescaped.
     static readonly SearchValues<byte> Unreserved = SearchValues.Create("=ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"u8);
@@ -22,6 +22,7 @@ static class TokenEndpoints
     {
         var verifier = app.ServiceProvider.GetRequiredService<ITokenVerifier>();
         app.MapPost("/auth", context => CheckAsync(context, verifier));
+        app.MapPost("/auth/batch", CheckBatchAsync);
         app.MapGet("/.well-known/jwks.json", GetKeysAsync);
 
         var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account);
@@ -31,7 +32,7 @@ static class TokenEndpoints
         tokens.MapDelete("/{id}", RevokeAsync);
     }
 
-    /// <summary>Every service asks here for every token that it does not know, so this one is written for speed.</summary>
+    /// <summary>Anybody may ask here for every token that comes to him, so this one is written for speed.</summary>
     static async Task CheckAsync(HttpContext context, ITokenVerifier verifier)
     {
         var token = await ReadTokenAsync(context.Request);
@@ -47,6 +48,19 @@ static class TokenEndpoints
         var text = Encoding.UTF8.GetBytes(principal?.Name ?? "fail");
         context.Response.ContentLength = text.Length;
         await context.Response.Body.WriteAsync(text, context.RequestAborted);
+    }
+
+    /// <summary>A principal for each token, in their order, or null: what the other services' caches ask.</summary>
+    static async Task<IResult> CheckBatchAsync(HttpContext context, ITokenVerifier verifier)
+    {
+        const string Field = "tokens";
+        var body = await RequestBody.ReadAsync(context.Request, "token");
+        if (body[Field] is not { ValueKind: JsonValueKind.Array } tokens || tokens.GetArrayLength() is 0 or > MaxBatch
+            || tokens.EnumerateArray().Any(token => token.ValueKind is not JsonValueKind.String))
+            throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{Field}' must be a list of 1 to {MaxBatch} tokens.", body.SourceOf(Field)));
+        context.Response.Headers.CacheControl = "no-store";
+        return Results.Json(await Task.WhenAll(tokens.EnumerateArray().Select(
+            token => verifier.VerifyAsync(token.GetString().AsMemory(), context.RequestAborted).AsTask())));
     }
 
     /// <summary>The token, or null. A small form with nothing in it but a token that needs no unescaping is read as it stands.</summary>

@@ -1,6 +1,9 @@
+using System.Buffers;
+using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
+using System.Threading.Channels;
 using Increment.ServiceDefaults.JsonApi;
 using Polly;
 using Polly.CircuitBreaker;
@@ -8,9 +11,21 @@ using Polly.Timeout;
 
 namespace Increment.ServiceDefaults.Authentication;
 
-/// <summary>Asks AuthService whose token it is. To ask is to change nothing, so it is safe to ask again.</summary>
-sealed class AuthServiceClient(HttpClient http, TimeProvider time) : ITokenVerifier
+/// <summary>
+/// Asks AuthService whose tokens they are, about all that were asked for meanwhile in one request. To ask is to change
+/// nothing, so it is safe to ask again.
+/// </summary>
+sealed class AuthServiceClient : ITokenVerifier
 {
+    /// <summary>How many tokens AuthService takes in one request.</summary>
+    const int MaxTokens = 64;
+
+    /// <summary>When a request is full, in bytes: with one token more, the longest there are, AuthService still takes it.</summary>
+    const int FullLength = 32 * 1024;
+
+    /// <summary>How many requests there are at a time; the more, the fewer tokens in each.</summary>
+    const int Askers = 2;
+
     /// <summary>An answer that lacks something is not read as if it had it.</summary>
     static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web)
     {
@@ -18,31 +33,43 @@ sealed class AuthServiceClient(HttpClient http, TimeProvider time) : ITokenVerif
         RespectNullableAnnotations = true,
     };
 
-    readonly ResiliencePipeline<HttpResponseMessage> resilience = new ResiliencePipelineBuilder<HttpResponseMessage> { TimeProvider = time }
-        .AddRetry(new()
-        {
-            MaxRetryAttempts = 2,
-            Delay = TimeSpan.FromMilliseconds(50),
-            BackoffType = DelayBackoffType.Exponential,
-            UseJitter = true,
-            ShouldHandle = args => new(IsTransient(args.Outcome)),
-        })
-        .AddCircuitBreaker(new()
-        {
-            MinimumThroughput = 20,
-            BreakDuration = TimeSpan.FromSeconds(1),
-            ShouldHandle = args => new(IsTransient(args.Outcome)),
-        })
-        .AddTimeout(TimeSpan.FromSeconds(1))
-        .Build();
+    /// <summary>Who has waited for longer when it is his turn is not asked for: AuthService hangs.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+
+    readonly HttpClient http;
+    readonly TimeProvider time;
+    readonly ResiliencePipeline<HttpResponseMessage> resilience;
+    readonly Channel<Question> questions = Channel.CreateUnbounded<Question>();
+
+    public AuthServiceClient(HttpClient http, TimeProvider time)
+    {
+        (this.http, this.time) = (http, time);
+        resilience = new ResiliencePipelineBuilder<HttpResponseMessage> { TimeProvider = time }
+            .AddRetry(new()
+            {
+                MaxRetryAttempts = 2,
+                Delay = TimeSpan.FromMilliseconds(50),
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                ShouldHandle = args => new(IsTransient(args.Outcome)),
+            })
+            .AddCircuitBreaker(new()
+            {
+                MinimumThroughput = 20,
+                BreakDuration = TimeSpan.FromSeconds(1),
+                ShouldHandle = args => new(IsTransient(args.Outcome)),
+            })
+            .AddTimeout(TimeSpan.FromSeconds(1))
+            .Build();
+        for (var i = 0; i < Askers; i++)
+            _ = AnswerAllAsync();
+    }
 
     /// <summary>A client for AuthService's address, and none other.</summary>
     public static HttpClient CreateHttpClient(Uri address) => new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
         ConnectTimeout = TimeSpan.FromSeconds(1),
-        // Rubbish tokens are many and each has to be asked about: they queue here, not there.
-        MaxConnectionsPerServer = 32,
         // New replicas are found when connections are made.
         PooledConnectionLifetime = TimeSpan.FromMinutes(1),
         UseCookies = false,
@@ -55,30 +82,81 @@ sealed class AuthServiceClient(HttpClient http, TimeProvider time) : ITokenVerif
     };
 
     /// <inheritdoc />
-    public async ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken)
+    public ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken)
     {
+        var question = new Question(JsonEncodedText.Encode(token.Span), time.GetTimestamp(), Activity.Current);
+        questions.Writer.TryWrite(question);
+        return new(question.Answer.Task.WaitAsync(cancellationToken));
+    }
+
+    async Task AnswerAllAsync()
+    {
+        var batch = new List<Question>();
+        while (await questions.Reader.WaitToReadAsync())
+        {
+            for (var length = 0; length < FullLength && batch.Count < MaxTokens && questions.Reader.TryRead(out var question);)
+            {
+                if (time.GetElapsedTime(question.AskedAt) > Patience)
+                    question.Answer.SetException(Unavailable(null));
+                else
+                {
+                    batch.Add(question);
+                    length += question.Token.EncodedUtf8Bytes.Length;
+                }
+            }
+            if (batch.Count > 0)
+                await AnswerAsync(batch);
+            batch.Clear();
+        }
+    }
+
+    async Task AnswerAsync(List<Question> batch)
+    {
+        // For a trace that leads on: to have one, the first is enough.
+        Activity.Current = batch[0].Activity;
         try
         {
-            var question = JsonSerializer.SerializeToUtf8Bytes(new { token = token.ToString() });
-            var asked = time.GetUtcNow();
-            using var response = await resilience.ExecuteAsync(async ct =>
-            {
-                using var request = new HttpRequestMessage(HttpMethod.Post, "auth") { Content = new ByteArrayContent(question) };
-                request.Content.Headers.ContentType = new(MediaTypes.Json);
-                request.Headers.Accept.ParseAdd(MediaTypes.Json);
-                asked = time.GetUtcNow();
-                return await http.SendAsync(request, ct);
-            }, cancellationToken);
-            if (response.StatusCode == HttpStatusCode.Unauthorized)
-                return null;
-            response.EnsureSuccessStatusCode();
-            var principal = await response.Content.ReadFromJsonAsync<Principal>(Strict, cancellationToken) ?? throw new JsonException("The answer is null.");
-            return principal with { CheckedAt = asked - Age(principal, response) };
+            var principals = await AskAsync(batch);
+            for (var i = 0; i < batch.Count; i++)
+                batch[i].Answer.SetResult(principals[i]);
         }
-        catch (Exception e) when (e is HttpRequestException or JsonException or ExecutionRejectedException)
+        catch (Exception e)
         {
-            throw new ApiException(ApiError.Unavailable("auth-unavailable", "Tokens cannot be checked now. Try again."), e);
+            var failure = e is HttpRequestException or JsonException or ExecutionRejectedException ? Unavailable(e) : e;
+            batch.ForEach(question => question.Answer.TrySetException(failure));
         }
+    }
+
+    async Task<Principal?[]> AskAsync(List<Question> batch)
+    {
+        var body = Write(batch);
+        var asked = time.GetUtcNow();
+        using var response = await resilience.ExecuteAsync(async ct =>
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "auth/batch") { Content = new ReadOnlyMemoryContent(body) };
+            request.Content.Headers.ContentType = new(MediaTypes.Json);
+            asked = time.GetUtcNow();
+            return await http.SendAsync(request, ct);
+        });
+        response.EnsureSuccessStatusCode();
+        var answer = await response.Content.ReadFromJsonAsync<Principal?[]>(Strict) ?? throw new JsonException("The answer is null.");
+        if (answer.Length != batch.Count)
+            throw new JsonException($"{batch.Count} tokens were asked about and {answer.Length} answered.");
+        return [.. answer.Select(principal => principal is null ? null : principal with { CheckedAt = asked - Age(principal, response) })];
+    }
+
+    static ReadOnlyMemory<byte> Write(List<Question> batch)
+    {
+        var body = new ArrayBufferWriter<byte>();
+        using var json = new Utf8JsonWriter(body);
+        json.WriteStartObject();
+        json.WriteStartArray("tokens");
+        foreach (var question in batch)
+            json.WriteStringValue(question.Token);
+        json.WriteEndArray();
+        json.WriteEndObject();
+        json.Flush();
+        return body.WrittenMemory;
     }
 
     /// <summary>Whether AuthService answers, within a second.</summary>
@@ -109,6 +187,13 @@ sealed class AuthServiceClient(HttpClient http, TimeProvider time) : ITokenVerif
         return age > TimeSpan.Zero ? age : TimeSpan.Zero;
     }
 
+    static ApiException Unavailable(Exception? cause) => new(ApiError.Unavailable("auth-unavailable", "Tokens cannot be checked now. Try again."), cause);
+
     static bool IsTransient(Outcome<HttpResponseMessage> outcome) =>
         outcome.Exception is HttpRequestException or TimeoutRejectedException || outcome.Result?.StatusCode >= HttpStatusCode.InternalServerError;
+
+    sealed record Question(JsonEncodedText Token, long AskedAt, Activity? Activity)
+    {
+        public TaskCompletionSource<Principal?> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    }
 }

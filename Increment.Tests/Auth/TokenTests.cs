@@ -66,6 +66,21 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
+    public async Task Many_tokens_are_checked_at_once_each_for_itself()
+    {
+        var answer = await auth.Http.PostAsJsonAsync("auth/batch", new { tokens = (string[])[AuthServer.DemoToken, "unknown", "", new('x', 5000), AuthServer.DemoToken] }, ct);
+        Assert.Equal("no-store", answer.Headers.CacheControl!.ToString());
+        Assert.Equal(["density", null, null, null, "density"], (await answer.Content.ReadFromJsonAsync<Principal?[]>(ct))!.Select(principal => principal?.Name));
+    }
+
+    [Theory]
+    [InlineData("{}"), InlineData("""{"tokens":[]}"""), InlineData("""{"tokens":"mytoken"}"""), InlineData("""{"tokens":["mytoken",1]}""")]
+    [InlineData("""{"tokens":["mytoken",null]}"""), InlineData("65")]
+    public async Task A_batch_that_is_no_list_of_1_to_64_tokens_is_refused(string body) => await (await auth.Http.PostAsync("auth/batch",
+        body == "65" ? JsonContent.Create(new { tokens = Enumerable.Repeat("mytoken", 65) }) : new StringContent(body, Encoding.UTF8, "application/json"), ct))
+        .AssertErrorAsync(HttpStatusCode.BadRequest, "invalid-field");
+
+    [Fact]
     public async Task The_answer_to_a_service_carries_an_instant_at_which_the_token_was_good()
     {
         var before = DateTimeOffset.UtcNow;

@@ -41,6 +41,8 @@ static class JsonSchema
                 return When(!JsonElement.DeepEquals(word.Value, value), $"is not {word.Value}");
             case "enum":
                 return When(!word.Value.EnumerateArray().Any(one => JsonElement.DeepEquals(one, value)), $"is none of {word.Value}");
+            case "anyOf":
+                return When(!word.Value.EnumerateArray().Any(one => !Check(document, one, value, at).Any()), "is none of what it may be");
             case "required":
                 return isObject ? word.Value.EnumerateArray().Select(name => name.GetString()!).Where(name => !value.TryGetProperty(name, out _))
                     .Select(name => $"{at} lacks {name}") : [];

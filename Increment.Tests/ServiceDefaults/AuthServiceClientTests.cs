@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Text.Json;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.AspNetCore.Builder;
@@ -11,10 +12,12 @@ namespace Increment.Tests.Defaults;
 /// <summary>How AuthService is asked, over HTTP: what is tried again, when it is left alone, and which answers are believed.</summary>
 public sealed class AuthServiceClientTests : IAsyncLifetime
 {
-    const string Ann = """{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"CHECKED"}""";
+    const string Token = "ann";
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
     readonly ConcurrentQueue<Func<HttpContext, Task>> script = [];
+    readonly ConcurrentQueue<string[]> batches = [];
+    readonly SemaphoreSlim arrived = new(0);
     readonly LaterTime time = new();
     WebApplication server = null!;
     HttpClient http = null!;
@@ -27,10 +30,16 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         server = builder.Build();
-        server.MapPost("/auth", context =>
+        server.MapPost("/auth/batch", async context =>
         {
             Interlocked.Increment(ref asked);
-            return (script.TryDequeue(out var answer) ? answer : Good)(context);
+            var tokens = (await context.Request.ReadFromJsonAsync<JsonElement>(ct)).GetProperty("tokens").EnumerateArray().Select(token => token.GetString()!).ToArray();
+            batches.Enqueue(tokens);
+            arrived.Release();
+            if (script.TryDequeue(out var answer))
+                await answer(context);
+            else
+                await Json($"[{string.Join(',', tokens.Select(token => Principal(token)))}]")(context);
         });
         await server.StartAsync(ct);
         http = AuthServiceClient.CreateHttpClient(new(server.Urls.Single()));
@@ -40,6 +49,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     public async ValueTask DisposeAsync()
     {
         http.Dispose();
+        arrived.Dispose();
         await server.DisposeAsync();
     }
 
@@ -72,9 +82,45 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     [Fact]
     public async Task A_refusal_is_an_answer()
     {
-        script.Enqueue(Status(401));
+        script.Enqueue(Json("[null]"));
         Assert.Null(await AskAsync());
         Assert.Equal(1, asked);
+    }
+
+    [Fact]
+    public async Task Those_who_ask_meanwhile_are_asked_for_together_and_each_gets_his_own_answer()
+    {
+        var (first, second, gate) = await HoldTwoAsync();
+        var rest = Enumerable.Range(0, 100).Select(i => AskAsync($"token-{i}")).ToArray();
+        gate.SetResult();
+
+        Assert.Null(await first);
+        Assert.Null(await second);
+        Assert.Equal(Enumerable.Range(0, 100).Select(i => $"token-{i}"), (await Task.WhenAll(rest)).Select(principal => principal!.Name));
+        Assert.Equal(4, asked);
+        Assert.Equal([1, 1, 36, 64], batches.Select(batch => batch.Length).Order());
+    }
+
+    [Fact]
+    public async Task However_long_the_tokens_AuthService_can_take_them()
+    {
+        var (first, second, gate) = await HoldTwoAsync();
+        var rest = Enumerable.Range(0, 20).Select(i => AskAsync($"{i:00}" + new string('é', 4094))).ToArray();
+        gate.SetResult();
+        await Task.WhenAll([first, second, .. rest]);
+        Assert.All(batches, batch => Assert.InRange(batch.Sum(token => 6 * token.Length), 0, 60_000));
+    }
+
+    [Fact]
+    public async Task Who_comes_while_AuthService_hangs_is_told_so_as_soon_as_that_is_known()
+    {
+        var (first, second, _) = await HoldTwoAsync();
+        for (var i = 0; i < 4; i++)
+            script.Enqueue(context => Task.Delay(Timeout.Infinite, context.RequestAborted));
+        await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => AssertUnavailableAsync()));
+        await Assert.ThrowsAsync<ApiException>(() => first);
+        await Assert.ThrowsAsync<ApiException>(() => second);
+        Assert.All(batches, batch => Assert.NotEqual([Token], batch));
     }
 
     [Fact]
@@ -90,7 +136,8 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     {
         for (var i = 0; i < 100; i++)
             script.Enqueue(Status(503));
-        await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => AssertUnavailableAsync()));
+        for (var i = 0; i < 10; i++)
+            await AssertUnavailableAsync();
         var before = asked;
         await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => AssertUnavailableAsync()));
         Assert.Equal(before, asked);
@@ -102,28 +149,28 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
         script.Clear();
         time.Later += TimeSpan.FromSeconds(2);
         Assert.Equal("ann", (await AskAsync())!.Name);
-        await Task.WhenAll(Enumerable.Range(0, 10).Select(async _ => Assert.NotNull(await AskAsync())));
-        Assert.Equal(before + 12, asked);
+        Assert.NotNull(await AskAsync());
+        Assert.Equal(before + 3, asked);
     }
 
     [Fact]
     public async Task Refusals_are_no_failures_and_do_not_keep_others_from_asking()
     {
         for (var i = 0; i < 50; i++)
-            script.Enqueue(Status(401));
+            script.Enqueue(Json("[null]"));
         for (var i = 0; i < 50; i++)
             Assert.Null(await AskAsync());
         Assert.NotNull(await AskAsync());
     }
 
     [Theory]
-    [InlineData(""), InlineData("density"), InlineData("null"), InlineData("{}"), InlineData("[]")]
-    [InlineData("""{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null}""")]
-    [InlineData("""{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"checkedAt":"CHECKED"}""")]
-    [InlineData("""{"userId":null,"name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"CHECKED"}""")]
-    [InlineData("""{"userId":"u","name":"ann","tokenId":"t","scopes":null,"expiresAt":null,"checkedAt":"CHECKED"}""")]
-    [InlineData("""{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"0001-01-01T00:00:00Z"}""")]
-    [InlineData("""{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"2026-01-01T00:00:00Z"}""")]
+    [InlineData(""), InlineData("density"), InlineData("null"), InlineData("{}"), InlineData("[]"), InlineData("[null,null]"), InlineData("[{}]")]
+    [InlineData("""[{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null}]""")]
+    [InlineData("""[{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"checkedAt":"CHECKED"}]""")]
+    [InlineData("""[{"userId":null,"name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"CHECKED"}]""")]
+    [InlineData("""[{"userId":"u","name":"ann","tokenId":"t","scopes":null,"expiresAt":null,"checkedAt":"CHECKED"}]""")]
+    [InlineData("""[{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"0001-01-01T00:00:00Z"}]""")]
+    [InlineData("""[{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"2026-01-01T00:00:00Z"}]""")]
     public async Task An_answer_that_lacks_something_or_is_too_old_is_not_believed(string answer)
     {
         script.Enqueue(Json(answer));
@@ -133,22 +180,40 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     [Fact]
     public async Task An_answer_is_as_old_as_AuthService_says_and_never_from_the_future()
     {
-        script.Enqueue(Json(Ann.Replace("CHECKED", $"{DateTimeOffset.UtcNow.AddSeconds(-5):O}", StringComparison.Ordinal)));
+        script.Enqueue(Json($"[{Principal(Token, DateTimeOffset.UtcNow.AddSeconds(-5))}]"));
         Assert.InRange((await AskAsync())!.CheckedAt, time.GetUtcNow().AddMinutes(-10), time.GetUtcNow().AddSeconds(-4));
-        script.Enqueue(Json(Ann.Replace("CHECKED", $"{DateTimeOffset.UtcNow.AddDays(5):O}", StringComparison.Ordinal)));
+        script.Enqueue(Json($"[{Principal(Token, DateTimeOffset.UtcNow.AddDays(5))}]"));
         Assert.InRange((await AskAsync())!.CheckedAt, time.GetUtcNow().AddMinutes(-10), time.GetUtcNow());
     }
 
-    async Task<Principal?> AskAsync() => await client.VerifyAsync("a-token".AsMemory(), ct);
+    async Task<Principal?> AskAsync(string token = Token) => await client.VerifyAsync(token.AsMemory(), ct);
+
+    /// <summary>Two who are being asked about until the gate opens, which is as many as there are at a time.</summary>
+    async Task<(Task<Principal?> First, Task<Principal?> Second, TaskCompletionSource Gate)> HoldTwoAsync()
+    {
+        var gate = new TaskCompletionSource();
+        for (var i = 0; i < 2; i++)
+            script.Enqueue(async context =>
+            {
+                await gate.Task.WaitAsync(context.RequestAborted);
+                await Json("[null]")(context);
+            });
+        var first = AskAsync("first");
+        await arrived.WaitAsync(ct);
+        var second = AskAsync("second");
+        await arrived.WaitAsync(ct);
+        return (first, second, gate);
+    }
 
     async Task AssertUnavailableAsync()
     {
-        var refusal = await Assert.ThrowsAsync<ApiException>(AskAsync);
+        var refusal = await Assert.ThrowsAsync<ApiException>(() => AskAsync());
         Assert.Equal((503, "auth-unavailable"), (refusal.Error.Status, refusal.Error.Code));
         Assert.NotNull(refusal.Error.RetryAfter);
     }
 
-    static Task Good(HttpContext context) => Json(Ann)(context);
+    static string Principal(string name, DateTimeOffset? checkedAt = null) =>
+        $$"""{"userId":"u","name":"{{name}}","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"{{checkedAt ?? DateTimeOffset.UtcNow:O}}"}""";
 
     static Func<HttpContext, Task> Json(string body) => context =>
     {

@@ -23,11 +23,11 @@ sealed class AuthResponder : IAsyncDisposable
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         var app = builder.Build();
         app.MapGet("/alive", () => Results.Ok());
-        app.MapPost("/auth", async (HttpRequest request) =>
+        app.MapPost("/auth/batch", async (HttpRequest request) =>
         {
-            var token = (await request.ReadFromJsonAsync<JsonElement>()).GetProperty("token").GetString()!;
-            return token.StartsWith("t-", StringComparison.Ordinal)
-                ? Results.Json(new Principal(token[2..], token[2..], token, [Scopes.Counters], ExpiresAt: null, DateTimeOffset.UtcNow)) : Results.Unauthorized();
+            var tokens = (await request.ReadFromJsonAsync<JsonElement>()).GetProperty("tokens").EnumerateArray().Select(token => token.GetString()!);
+            return tokens.Select(token => token.StartsWith("t-", StringComparison.Ordinal)
+                ? new Principal(token[2..], token[2..], token, [Scopes.Counters], ExpiresAt: null, DateTimeOffset.UtcNow) : null);
         });
         await app.StartAsync();
         return new(app);

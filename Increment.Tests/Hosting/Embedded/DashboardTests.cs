@@ -85,7 +85,7 @@ public sealed class DashboardTests(DashboardTests.Fixture fixture, Chromium chro
         // The store's span belongs to CounterApi, AuthService's to the call that asks whose token it is; each below its parent.
         await Expect(spans.Filter(new() { HasText = "take incremental_counter" })).ToContainTextAsync("counter");
         var names = await spans.Locator("summary").AllInnerTextsAsync();
-        var order = ((string, string)[])[("POST /v1/next", "counter"), ("POST", "counter"), ("POST /auth", "auth"), ("take incremental_counter", "counter")];
+        var order = ((string, string)[])[("POST /v1/next", "counter"), ("POST", "counter"), ("POST /auth/batch", "auth"), ("take incremental_counter", "counter")];
         Assert.Equal(order, names.Select(name => name.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             .Select(lines => (lines[0], lines[1])).Where(order.Contains).Distinct());
         await spans.GetByText("take incremental_counter").ClickAsync();
