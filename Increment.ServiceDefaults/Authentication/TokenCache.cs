@@ -20,6 +20,9 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
     /// </summary>
     public static readonly TimeSpan RefreshAge = TimeSpan.FromSeconds(8);
 
+    /// <summary>How long a renewal waits for others, to be asked for in one request with them.</summary>
+    public static readonly TimeSpan RenewalDelay = TimeSpan.FromMilliseconds(50);
+
     /// <summary>How long, in an outage of AuthService, before it is tried again.</summary>
     public static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(1);
 
@@ -39,6 +42,7 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
 
     readonly Lock gate = new();
     readonly Dictionary<string, Inquiry> inquiries = new(StringComparer.Ordinal);
+    readonly List<string> due = [];
     readonly TokenTable known;
     readonly TokenTable refused;
 
@@ -72,7 +76,7 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
             if (now < answer.FreshUntil)
             {
                 if (answer.ClaimRefresh(now, retryAt: Math.Min(now + Ticks(ProbeInterval), answer.FreshUntil)))
-                    _ = AskAsync(token.ToString());
+                    Renew(token.ToString());
                 return new(principal);
             }
             if (IsOutageKnown(now))
@@ -98,6 +102,34 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
     {
         var failed = Volatile.Read(ref failedAt);
         return failed != 0 && now - failed < Ticks(Volatile.Read(ref probes) > 0 ? ProbeInterval + MaxInquiry : ProbeInterval);
+    }
+
+    void Renew(string token)
+    {
+        lock (gate)
+        {
+            due.Add(token);
+            if (due.Count == 1)
+                _ = RenewLaterAsync();
+        }
+    }
+
+    async Task RenewLaterAsync()
+    {
+        await Task.Delay(RenewalDelay, time);
+        RenewDue();
+    }
+
+    void RenewDue()
+    {
+        string[] tokens;
+        lock (gate)
+        {
+            tokens = [.. due];
+            due.Clear();
+        }
+        foreach (var token in tokens)
+            _ = AskAsync(token);
     }
 
     /// <summary>In an outage: asks, and if no answer comes soon, gives the old one meanwhile.</summary>
@@ -249,9 +281,10 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
         inquiries.Remove(inquiry.Token);
     }
 
-    /// <summary>Ends when nothing is being asked: what a test waits for.</summary>
+    /// <summary>Asks for what is due, and ends when nothing is being asked: what a test waits for.</summary>
     internal Task Idle()
     {
+        RenewDue();
         lock (gate)
             return Task.WhenAll(inquiries.Values.Select(inquiry => inquiry.Answer));
     }

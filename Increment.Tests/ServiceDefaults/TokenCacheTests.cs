@@ -79,6 +79,7 @@ public sealed class TokenCacheTests
         time.Advance(TokenCache.RefreshAge);
         auth.Hold();
         Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
+        time.Advance(TokenCache.RenewalDelay);
         await auth.Called(2);
         Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
         auth.Release();
@@ -87,6 +88,25 @@ public sealed class TokenCacheTests
         time.Advance(TokenCache.RefreshAge - TimeSpan.FromTicks(1)); // more than 10 s after the first answer
         Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
         Assert.Equal(2, auth.Calls);
+    }
+
+    [Fact]
+    public async Task What_is_to_be_renewed_within_a_moment_is_asked_for_at_once()
+    {
+        var alone = new TokenCache(auth, time);
+        string[] tokens = [Token, "another"];
+        auth.Good.Add("another");
+        foreach (var token in tokens)
+            await alone.VerifyAsync(token.AsMemory(), ct);
+        time.Advance(TokenCache.RefreshAge);
+        foreach (var token in tokens)
+        {
+            Assert.Equal(2, auth.Calls);
+            Assert.True(IsAnswered(alone.VerifyAsync(token.AsMemory(), ct)));
+            time.Advance(TokenCache.RenewalDelay / 2);
+        }
+        await auth.Called(4);
+        await alone.Idle();
     }
 
     [Fact]
