@@ -31,8 +31,6 @@ static class Telemetry
         if (string.IsNullOrEmpty(builder.Configuration["OTEL_EXPORTER_OTLP_ENDPOINT"]))
             return;
 
-        // .NET 10 leaves the OpenTelemetry tags off ASP.NET Core's activities unless asked for them.
-        AppContext.SetSwitch("Microsoft.AspNetCore.Hosting.SuppressActivityOpenTelemetryData", false);
         builder.Logging.AddOpenTelemetry(logs =>
         {
             logs.IncludeFormattedMessage = true;
@@ -43,8 +41,10 @@ static class Telemetry
     }
 
     /// <summary>
-    /// Gives a request's span what ASP.NET Core leaves off it: a name that tells requests apart, the route and the status
-    /// (https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span).
+    /// Gives a request's span, where it is sampled, what ASP.NET Core leaves off it: a name that tells requests apart, and
+    /// its attributes but the query, which may hold a token
+    /// (https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span). ASP.NET Core would write them for every
+    /// request, sampled or not.
     /// </summary>
     public static void UseTelemetry(this WebApplication app)
     {
@@ -55,6 +55,13 @@ static class Telemetry
 
         static async Task DescribeAsync(HttpContext context, RequestDelegate next, Activity activity)
         {
+            var request = context.Request;
+            activity.SetTag("http.request.method", request.Method);
+            activity.SetTag("url.scheme", request.Scheme);
+            activity.SetTag("url.path", (request.PathBase + request.Path).Value);
+            activity.SetTag("server.address", request.Host.Host);
+            activity.SetTag("server.port", request.Host.Port);
+            activity.SetTag("network.protocol.version", request.Protocol.AsSpan().TrimStart("HTTP/").ToString());
             await next(context);
             var status = context.Response.StatusCode;
             activity.SetTag("http.response.status_code", status);
@@ -79,8 +86,11 @@ static class Telemetry
                 filters.Rules.Add(new(provider, category, level, null));
     }
 
-    /// <summary>Listens from the start of the host to its end, and sends what is left before it ends.</summary>
-    sealed class Exporters : IHostedLifecycleService
+    /// <summary>
+    /// Listens from the start of the host to its end, and sends what is left before it ends. What a service tells itself
+    /// goes by the service's name: for a pattern, OpenTelemetry would compile a regular expression at every start.
+    /// </summary>
+    sealed class Exporters(IHostEnvironment service) : IHostedLifecycleService
     {
         TracerProvider? traces;
         MeterProvider? metrics;
@@ -88,10 +98,10 @@ static class Telemetry
         public Task StartingAsync(CancellationToken cancellationToken)
         {
             traces = Sdk.CreateTracerProviderBuilder()
-                .AddSource("Microsoft.AspNetCore", "System.Net.Http", "MongoDB.Driver", "Increment.*")
+                .AddSource("Microsoft.AspNetCore", "System.Net.Http", "MongoDB.Driver", service.ApplicationName)
                 .AddOtlpExporter().Build();
             metrics = Sdk.CreateMeterProviderBuilder()
-                .AddMeter("Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Net.Http", "System.Runtime", "Increment.*")
+                .AddMeter("Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Net.Http", "System.Runtime", service.ApplicationName)
                 .AddOtlpExporter().Build();
             return Task.CompletedTask;
         }

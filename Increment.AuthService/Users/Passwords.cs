@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Frozen;
 using System.Security.Cryptography;
 using System.Text;
@@ -20,7 +21,7 @@ sealed class Passwords : IDisposable
 
     // Identity's hasher has a user in its signatures and never looks at it.
     static readonly object Nobody = new();
-    static readonly FrozenSet<string> Common = ReadCommon();
+    static readonly Lazy<FrozenSet<string>> Common = new(ReadCommon);
 
     readonly PasswordHasher<object> hasher = new(Options.Create(new PasswordHasherOptions { IterationCount = Iterations }));
 
@@ -30,9 +31,7 @@ sealed class Passwords : IDisposable
     int waiting;
 
     /// <summary>What a login at an account that does not exist, or has no password, is held against.</summary>
-    readonly string dummyHash;
-
-    public Passwords() => dummyHash = hasher.HashPassword(Nobody, RandomNumberGenerator.GetHexString(32));
+    readonly string dummyHash = MakeDummyHash();
 
     /// <summary>Why a password is not accepted; null when it is.</summary>
     public static string? Refusal(string password, string userName)
@@ -41,7 +40,7 @@ sealed class Passwords : IDisposable
         var length = normal.EnumerateRunes().Count();
         return length < MinLength ? $"The password must have at least {MinLength} characters."
             : length > MaxLength ? $"The password must have at most {MaxLength} characters."
-            : Common.Contains(normal.ToLowerInvariant()) ? "The password is among the commonest and would be guessed first. Choose another."
+            : Common.Value.Contains(normal.ToLowerInvariant()) ? "The password is among the commonest and would be guessed first. Choose another."
             : normal.Equals(userName, StringComparison.OrdinalIgnoreCase) ? "The password is the e-mail address. Choose another."
             : null;
     }
@@ -97,6 +96,15 @@ sealed class Passwords : IDisposable
 
     /// <summary>The same password typed on two keyboards has the same characters, if not the same code points (NIST SP 800-63B, 3.1.1.2).</summary>
     static string Normalize(string password) => password.Normalize(NormalizationForm.FormKC);
+
+    /// <summary>A hash that no password has and that takes as long to check as any: made in one iteration, it says that it was made in all.</summary>
+    static string MakeDummyHash()
+    {
+        var quick = new PasswordHasher<object>(Options.Create(new PasswordHasherOptions { IterationCount = 1 }));
+        var hash = Convert.FromBase64String(quick.HashPassword(Nobody, RandomNumberGenerator.GetHexString(32)));
+        BinaryPrimitives.WriteUInt32BigEndian(hash.AsSpan(5), Iterations); // behind the format (1 byte) and the function (4)
+        return Convert.ToBase64String(hash);
+    }
 
     static FrozenSet<string> ReadCommon()
     {

@@ -32,7 +32,7 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         var count = CounterRequest.ReadCount(context.Request);
         var result = await store.TakeAsync(counter, count ?? 1, CounterRequest.ReadIdempotencyKey(context.Request), context.RequestAborted);
         if (result.Outcome == CounterOutcome.Done)
-            CounterTelemetry.Integers.Add(count ?? 1);
+            CounterTelemetry.CountIntegers(count ?? 1);
         await (result.Outcome != CounterOutcome.Done ? RefuseAsync(context, result.Outcome)
             : CounterAnswer.WriteAsync(context, counter.Name, result.Current, count is null ? null : result.First));
     }

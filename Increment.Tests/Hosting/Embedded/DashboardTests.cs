@@ -88,6 +88,10 @@ public sealed class DashboardTests(DashboardTests.Fixture fixture, Chromium chro
         var order = ((string, string)[])[("POST /v1/next", "counter"), ("POST", "counter"), ("POST /auth/batch", "auth"), ("take incremental_counter", "counter")];
         Assert.Equal(order, names.Select(name => name.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
             .Select(lines => (lines[0], lines[1])).Where(order.Contains).Distinct());
+        var request = spans.Filter(new() { HasText = "POST /v1/next" });
+        await request.GetByText("POST /v1/next").ClickAsync();
+        foreach (var attribute in (string[])["http.request.method", "http.response.status_code", "http.route", "url.path"])
+            await Expect(request.GetByText(attribute, new() { Exact = true })).ToBeVisibleAsync();
         await spans.GetByText("take incremental_counter").ClickAsync();
         await Expect(spans.GetByText("db.operation.name")).ToBeVisibleAsync();
         await visit.LookAsync("a trace");
