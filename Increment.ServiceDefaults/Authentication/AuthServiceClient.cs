@@ -33,7 +33,7 @@ sealed class AuthServiceClient : ITokenVerifier
         RespectNullableAnnotations = true,
     };
 
-    /// <summary>Who has waited for longer when it is his turn is not asked for: AuthService hangs.</summary>
+    /// <summary>Who has waited for longer when AuthService fails is not asked for: it hangs.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
     readonly HttpClient http;
@@ -77,7 +77,7 @@ sealed class AuthServiceClient : ITokenVerifier
     })
     {
         BaseAddress = address,
-        MaxResponseContentBufferSize = 64 * 1024,
+        MaxResponseContentBufferSize = 256 * 1024,
         Timeout = Timeout.InfiniteTimeSpan,
     };
 
@@ -96,13 +96,8 @@ sealed class AuthServiceClient : ITokenVerifier
         {
             for (var length = 0; length < FullLength && batch.Count < MaxTokens && questions.Reader.TryRead(out var question);)
             {
-                if (time.GetElapsedTime(question.AskedAt) > Patience)
-                    question.Answer.SetException(Unavailable(null));
-                else
-                {
-                    batch.Add(question);
-                    length += question.Token.EncodedUtf8Bytes.Length;
-                }
+                batch.Add(question);
+                length += question.Token.EncodedUtf8Bytes.Length;
             }
             if (batch.Count > 0)
                 await AnswerAsync(batch);
@@ -112,17 +107,20 @@ sealed class AuthServiceClient : ITokenVerifier
 
     async Task AnswerAsync(List<Question> batch)
     {
-        // For a trace that leads on: to have one, the first is enough.
-        Activity.Current = batch[0].Activity;
         try
         {
+            // One request has one place in one trace: the first's.
+            Activity.Current = batch[0].Activity;
             var principals = await AskAsync(batch);
             for (var i = 0; i < batch.Count; i++)
                 batch[i].Answer.SetResult(principals[i]);
         }
         catch (Exception e)
         {
-            var failure = e is HttpRequestException or JsonException or ExecutionRejectedException ? Unavailable(e) : e;
+            var failure = e is HttpRequestException or JsonException or ExecutionRejectedException
+                ? new ApiException(ApiError.Unavailable("auth-unavailable", "Tokens cannot be checked now. Try again."), e) : e;
+            while (questions.Reader.TryPeek(out var late) && time.GetElapsedTime(late.AskedAt) > Patience && questions.Reader.TryRead(out late))
+                batch.Add(late);
             batch.ForEach(question => question.Answer.TrySetException(failure));
         }
     }
@@ -186,8 +184,6 @@ sealed class AuthServiceClient : ITokenVerifier
             throw new HttpRequestException("The answer is too old.");
         return age > TimeSpan.Zero ? age : TimeSpan.Zero;
     }
-
-    static ApiException Unavailable(Exception? cause) => new(ApiError.Unavailable("auth-unavailable", "Tokens cannot be checked now. Try again."), cause);
 
     static bool IsTransient(Outcome<HttpResponseMessage> outcome) =>
         outcome.Exception is HttpRequestException or TimeoutRejectedException || outcome.Result?.StatusCode >= HttpStatusCode.InternalServerError;

@@ -17,6 +17,6 @@ static class Latency
         return [await measurement.CompareAsync(
             new("latency", $"GET /v1/next at {Report.Number(rate)}/s, half its maximum, p99 in µs", "bare Kestrel at the same rate, p99 in µs", 3, AtMost: true),
             () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(next, MeasuredSettings.Token, rate, measurement.Round))),
-            () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(system.Bare.At("/hello"), null, rate, measurement.Round))))];
+            () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(system.Bare.At("/hello"), null, rate, measurement.Round))), warmUps: 2)];
     }
 }
