@@ -83,11 +83,16 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [Fact]
     public async Task The_answer_to_a_service_carries_an_instant_at_which_the_token_was_good()
     {
+        var (email, token) = await auth.RegisterAsync();
         var before = DateTimeOffset.UtcNow;
-        var principal = (await auth.CheckAsync(AuthServer.DemoToken))!.Value.Deserialize<Principal>(JsonSerializerOptions.Web)!;
+        var principal = (await auth.CheckAsync(token))!.Value.Deserialize<Principal>(JsonSerializerOptions.Web)!;
         Assert.InRange(principal.CheckedAt, before, DateTimeOffset.UtcNow);
-        Assert.Equal([Scopes.Counters, Scopes.JobsRead, Scopes.JobsWrite], principal.Scopes);
-        Assert.Null(principal.ExpiresAt);
+        Assert.Equal(email, principal.Name);
+        Assert.Equal(Scopes.OfUsers, principal.Scopes);
+
+        var demo = (await auth.CheckAsync(AuthServer.DemoToken))!.Value.Deserialize<Principal>(JsonSerializerOptions.Web)!;
+        Assert.Equal([Scopes.Counters, Scopes.JobsRead, Scopes.JobsWrite], demo.Scopes);
+        Assert.Null(demo.ExpiresAt);
     }
 
     [Fact]
