@@ -13,7 +13,6 @@ namespace Increment.AuthService.Tokens;
 static class TokenEndpoints
 {
     const int MaxNameLength = 100;
-    const int MaxBatch = 64;
 
     // RFC 3986, 2.3, and the '=' before the value; a form has nothing else unescaped.
     static readonly SearchValues<byte> Unreserved = SearchValues.Create("=ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"u8);
@@ -55,9 +54,9 @@ static class TokenEndpoints
     {
         const string Field = "tokens";
         var body = await RequestBody.ReadAsync(context.Request, "token");
-        if (body[Field] is not { ValueKind: JsonValueKind.Array } tokens || tokens.GetArrayLength() is 0 or > MaxBatch
+        if (body[Field] is not { ValueKind: JsonValueKind.Array } tokens || tokens.GetArrayLength() is 0 or > TokenBatch.MaxTokens
             || tokens.EnumerateArray().Any(token => token.ValueKind is not JsonValueKind.String))
-            throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{Field}' must be a list of 1 to {MaxBatch} tokens.", body.SourceOf(Field)));
+            throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{Field}' must be a list of 1 to {TokenBatch.MaxTokens} tokens.", body.SourceOf(Field)));
         context.Response.Headers.CacheControl = "no-store";
         return Results.Json(await Task.WhenAll(tokens.EnumerateArray().Select(
             token => verifier.VerifyAsync(token.GetString().AsMemory(), context.RequestAborted).AsTask())));

@@ -17,9 +17,6 @@ namespace Increment.ServiceDefaults.Authentication;
 /// </summary>
 sealed class AuthServiceClient : ITokenVerifier
 {
-    /// <summary>How many tokens AuthService takes in one request.</summary>
-    const int MaxTokens = 64;
-
     /// <summary>When a request is full, in bytes: with one token more, the longest there are, AuthService still takes it.</summary>
     const int FullLength = 32 * 1024;
 
@@ -94,7 +91,7 @@ sealed class AuthServiceClient : ITokenVerifier
         var batch = new List<Question>();
         while (await questions.Reader.WaitToReadAsync())
         {
-            for (var length = 0; length < FullLength && batch.Count < MaxTokens && questions.Reader.TryRead(out var question);)
+            for (var length = 0; length < FullLength && batch.Count < TokenBatch.MaxTokens && questions.Reader.TryRead(out var question);)
             {
                 batch.Add(question);
                 length += question.Token.EncodedUtf8Bytes.Length;

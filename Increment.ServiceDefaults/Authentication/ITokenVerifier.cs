@@ -9,3 +9,10 @@ public interface ITokenVerifier
     /// <exception cref="JsonApi.ApiException">503: it cannot be told now.</exception>
     ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken);
 }
+
+/// <summary>Asking about several tokens in one request: <c>POST /auth/batch</c>.</summary>
+public static class TokenBatch
+{
+    /// <summary>How many tokens one request may ask about: AuthService refuses more, and its clients send no more.</summary>
+    public const int MaxTokens = 64;
+}
