@@ -3,7 +3,7 @@ using Microsoft.Extensions.Configuration;
 namespace Increment.ServiceDefaults;
 
 /// <summary>
-/// A setting, or what it names, cannot be used. At start the program says so and stops; the message tells which, and
+/// A setting, or what it names, cannot be used. At start the service says so and stops; the message tells which, and
 /// what to do, and holds no secret.
 /// </summary>
 public sealed class SettingException(string message, Exception? inner = null) : InvalidOperationException(message, inner)
