@@ -90,36 +90,39 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     [Fact]
     public async Task Those_who_ask_meanwhile_are_asked_for_together_and_each_gets_his_own_answer()
     {
-        var (first, second, gate) = await HoldTwoAsync();
-        var rest = Enumerable.Range(0, 100).Select(i => AskAsync($"token-{i}")).ToArray();
-        gate.SetResult();
+        var (first, second) = await HoldTwoAsync();
+        var names = Enumerable.Range(0, TokenBatch.MaxTokens + 36).Select(i => $"token-{i}").ToArray();
+        var rest = names.Select(AskAsync).ToArray();
+        first.Gate.SetResult();
 
-        Assert.Null(await first);
-        Assert.Null(await second);
-        Assert.Equal(Enumerable.Range(0, 100).Select(i => $"token-{i}"), (await Task.WhenAll(rest)).Select(principal => principal!.Name));
-        Assert.Equal(4, asked);
-        Assert.Equal([1, 1, 36, 64], batches.Select(batch => batch.Length).Order());
+        Assert.Equal("first", (await first.Answer)!.Name);
+        Assert.Equal(names, (await Task.WhenAll(rest)).Select(principal => principal!.Name));
+        Assert.Equal([["first"], names[..TokenBatch.MaxTokens], names[TokenBatch.MaxTokens..]], batches.Where(batch => batch is not ["second"]));
+
+        second.Gate.SetResult();
+        Assert.Equal("second", (await second.Answer)!.Name);
     }
 
     [Fact]
     public async Task However_long_the_tokens_AuthService_can_take_them()
     {
-        var (first, second, gate) = await HoldTwoAsync();
+        var (first, second) = await HoldTwoAsync();
         var rest = Enumerable.Range(0, 20).Select(i => AskAsync($"{i:00}" + new string('é', 4094))).ToArray();
-        gate.SetResult();
-        await Task.WhenAll([first, second, .. rest]);
+        first.Gate.SetResult();
+        second.Gate.SetResult();
+        await Task.WhenAll([first.Answer, second.Answer, .. rest]);
         Assert.All(batches, batch => Assert.InRange(batch.Sum(token => 6 * token.Length), 0, 60_000));
     }
 
     [Fact]
     public async Task Who_comes_while_AuthService_hangs_is_told_so_as_soon_as_that_is_known()
     {
-        var (first, second, _) = await HoldTwoAsync();
+        var (first, second) = await HoldTwoAsync();
         for (var i = 0; i < 4; i++)
             script.Enqueue(context => Task.Delay(Timeout.Infinite, context.RequestAborted));
         await Task.WhenAll(Enumerable.Range(0, 10).Select(_ => AssertUnavailableAsync()));
-        await Assert.ThrowsAsync<ApiException>(() => first);
-        await Assert.ThrowsAsync<ApiException>(() => second);
+        await Assert.ThrowsAsync<ApiException>(() => first.Answer);
+        await Assert.ThrowsAsync<ApiException>(() => second.Answer);
         Assert.All(batches, batch => Assert.NotEqual([Token], batch));
     }
 
@@ -188,21 +191,20 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
 
     async Task<Principal?> AskAsync(string token = Token) => await client.VerifyAsync(token.AsMemory(), ct);
 
-    /// <summary>Two who are being asked about until the gate opens, which is as many as there are at a time.</summary>
-    async Task<(Task<Principal?> First, Task<Principal?> Second, TaskCompletionSource Gate)> HoldTwoAsync()
+    /// <summary>Two who are being asked about, each until its gate opens: as many requests as there are at a time.</summary>
+    async Task<(Held First, Held Second)> HoldTwoAsync() => (await HoldAsync("first"), await HoldAsync("second"));
+
+    async Task<Held> HoldAsync(string token)
     {
         var gate = new TaskCompletionSource();
-        for (var i = 0; i < 2; i++)
-            script.Enqueue(async context =>
-            {
-                await gate.Task.WaitAsync(context.RequestAborted);
-                await Json("[null]")(context);
-            });
-        var first = AskAsync("first");
+        script.Enqueue(async context =>
+        {
+            await gate.Task.WaitAsync(context.RequestAborted);
+            await Json($"[{Principal(token)}]")(context);
+        });
+        var answer = AskAsync(token);
         await arrived.WaitAsync(ct);
-        var second = AskAsync("second");
-        await arrived.WaitAsync(ct);
-        return (first, second, gate);
+        return new(answer, gate);
     }
 
     async Task AssertUnavailableAsync()
@@ -232,6 +234,8 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
         context.Abort();
         return Task.CompletedTask;
     }
+
+    sealed record Held(Task<Principal?> Answer, TaskCompletionSource Gate);
 
     /// <summary>The clock, put on as a test likes.</summary>
     sealed class LaterTime : TimeProvider
