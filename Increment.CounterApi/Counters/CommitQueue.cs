@@ -42,6 +42,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     readonly Queue<T> waiting = [];
     readonly List<T> batch = [];
     bool busy;
+    Completion? last;
 
     /// <summary>Commits an operation, together with others if there are any, and gives its result when it is durable.</summary>
     /// <exception cref="ApiException">503: too many are waiting already.</exception>
@@ -86,6 +87,16 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
                 return;
             late.Complete(CommitQueue.Overloaded());
         }
+    }
+
+    /// <summary>
+    /// Lets those go on who were committed and whose thread does not get to them: whoever it let go on before them keeps
+    /// it. The next batch does so too, but it may be long in coming.
+    /// </summary>
+    public void HelpOut()
+    {
+        if (last is { IsOver: false } unfinished)
+            Schedule(unfinished);
     }
 
     async ValueTask<TResult> LeadAsync(T operation)
@@ -135,8 +146,9 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             {
                 failure = e;
             }
-            foreach (var callers in batch.Chunk(CallersPerThread))
-                Schedule(new Completion(callers, failure));
+            last = new([.. batch], failure, last);
+            for (var callers = 0; callers < batch.Count; callers += CallersPerThread)
+                Schedule(last);
             var answered = Stopwatch.GetTimestamp();
             while (batch.Count >= Crowd && Stopwatch.GetElapsedTime(answered) < Moment)
                 Thread.Yield();
@@ -160,12 +172,20 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 
     protected virtual void Schedule(IThreadPoolWorkItem work) => ThreadPool.UnsafeQueueUserWorkItem(work, preferLocal: false);
 
-    sealed class Completion(T[] operations, Exception? failure) : IThreadPoolWorkItem
+    /// <summary>Lets the callers of a batch go on, first those that are left of the one before. Several threads share them.</summary>
+    sealed class Completion(T[] operations, Exception? failure, Completion? before = null) : IThreadPoolWorkItem
     {
+        Completion? before = before;
+        int taken;
+
+        public bool IsOver => before is null && taken >= operations.Length;
+
         public void Execute()
         {
-            foreach (var operation in operations)
-                operation.Complete(failure);
+            before?.Execute();
+            before = null;
+            for (int number; (number = Interlocked.Increment(ref taken)) <= operations.Length;)
+                operations[number - 1].Complete(failure);
         }
     }
 }

@@ -37,7 +37,7 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     readonly string connectionString;
     readonly Lock opening = new();
     readonly CommitQueue<Write, CounterResult> queue;
-    readonly Timer impatience;
+    readonly Timer caretaker;
     readonly ConcurrentBag<Reader> readers = [];
     readonly CounterOptions options;
     readonly ILogger logger;
@@ -55,7 +55,7 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     {
         (this.connectionString, this.options, this.logger) = (connectionString, options, logger ?? NullLogger<SqliteCounterStore>.Instance);
         queue = new(Commit, options.QueueLimit);
-        impatience = new(_ => queue.RefuseLate(Patience), null, Patience / 30, Patience / 30);
+        caretaker = new(_ => TakeCare(), null, Patience / 30, Patience / 30);
         try
         {
             _ = Database;
@@ -136,7 +136,7 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
 
     public void Dispose()
     {
-        impatience.Dispose();
+        caretaker.Dispose();
         Checkpointing.Wait();
         writer?.Dispose();
         while (readers.TryTake(out var reader))
@@ -218,6 +218,12 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
                 throw unavailable;
             throw;
         }
+    }
+
+    void TakeCare()
+    {
+        queue.RefuseLate(Patience);
+        queue.HelpOut();
     }
 
     static ApiException? Unavailable(Exception exception) =>

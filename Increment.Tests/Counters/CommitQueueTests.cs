@@ -138,6 +138,38 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         Assert.Equal([1, 8, 8, 3], sizes);
     }
 
+    [Theory, InlineData(false), InlineData(true)]
+    public async Task Nobody_waits_for_what_another_does_with_his_answer(bool anotherBatchComes)
+    {
+        var ct = TestContext.Current.CancellationToken;
+        var disks = new[] { new TaskCompletionSource(), new TaskCompletionSource(), new TaskCompletionSource() };
+        var batches = 0;
+        var queue = new CommitQueue<Operation, int>(async _ => await disks[batches++].Task, Ample, maxBatch: 8);
+        Task<int> Commit(int i) => queue.CommitAsync(new($"{i}"), ct).AsTask();
+
+        var leader = Commit(0);
+        using var over = new ManualResetEventSlim();
+        var selfish = KeepTheThreadAsync();
+        var others = Task.WhenAll(Enumerable.Range(2, 7).Select(Commit));
+        var next = Commit(9);
+        disks[0].SetResult();
+        disks[1].SetResult();
+        await leader;
+        if (anotherBatchComes)
+            disks[2].SetResult();
+        await using (anotherBatchComes ? null : new Timer(_ => queue.HelpOut(), null, 1, 1))
+            await others.WaitAsync(TimeSpan.FromSeconds(30), ct);
+        over.Set();
+        disks[2].TrySetResult();
+        await Task.WhenAll(selfish, next);
+
+        async Task KeepTheThreadAsync()
+        {
+            await queue.CommitAsync(new("1"), ct).ConfigureAwait(false);
+            over.Wait(ct);
+        }
+    }
+
     void TryAll(bool asynchronous, int capacity, Func<Program, Action> program)
     {
         // What a thread does without the lock, it does right after it had it in the one, and right before it has it again
