@@ -30,7 +30,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
         ownFile = connectionString is null ? new() : null;
         this.time = time;
         this.settings = [("ConnectionStrings:increment", connectionString ?? ownFile!.ConnectionString), ("Increment:DemoToken", DemoToken), .. settings];
-        UseKestrel(0);
+        UseKestrel();
     }
 
     /// <summary>Where logs go; nowhere unless said.</summary>
@@ -56,7 +56,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
             UseCookies = cookies is not null,
         })
         {
-            BaseAddress = new(ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority).Replace("localhost", "127.0.0.1", StringComparison.Ordinal)),
+            BaseAddress = new(ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority)),
         };
     }
 
@@ -84,6 +84,8 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
+        // Not UseKestrel(0), which may come after the server has started (https://github.com/dotnet/aspnetcore/pull/67714).
+        builder.UseUrls("http://127.0.0.1:0");
         builder.UseEnvironment(settings.FirstOrDefault(setting => setting.Key == "environment").Value ?? "Production");
         builder.ConfigureLogging(logging =>
         {

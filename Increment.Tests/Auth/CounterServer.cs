@@ -13,16 +13,16 @@ sealed class CounterServer : WebApplicationFactory<CounterOptions>
     public CounterServer(string connectionString, string authAddress, params (string, string)[] settings)
     {
         this.settings = [("ConnectionStrings:increment", connectionString), ("services:auth:http:0", authAddress), .. settings];
-        UseKestrel(0);
+        UseKestrel();
         StartServer();
-        Origin = ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority).Replace("localhost", "127.0.0.1", StringComparison.Ordinal);
+        Origin = ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority);
     }
 
     public string Origin { get; }
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
-        builder.UseEnvironment("Production").ConfigureLogging(logging => logging.ClearProviders());
+        builder.UseUrls("http://127.0.0.1:0").UseEnvironment("Production").ConfigureLogging(logging => logging.ClearProviders());
         foreach (var (key, value) in settings)
             builder.UseSetting(key, value);
     }
