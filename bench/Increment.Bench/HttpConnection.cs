@@ -4,15 +4,30 @@ using System.Net.Sockets;
 
 namespace Increment.Bench;
 
-/// <summary>A blocking HTTP/1.1 connection that never sends a request twice. It opens anew where the server closed it.</summary>
+/// <summary>An HTTP/1.1 connection that never sends a request twice. It opens anew where the server closed it.</summary>
 sealed class HttpConnection(int port) : IDisposable
 {
     readonly byte[] buffer = new byte[16 * 1024];
     Socket? socket;
+    int length;
+
+    /// <summary>What <c>poll</c> knows it by; -1 while it is closed.</summary>
+    public int FileDescriptor => (int?)socket?.Handle ?? -1;
 
     /// <summary>Sends a whole request and answers the whole response, valid until the next call.</summary>
     /// <exception cref="InvalidOperationException">The status is not 200.</exception>
     public ReadOnlySpan<byte> Send(ReadOnlySpan<byte> request)
+    {
+        Begin(request);
+        ReadOnlySpan<byte> response;
+        while (!TryEnd(out response))
+        {
+        }
+        return response;
+    }
+
+    /// <summary>Sends a whole request.</summary>
+    public void Begin(ReadOnlySpan<byte> request)
     {
         if (socket is null)
         {
@@ -20,22 +35,25 @@ sealed class HttpConnection(int port) : IDisposable
             socket.Connect(IPAddress.Loopback, port);
         }
         socket.Send(request);
-        var length = 0;
-        do
-        {
-            var received = socket.Receive(buffer.AsSpan(length));
-            if (received == 0)
-                throw new IOException("The connection was closed before the answer was complete.");
-            length += received;
-        }
-        while (!IsComplete(buffer.AsSpan(0, length)));
+        length = 0;
+    }
 
-        ReadOnlySpan<byte> response = buffer.AsSpan(0, length);
+    /// <summary>Waits for a part of the response and answers the whole one, valid until the next call, if that was the last.</summary>
+    /// <exception cref="InvalidOperationException">The status is not 200.</exception>
+    public bool TryEnd(out ReadOnlySpan<byte> response)
+    {
+        var received = socket!.Receive(buffer.AsSpan(length));
+        if (received == 0)
+            throw new IOException("The connection was closed before the answer was complete.");
+        length += received;
+        response = buffer.AsSpan(0, length);
+        if (!IsComplete(response))
+            return false;
         if (!response.StartsWith("HTTP/1.1 200"u8))
             throw new InvalidOperationException("The answer is an error: " + System.Text.Encoding.UTF8.GetString(response));
         if (response.IndexOf("Connection: close"u8) >= 0)
             Dispose();
-        return response;
+        return true;
     }
 
     public void Dispose()

@@ -6,52 +6,79 @@ using System.Text;
 namespace Increment.Bench;
 
 /// <summary>
-/// Requests on a thread a connection. <see cref="MeasureLatencies"/> sends at a constant rate, whatever the server does:
+/// Requests on many connections. <see cref="MeasureLatencies"/> sends at a constant rate, whatever the server does:
 /// a request's latency counts from the moment at which it was due, so that a stall is felt by every request that it
 /// held up, also by those that could not be sent because of it ("coordinated omission",
 /// https://github.com/giltene/wrk2#acknowledgements).
 /// </summary>
 static partial class LoadGenerator
 {
-    const int Connections = 64;
+    const int Connections = 64, Collectors = 16;
 
     static readonly double TicksPerMicrosecond = Stopwatch.Frequency / 1e6;
 
-    /// <summary>Sends at a rate and answers the latencies in microseconds, in ascending order.</summary>
+    /// <summary>
+    /// Sends at a rate, over all connections in turns, and answers the latencies in microseconds, in ascending order. One
+    /// thread serves them all: threads of their own would take turns with the server's, and their waiting would count too.
+    /// </summary>
     /// <param name="rate">Requests per second, over all connections.</param>
     public static double[] MeasureLatencies(Uri address, string? token, double rate, TimeSpan duration)
     {
         var request = Request(address, token);
+        var connections = Enumerable.Range(0, Connections).Select(_ => new HttpConnection(address.Port)).ToArray();
+        Array.ForEach(connections, connection => connection.Send(request));
+
         var each = (int)(rate * duration.TotalSeconds / Connections);
-        var latencies = new double[Connections * each];
         var interval = Stopwatch.Frequency / rate * Connections;
-        var begin = Stopwatch.GetTimestamp() + Stopwatch.Frequency / 10;
-        OnThreads(number =>
+        var latencies = new double[each * Connections];
+        var begun = new int[Connections];
+        var polled = Enumerable.Repeat(PollDescriptor.None, Connections).ToArray();
+        _ = SetTimerSlack(29, 1, 0, 0, 0);
+        var start = Stopwatch.GetTimestamp() + Stopwatch.Frequency / 10;
+        // The connections take turns, evenly; each has one request under way at most.
+        double Due(int number, int request) => start + interval * (request + (double)number / Connections);
+
+        for (var answered = 0; answered < latencies.Length;)
         {
-            _ = SetTimerSlack(29, 1, 0, 0, 0);
-            using var connection = new HttpConnection(address.Port);
-            connection.Send(request);
-            // The connections take turns, evenly.
-            var first = begin + interval * number / Connections;
-            for (var i = 0; i < each; i++)
+            var (now, next) = (Stopwatch.GetTimestamp(), double.PositiveInfinity);
+            for (var number = 0; number < Connections; number++)
             {
-                var due = first + interval * i;
-                SleepUntil(due);
-                connection.Send(request);
-                latencies[number * each + i] = (Stopwatch.GetTimestamp() - due) / TicksPerMicrosecond;
+                if (polled[number] != PollDescriptor.None || begun[number] == each)
+                    continue;
+                var due = Due(number, begun[number]);
+                if (due <= now)
+                {
+                    connections[number].Begin(request);
+                    begun[number]++;
+                    polled[number] = new(connections[number].FileDescriptor, PollDescriptor.Readable, 0);
+                }
+                else
+                {
+                    next = Math.Min(next, due);
+                }
             }
-        });
+            Poll(polled, next);
+            for (var number = 0; number < Connections; number++)
+            {
+                if (polled[number].Returned != 0 && connections[number].TryEnd(out _))
+                {
+                    latencies[answered++] = (Stopwatch.GetTimestamp() - Due(number, begun[number] - 1)) / TicksPerMicrosecond;
+                    polled[number] = PollDescriptor.None;
+                }
+            }
+        }
+        Array.ForEach(connections, connection => connection.Dispose());
         Array.Sort(latencies);
         return latencies;
     }
 
-    /// <summary>Sends one request after the other on 16 connections, and answers the integers that were given out.</summary>
+    /// <summary>Sends one request after the other on each of some connections, and answers the integers that were given out.</summary>
     /// <param name="before">What stands before the integer in an answer.</param>
     public static IReadOnlyCollection<long> Collect(Uri address, string? token, string before, TimeSpan duration)
     {
         var request = Request(address, token);
         var mark = Encoding.ASCII.GetBytes(before);
-        var integers = new List<long>[16];
+        var integers = new List<long>[Collectors];
         var end = Stopwatch.GetTimestamp() + duration.TotalSeconds * Stopwatch.Frequency;
         OnThreads(number =>
         {
@@ -65,17 +92,17 @@ static partial class LoadGenerator
                     throw new InvalidOperationException("The answer has no integer: " + Encoding.UTF8.GetString(answer));
                 integers[number].Add(integer);
             }
-        }, integers.Length);
+        });
         return [.. integers.SelectMany(i => i)];
     }
 
     static byte[] Request(Uri address, string? token) => Encoding.ASCII.GetBytes(
         $"GET {address.PathAndQuery} HTTP/1.1\r\nHost: {address.Authority}\r\n{(token is null ? "" : $"Authorization: Bearer {token}\r\n")}\r\n");
 
-    static void OnThreads(Action<int> work, int count = Connections)
+    static void OnThreads(Action<int> work)
     {
         Exception? failure = null;
-        var threads = Enumerable.Range(0, count).Select(number => new Thread(() =>
+        var threads = Enumerable.Range(0, Collectors).Select(number => new Thread(() =>
         {
             try
             {
@@ -92,18 +119,28 @@ static partial class LoadGenerator
             throw new InvalidOperationException(failure.Message, failure);
     }
 
-    /// <summary>To some microseconds; Thread.Sleep knows milliseconds only.</summary>
-    static void SleepUntil(double due)
+    /// <summary>Waits until a response is there or the time has come, to some microseconds.</summary>
+    static void Poll(Span<PollDescriptor> polled, double until)
     {
-        var nanoseconds = (long)((due - Stopwatch.GetTimestamp()) / TicksPerMicrosecond * 1000);
-        if (nanoseconds > 0)
-            _ = NanoSleep(new(nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000), IntPtr.Zero);
+        var ticks = Math.Clamp(until - Stopwatch.GetTimestamp(), 0, Stopwatch.Frequency);
+        var nanoseconds = (long)(ticks / TicksPerMicrosecond * 1000);
+        if (PPoll(polled, (nuint)polled.Length, new(nanoseconds / 1_000_000_000, nanoseconds % 1_000_000_000), IntPtr.Zero) < 0 && Marshal.GetLastPInvokeError() != Interrupted)
+            throw new IOException($"ppoll fails with error {Marshal.GetLastPInvokeError()}.");
+    }
+
+    const int Interrupted = 4;
+
+    readonly record struct PollDescriptor(int FileDescriptor, short Events, short Returned)
+    {
+        public const short Readable = 1;
+
+        public static readonly PollDescriptor None = new(-1, 0, 0);
     }
 
     readonly record struct TimeSpec(long Seconds, long Nanoseconds);
 
-    [LibraryImport("libc", EntryPoint = "nanosleep")]
-    private static partial int NanoSleep(in TimeSpec time, IntPtr remaining);
+    [LibraryImport("libc", EntryPoint = "ppoll", SetLastError = true)]
+    private static partial int PPoll(Span<PollDescriptor> polled, nuint count, in TimeSpec timeout, IntPtr signals);
 
     /// <summary>prctl(PR_SET_TIMERSLACK): the kernel may otherwise wake a thread 50 µs late.</summary>
     [LibraryImport("libc", EntryPoint = "prctl")]
