@@ -85,7 +85,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             Exit();
             if (late is null)
                 return;
-            late.Complete(CommitQueue.Overloaded());
+            LetGo(late, CommitQueue.Overloaded());
         }
     }
 
@@ -162,9 +162,12 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     {
         if (!operation.CancellationToken.IsCancellationRequested)
             return false;
-        Schedule(new Completion([operation], new OperationCanceledException(operation.CancellationToken)));
+        LetGo(operation, new OperationCanceledException(operation.CancellationToken));
         return true;
     }
+
+    /// <summary>Tells a caller that it is not done; on a thread of the pool, so that what he does then holds nobody up.</summary>
+    void LetGo(T operation, Exception reason) => Schedule(new Completion([operation], reason));
 
     protected virtual void Enter() => gate.Enter();
 
