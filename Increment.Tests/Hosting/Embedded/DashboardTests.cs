@@ -103,6 +103,39 @@ public sealed class DashboardTests(DashboardTests.Fixture fixture, Chromium chro
     }
 
     [Fact]
+    public async Task Whoever_leaves_the_traces_that_he_searched_twice_at_a_time_is_done_with_them()
+    {
+        await using var visit = await EnterAsync();
+        var page = visit.Page;
+        await page.Clock.InstallAsync();
+        await Tab(page, "Traces").ClickAsync();
+        await Expect(page.GetByText("No traces yet.").Or(page.GetByRole(AriaRole.Row).Nth(1)).First).ToBeVisibleAsync();
+        var (asked, answered) = (0, 0);
+        var (bothAsked, bothAnswered) = (new TaskCompletionSource(), new TaskCompletionSource());
+        page.RequestFinished += (_, request) => Count(request.Url, ref answered, bothAnswered);
+        await page.RouteAsync("**/api/traces?text=z*", async route =>
+        {
+            Count(route.Request.Url, ref asked, bothAsked);
+            await bothAsked.Task;
+            await route.ContinueAsync();
+        });
+        await page.GetByLabel("Search names").PressSequentiallyAsync("zz");
+        await bothAnswered.Task.WaitAsync(ct);
+        // What comes after them has been read after them.
+        await page.EvaluateAsync("async () => { await (await fetch('/icon.svg')).text(); }");
+        await Tab(page, "Charts").ClickAsync();
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Requests per second" })).ToBeVisibleAsync();
+        await page.Clock.RunForAsync(5_000);
+        visit.AssertNoComplaints();
+
+        static void Count(string url, ref int count, TaskCompletionSource both)
+        {
+            if (url.Contains("text=z", StringComparison.Ordinal) && Interlocked.Increment(ref count) == 2)
+                both.SetResult();
+        }
+    }
+
+    [Fact]
     public async Task The_charts_draw_a_line_for_each_service()
     {
         await using var visit = await EnterAsync();

@@ -9,18 +9,19 @@ export function tracesView() {
   changes.addEventListener("change", fill);
 
   let timer;
-  let isOver = false;
+  let turn = 0;
   const refresh = async () => {
     clearTimeout(timer);
+    const mine = ++turn;
     const query = new URLSearchParams({
       text: find("trace-text").value.trim(), service: find("trace-service").value,
       errors: find("trace-errors").checked, probes: find("trace-probes").checked,
     });
     const response = document.hidden ? null : await get(`api/traces?${query}`);
-    if (isOver) return;
+    if (mine !== turn) return;
     if (response?.ok) {
       const { traces, dropped, untraced } = await response.json();
-      if (isOver) return;
+      if (mine !== turn) return;
       const focused = document.activeElement?.hash;
       find("traces").replaceChildren(...traces.map(trace => element("tr", {},
         element("td", { textContent: clock(trace.start, true) }),
@@ -44,7 +45,7 @@ export function tracesView() {
   find("trace-filter").addEventListener("input", refresh);
   refresh();
   return () => {
-    isOver = true;
+    turn++;
     clearTimeout(timer);
     changes.removeEventListener("change", fill);
   };
