@@ -4,7 +4,6 @@ using System.Reflection;
 using System.Security.Cryptography;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Http.HttpResults;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Net.Http.Headers;
 
@@ -40,7 +39,7 @@ public static class EmbeddedFiles
             var name = resource[(folder.Length + 1)..];
             var file = new EmbeddedFile(ContentTypes[Path.GetExtension(name)], Read(assembly, resource));
             routes.MapMethods(name == "index.html" ? path.Length == 0 ? "/" : path : $"{path}/{name}",
-                [HttpMethods.Get, HttpMethods.Head], file.Answer).ExcludeFromDescription();
+                [HttpMethods.Get, HttpMethods.Head], file.AnswerAsync).ExcludeFromDescription();
         }
     }
 
@@ -54,10 +53,10 @@ public static class EmbeddedFiles
 
     sealed class EmbeddedFile(string contentType, byte[] content)
     {
-        readonly byte[] compressed = Compress(content);
-        readonly string hash = Convert.ToHexStringLower(SHA256.HashData(content))[..16];
+        readonly Lazy<byte[]> compressed = new(() => Compress(content));
+        readonly Lazy<string> hash = new(() => Convert.ToHexStringLower(SHA256.HashData(content))[..16]);
 
-        public FileContentHttpResult Answer(HttpContext context)
+        public Task AnswerAsync(HttpContext context)
         {
             var headers = context.Response.Headers;
             headers.CacheControl = "no-cache";
@@ -65,10 +64,10 @@ public static class EmbeddedFiles
             headers.ContentSecurityPolicy = ContentSecurityPolicy;
 
             var takesGzip = context.Request.GetTypedHeaders().AcceptEncoding.Any(encoding => encoding.Value == "gzip" && encoding.Quality is not 0);
-            if (!takesGzip)
-                return TypedResults.Bytes(content, contentType, entityTag: new($"\"{hash}\""));
-            headers.ContentEncoding = "gzip";
-            return TypedResults.Bytes(compressed, contentType, entityTag: new($"\"{hash}-gzip\""));
+            if (takesGzip)
+                headers.ContentEncoding = "gzip";
+            return (takesGzip ? TypedResults.Bytes(compressed.Value, contentType, entityTag: new($"\"{hash.Value}-gzip\""))
+                : TypedResults.Bytes(content, contentType, entityTag: new($"\"{hash.Value}\""))).ExecuteAsync(context);
         }
 
         static byte[] Compress(byte[] content)

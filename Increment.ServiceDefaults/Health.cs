@@ -1,3 +1,4 @@
+using System.Text.Json.Nodes;
 using Increment.ServiceDefaults.Authentication;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;
@@ -21,15 +22,20 @@ static class Health
         app.MapHealthChecks("/alive", new() { Predicate = _ => false, ResponseWriter = WriteAsync }).WithMetadata(read);
     }
 
-    static Task WriteAsync(HttpContext context, HealthReport report) => context.Response.WriteAsJsonAsync(new
+    static Task WriteAsync(HttpContext context, HealthReport report)
     {
-        status = report.Status.ToString().ToLowerInvariant(),
-        checks = report.Entries.ToDictionary(entry => entry.Key, entry => new
+        var document = new JsonObject
         {
-            status = entry.Value.Status.ToString().ToLowerInvariant(),
-            description = entry.Value.Description,
-        }),
-    });
+            ["status"] = report.Status.ToString().ToLowerInvariant(),
+            ["checks"] = new JsonObject(report.Entries.Select(check => KeyValuePair.Create<string, JsonNode?>(check.Key, new JsonObject
+            {
+                ["status"] = check.Value.Status.ToString().ToLowerInvariant(),
+                ["description"] = check.Value.Description,
+            }))),
+        };
+        context.Response.ContentType = "application/json; charset=utf-8";
+        return context.Response.WriteAsync(document.ToJsonString());
+    }
 }
 
 /// <summary>AuthService out of reach degrades a service, and does not unready it: known tokens still work.</summary>

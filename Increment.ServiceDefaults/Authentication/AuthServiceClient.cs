@@ -35,29 +35,13 @@ sealed class AuthServiceClient : ITokenVerifier
 
     readonly HttpClient http;
     readonly TimeProvider time;
-    readonly ResiliencePipeline<HttpResponseMessage> resilience;
+    readonly Lazy<ResiliencePipeline<HttpResponseMessage>> resilience;
     readonly Channel<Question> questions = Channel.CreateUnbounded<Question>();
 
     public AuthServiceClient(HttpClient http, TimeProvider time)
     {
         (this.http, this.time) = (http, time);
-        resilience = new ResiliencePipelineBuilder<HttpResponseMessage> { TimeProvider = time }
-            .AddRetry(new()
-            {
-                MaxRetryAttempts = 2,
-                Delay = TimeSpan.FromMilliseconds(50),
-                BackoffType = DelayBackoffType.Exponential,
-                UseJitter = true,
-                ShouldHandle = args => new(IsTransient(args.Outcome)),
-            })
-            .AddCircuitBreaker(new()
-            {
-                MinimumThroughput = 20,
-                BreakDuration = TimeSpan.FromSeconds(1),
-                ShouldHandle = args => new(IsTransient(args.Outcome)),
-            })
-            .AddTimeout(TimeSpan.FromSeconds(1))
-            .Build();
+        resilience = new(() => CreateResilience(time));
         for (var i = 0; i < Askers; i++)
             _ = AnswerAllAsync();
     }
@@ -77,6 +61,25 @@ sealed class AuthServiceClient : ITokenVerifier
         MaxResponseContentBufferSize = 256 * 1024,
         Timeout = Timeout.InfiniteTimeSpan,
     };
+
+    static ResiliencePipeline<HttpResponseMessage> CreateResilience(TimeProvider time) =>
+        new ResiliencePipelineBuilder<HttpResponseMessage> { TimeProvider = time }
+            .AddRetry(new()
+            {
+                MaxRetryAttempts = 2,
+                Delay = TimeSpan.FromMilliseconds(50),
+                BackoffType = DelayBackoffType.Exponential,
+                UseJitter = true,
+                ShouldHandle = args => new(IsTransient(args.Outcome)),
+            })
+            .AddCircuitBreaker(new()
+            {
+                MinimumThroughput = 20,
+                BreakDuration = TimeSpan.FromSeconds(1),
+                ShouldHandle = args => new(IsTransient(args.Outcome)),
+            })
+            .AddTimeout(TimeSpan.FromSeconds(1))
+            .Build();
 
     /// <inheritdoc />
     public ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken)
@@ -126,7 +129,7 @@ sealed class AuthServiceClient : ITokenVerifier
     {
         var body = Write(batch);
         var asked = time.GetUtcNow();
-        using var response = await resilience.ExecuteAsync(async ct =>
+        using var response = await resilience.Value.ExecuteAsync(async ct =>
         {
             using var request = new HttpRequestMessage(HttpMethod.Post, "auth/batch") { Content = new ReadOnlyMemoryContent(body) };
             request.Content.Headers.ContentType = new(MediaTypes.Json);

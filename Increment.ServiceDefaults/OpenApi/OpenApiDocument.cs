@@ -19,8 +19,8 @@ static class OpenApiDocument
 
     public static void MapOpenApiDocument(this WebApplication app)
     {
-        var document = JsonSerializer.SerializeToUtf8Bytes(Read(Assembly.Load(app.Environment.ApplicationName)), Relaxed);
-        app.MapGet("/openapi/v1.json", () => TypedResults.Bytes(document, "application/json")).ExcludeFromDescription();
+        var document = new Lazy<byte[]>(() => JsonSerializer.SerializeToUtf8Bytes(Read(Assembly.Load(app.Environment.ApplicationName)), Relaxed));
+        app.MapGet("/openapi/v1.json", context => TypedResults.Bytes(document.Value, "application/json").ExecuteAsync(context)).ExcludeFromDescription();
     }
 
     /// <summary>The document of the service whose assembly it is.</summary>

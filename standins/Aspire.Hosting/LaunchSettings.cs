@@ -3,17 +3,9 @@ using System.Text.Json;
 namespace Aspire.Hosting;
 
 /// <summary>A profile of a project's <c>Properties/launchSettings.json</c>.</summary>
-sealed class LaunchProfile
+sealed record LaunchProfile(string Name, string? CommandName, string? ApplicationUrl, IReadOnlyDictionary<string, string> EnvironmentVariables)
 {
-    static readonly JsonSerializerOptions Json = new(JsonSerializerDefaults.Web) { ReadCommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
-
-    public string Name { get; private set; } = "";
-
-    public string? CommandName { get; init; }
-
-    public string? ApplicationUrl { get; init; }
-
-    public Dictionary<string, string> EnvironmentVariables { get; init; } = [];
+    static readonly JsonDocumentOptions Json = new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
     public static string PathOf(string projectDirectory) => Path.Combine(projectDirectory, "Properties", "launchSettings.json");
 
@@ -26,15 +18,21 @@ sealed class LaunchProfile
         try
         {
             using var file = File.OpenRead(path);
-            var profiles = JsonSerializer.Deserialize<Dictionary<string, JsonElement>>(file, Json)?.GetValueOrDefault("profiles").Deserialize<Dictionary<string, LaunchProfile>>(Json) ?? [];
-            foreach (var (key, profile) in profiles)
-                profile.Name = key;
-            return name is not null && profiles.TryGetValue(name, out var named) ? named
-                : profiles.Values.FirstOrDefault(profile => profile.CommandName is "Project");
+            using var settings = JsonDocument.Parse(file, Json);
+            var profiles = Members(settings.RootElement, "profiles").Select(Read).ToList();
+            return profiles.Find(profile => profile.Name == name) ?? profiles.Find(profile => profile.CommandName is "Project");
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             throw new DistributedApplicationException($"{path} is not valid: {e.Message}", e);
         }
     }
+
+    static LaunchProfile Read(JsonProperty profile) => new(profile.Name, Text(profile.Value, "commandName"), Text(profile.Value, "applicationUrl"),
+        Members(profile.Value, "environmentVariables").ToDictionary(variable => variable.Name, variable => variable.Value.GetString() ?? ""));
+
+    static string? Text(JsonElement parent, string name) => parent.TryGetProperty(name, out var value) ? value.GetString() : null;
+
+    static JsonElement.ObjectEnumerator Members(JsonElement parent, string name) =>
+        parent.TryGetProperty(name, out var value) ? value.EnumerateObject() : default;
 }

@@ -3,8 +3,8 @@ using System.Security.Cryptography;
 using System.Text;
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Dashboard.Telemetry;
+using Aspire.Hosting.Running;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
@@ -24,7 +24,7 @@ sealed class DashboardHost(
     ResourceNotificationService notifications,
     ResourceCommandService commands,
     ResourceLoggerService logs,
-    TelemetryDestination destination) : IHostedService, IAsyncDisposable
+    TelemetryDestination destination) : IHostedLifecycleService, IAsyncDisposable
 {
     readonly CancellationTokenSource _stopping = new();
     readonly TelemetryStore _telemetry = new();
@@ -35,17 +35,32 @@ sealed class DashboardHost(
     readonly bool _anonymous = string.Equals(Setting("UNSECURED_ALLOW_ANONYMOUS", configuration), "true", StringComparison.OrdinalIgnoreCase);
     OtlpReceiver? _receiver;
     WebApplication? _web;
+    Task _starting = Task.CompletedTask;
 
-    public async Task StartAsync(CancellationToken cancellationToken)
+    /// <summary>Says where the dashboard will be; it starts while the resources do.</summary>
+    public Task StartAsync(CancellationToken cancellationToken)
     {
         if (configuration["ASPNETCORE_URLS"]?.Split(';')[0] is not { Length: > 0 } url)
         {
             log.LogInformation("There is no dashboard, because ASPNETCORE_URLS names no address for it.");
-            return;
+            return Task.CompletedTask;
         }
-        if (!Uri.TryCreate(url, UriKind.Absolute, out var address) || address.Scheme is not "http" || !address.IsLoopback)
+        if (!Uri.TryCreate(url, UriKind.Absolute, out var address) || address is not { Scheme: "http", IsLoopback: true, Port: > 0 })
             throw new DistributedApplicationException($"The dashboard's address '{url}' (ASPNETCORE_URLS) must be an http URL on localhost, such as http://localhost:18888.");
+        if (!FreePort.IsFree(address.Port))
+            throw new DistributedApplicationException(
+                $"Port {address.Port} of the dashboard is taken by another program: end that program, or give the dashboard another port in the AppHost's launchSettings.json.");
 
+        _receiver = new(_telemetry, _rates, _intake);
+        destination.Set(url.TrimEnd('/') + OtlpReceiver.Path, _receiver.Headers);
+        _starting = Task.Run(() => ListenAsync(url.TrimEnd('/'), _receiver, cancellationToken), cancellationToken);
+        return Task.CompletedTask;
+    }
+
+    public Task StartedAsync(CancellationToken cancellationToken) => _starting;
+
+    async Task ListenAsync(string url, OtlpReceiver receiver, CancellationToken cancellationToken)
+    {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { Args = [], EnvironmentName = Environments.Production });
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls(url);
@@ -53,21 +68,11 @@ sealed class DashboardHost(
         _web = builder.Build();
         _web.Use(GuardAsync);
         _web.MapDashboard(notifications, commands, logs, _telemetry, _rates, _intake, _stopping.Token);
-        _receiver = new(_telemetry, _rates, _intake);
-        _receiver.Map(_web);
-        try
-        {
-            await _web.StartAsync(cancellationToken);
-        }
-        catch (IOException e) when (e.InnerException is AddressInUseException)
-        {
-            throw new DistributedApplicationException(
-                $"Port {address.Port} of the dashboard is taken by another program: end that program, or give the dashboard another port in the AppHost's launchSettings.json.", e);
-        }
-        destination.Set(_web.Urls.First().TrimEnd('/') + OtlpReceiver.Path, _receiver.Headers);
-        log.LogInformation("Now listening on: {DashboardUrl}", url.TrimEnd('/'));
+        receiver.Map(_web);
+        await _web.StartAsync(cancellationToken);
+        log.LogInformation("Now listening on: {DashboardUrl}", url);
         if (!_anonymous)
-            log.LogInformation("Login to the dashboard at {DashboardLoginUrl}", $"{url.TrimEnd('/')}/login?t={_token}");
+            log.LogInformation("Login to the dashboard at {DashboardLoginUrl}", $"{url}/login?t={_token}");
     }
 
     public async Task StopAsync(CancellationToken cancellationToken)
@@ -77,8 +82,13 @@ sealed class DashboardHost(
             await _web.StopAsync(cancellationToken);
     }
 
+    public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+    public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+
     public async ValueTask DisposeAsync()
     {
+        await _starting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (_web is not null)
             await _web.DisposeAsync();
         _stopping.Dispose();

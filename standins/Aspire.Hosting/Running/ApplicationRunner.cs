@@ -22,6 +22,7 @@ sealed class ApplicationRunner(
     TelemetryDestination telemetry,
     ILogger<DistributedApplication> log,
     ILoggerFactory loggers,
+    IHostApplicationLifetime lifetime,
     IConfiguration configuration,
     IHostEnvironment environment) : IHostedService, IAsyncDisposable
 {
@@ -39,6 +40,7 @@ sealed class ApplicationRunner(
     public async Task StartAsync(CancellationToken cancellationToken)
     {
         log.LogInformation("Distributed application starting.");
+        lifetime.ApplicationStarted.Register(() => log.LogInformation("Distributed application started. Press Ctrl+C to shut down."));
         log.LogInformation("Application host directory is: {AppHostDirectory}", configuration["AppHost:Directory"]);
         if (options.EnableResourceLogging)
             ForwardLogs();
@@ -64,7 +66,6 @@ sealed class ApplicationRunner(
             });
         }
         _starting = Task.WhenAll(_replicas.Select(replica => Task.Run(() => replica.StartAsync(_stopping.Token), CancellationToken.None)));
-        log.LogInformation("Distributed application started. Press Ctrl+C to shut down.");
     }
 
     /// <summary>Stops each resource after those that wait for it.</summary>

@@ -5,7 +5,7 @@ using System.Security.Cryptography;
 
 namespace Aspire.Hosting.Running;
 
-/// <summary>Ports for replicas.</summary>
+/// <summary>Ports that nobody has.</summary>
 static class FreePort
 {
     static readonly ConcurrentDictionary<int, bool> Taken = new();
@@ -19,10 +19,13 @@ static class FreePort
         while (true)
         {
             var port = RandomNumberGenerator.GetInt32(20_000, 32_768);
-            if (IsFree(IPAddress.Loopback, port) && (!Socket.OSSupportsIPv6 || IsFree(IPAddress.IPv6Loopback, port)) && Taken.TryAdd(port, true))
+            if (IsFree(port) && Taken.TryAdd(port, true))
                 return port;
         }
     }
+
+    /// <summary>Whether a port is free on loopback.</summary>
+    public static bool IsFree(int port) => IsFree(IPAddress.Loopback, port) && (!Socket.OSSupportsIPv6 || IsFree(IPAddress.IPv6Loopback, port));
 
     static bool IsFree(IPAddress address, int port)
     {

@@ -244,8 +244,8 @@ sealed class Replica(ApplicationRunner runner, ProjectResource project, string i
 
     async Task<HealthReportSnapshot> CheckAsync(HttpHealthCheckAnnotation check, CancellationToken ended)
     {
-        HealthReportSnapshot Report(HealthStatus status, string description, Exception? e = null) =>
-            new(check.Key, status, description, e?.ToString()) { LastRunAt = DateTime.UtcNow };
+        HealthReportSnapshot Report(HealthStatus status, string description) =>
+            new(check.Key, status, description, null) { LastRunAt = DateTime.UtcNow };
 
         if (PortOf(check.EndpointName) is not { } port)
             return Report(HealthStatus.Unhealthy, "It is being stopped.");
@@ -260,7 +260,7 @@ sealed class Replica(ApplicationRunner runner, ProjectResource project, string i
         }
         catch (Exception e) when (e is HttpRequestException or OperationCanceledException)
         {
-            return Report(HealthStatus.Unhealthy, $"{uri} does not answer: {e.Message}", e);
+            return Report(HealthStatus.Unhealthy, $"{uri} does not answer: {e.Message}");
         }
     }
 

@@ -13,6 +13,9 @@ sealed class TcpProxy : IAsyncDisposable
 {
     const int BufferSize = 16 * 1024;
 
+    /// <summary>How often a client who is held is tried to be connected.</summary>
+    static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(20);
+
     readonly List<Socket> _listeners = [];
     readonly Func<IReadOnlyList<int>> _targets;
     readonly CancellationTokenSource _stopping = new();
@@ -136,7 +139,7 @@ sealed class TcpProxy : IAsyncDisposable
     /// <summary>Connects to a replica at random among the best; holds the client while there is none. Null when the client has left.</summary>
     async ValueTask<Socket?> ConnectAsync(Socket client)
     {
-        for (var wait = 10; ; wait = Math.Min(wait * 2, 200))
+        while (true)
         {
             if (client.Poll(0, SelectMode.SelectRead) && client.Available == 0)
                 return null;
@@ -158,7 +161,7 @@ sealed class TcpProxy : IAsyncDisposable
                     throw;
                 }
             }
-            await Task.Delay(wait, _stopping.Token);
+            await Task.Delay(Pause, _stopping.Token);
         }
     }
 
