@@ -67,8 +67,11 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         }
     }
 
-    /// <summary>After how many pages the log is copied back into the file; 8 MiB of them.</summary>
-    public int CheckpointPages { get; init; } = 8 * 1024 * 1024 / PageSize;
+    /// <summary>
+    /// After how many pages the log is copied back into the file; 64 MiB of them: with many counters most pages of a
+    /// shorter one are written once, and each would be copied for the one counter that changed on it.
+    /// </summary>
+    public int CheckpointPages { get; init; } = 64 * 1024 * 1024 / PageSize;
 
     /// <summary>The last preparation of a checkpoint.</summary>
     public Task Checkpointing { get; private set; } = Task.CompletedTask;

@@ -26,7 +26,7 @@ sealed class SqliteCounterWriter : IDisposable
     public SqliteCounterWriter(SqliteDatabase database, CounterOptions options)
     {
         (connection, this.options) = (database.Open(), options);
-        connection.Execute("PRAGMA wal_autocheckpoint = 0");
+        connection.Execute("PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -32768"); // 32 MiB, if there are that many counters
         begin = Prepare("BEGIN IMMEDIATE");
         commit = Prepare("COMMIT");
         checkpoint = Prepare("PRAGMA wal_checkpoint(PASSIVE)");
