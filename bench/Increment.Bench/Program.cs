@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Globalization;
 using Increment.Bench;
 
@@ -43,6 +44,9 @@ try
     {
         try
         {
+            // What the row before has written would be written to the disk during this one.
+            using (var sync = Process.Start("sync"))
+                await sync.WaitForExitAsync();
             lines.AddRange(await row.MeasureAsync(measurement));
         }
         catch (Exception e) when (e is InvalidOperationException or IOException or HttpRequestException)
