@@ -66,8 +66,8 @@ public static class EmbeddedFiles
             var takesGzip = context.Request.GetTypedHeaders().AcceptEncoding.Any(encoding => encoding.Value == "gzip" && encoding.Quality is not 0);
             if (takesGzip)
                 headers.ContentEncoding = "gzip";
-            return (takesGzip ? TypedResults.Bytes(compressed.Value, contentType, entityTag: new($"\"{hash.Value}-gzip\""))
-                : TypedResults.Bytes(content, contentType, entityTag: new($"\"{hash.Value}\""))).ExecuteAsync(context);
+            var (body, tag) = takesGzip ? (compressed.Value, hash.Value + "-gzip") : (content, hash.Value);
+            return TypedResults.Bytes(body, contentType, entityTag: new($"\"{tag}\"")).ExecuteAsync(context);
         }
 
         static byte[] Compress(byte[] content)

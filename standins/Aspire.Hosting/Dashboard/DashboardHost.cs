@@ -5,6 +5,7 @@ using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Dashboard.Telemetry;
 using Aspire.Hosting.Running;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Configuration;
@@ -48,18 +49,17 @@ sealed class DashboardHost(
         if (!Uri.TryCreate(url, UriKind.Absolute, out var address) || address is not { Scheme: "http", IsLoopback: true, Port: > 0 })
             throw new DistributedApplicationException($"The dashboard's address '{url}' (ASPNETCORE_URLS) must be an http URL on localhost, such as http://localhost:18888.");
         if (!FreePort.IsFree(address.Port))
-            throw new DistributedApplicationException(
-                $"Port {address.Port} of the dashboard is taken by another program: end that program, or give the dashboard another port in the AppHost's launchSettings.json.");
+            throw Taken(address.Port);
 
         _receiver = new(_telemetry, _rates, _intake);
         destination.Set(url.TrimEnd('/') + OtlpReceiver.Path, _receiver.Headers);
-        _starting = Task.Run(() => ListenAsync(url.TrimEnd('/'), _receiver, cancellationToken), cancellationToken);
+        _starting = Task.Run(() => ListenAsync(url.TrimEnd('/'), address.Port, _receiver, cancellationToken), cancellationToken);
         return Task.CompletedTask;
     }
 
     public Task StartedAsync(CancellationToken cancellationToken) => _starting;
 
-    async Task ListenAsync(string url, OtlpReceiver receiver, CancellationToken cancellationToken)
+    async Task ListenAsync(string url, int port, OtlpReceiver receiver, CancellationToken cancellationToken)
     {
         var builder = WebApplication.CreateSlimBuilder(new WebApplicationOptions { Args = [], EnvironmentName = Environments.Production });
         builder.Logging.ClearProviders();
@@ -69,7 +69,14 @@ sealed class DashboardHost(
         _web.Use(GuardAsync);
         _web.MapDashboard(notifications, commands, logs, _telemetry, _rates, _intake, _stopping.Token);
         receiver.Map(_web);
-        await _web.StartAsync(cancellationToken);
+        try
+        {
+            await _web.StartAsync(cancellationToken);
+        }
+        catch (IOException e) when (e.InnerException is AddressInUseException)
+        {
+            throw Taken(port, e);
+        }
         log.LogInformation("Now listening on: {DashboardUrl}", url);
         if (!_anonymous)
             log.LogInformation("Login to the dashboard at {DashboardLoginUrl}", $"{url}/login?t={_token}");
@@ -141,6 +148,9 @@ sealed class DashboardHost(
         if (request.Path == "/" || request.Path == "/login")
             await DashboardEndpoints.WriteLoginAsync(response, isRefused: request.Query.ContainsKey("t"));
     }
+
+    static DistributedApplicationException Taken(int port, Exception? cause = null) => new(
+        $"Port {port} of the dashboard is taken by another program: end that program, or give the dashboard another port in the AppHost's launchSettings.json.", cause!);
 
     static bool Equal(string? given, string expected) =>
         CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(given ?? ""), Encoding.UTF8.GetBytes(expected));
