@@ -19,6 +19,8 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     /// </summary>
     const int PageSize = 1024;
 
+    const int MinLogPages = 4 * 1024 * 1024 / PageSize;
+
     static readonly string[] Schema =
     [
         """
@@ -67,11 +69,8 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         }
     }
 
-    /// <summary>
-    /// After how many pages the log is copied back into the file; 64 MiB of them: with many counters most pages of a
-    /// shorter one are written once, and each would be copied for the one counter that changed on it.
-    /// </summary>
-    public int CheckpointPages { get; init; } = 64 * 1024 * 1024 / PageSize;
+    /// <summary>After how many pages the log of a large file is copied back into it: 64 MiB.</summary>
+    public int MaxLogPages { get; init; } = 64 * 1024 * 1024 / PageSize;
 
     /// <summary>The last preparation of a checkpoint.</summary>
     public Task Checkpointing { get; private set; } = Task.CompletedTask;
@@ -173,10 +172,17 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         if (failure is not null)
             LogRecovery();
         failure = null;
-        if (writer.PagesWritten > CheckpointPages && Checkpointing.IsCompleted)
+        if (writer.PagesWritten > LogPages(writer) && Checkpointing.IsCompleted)
             Checkpointing = Task.Run(PrepareCheckpoint);
         return default;
     }
+
+    /// <summary>
+    /// After how many pages the log is copied back into the file. Eight times as many as the file has: in a shorter one most
+    /// pages are written once, and each would be copied for the one counter that changed on it. But no more than it needs:
+    /// a log that still grows takes the disk half as long again as one that is written over.
+    /// </summary>
+    int LogPages(SqliteCounterWriter writer) => Math.Clamp(8 * writer.FilePages, Math.Min(MinLogPages, MaxLogPages), MaxLogPages);
 
     /// <summary>
     /// Copies the bulk of the log into the file beside the writes that go on. They keep adding to the log, so its last

@@ -18,8 +18,8 @@ sealed class SqliteCounterWriter : IDisposable
     readonly Dictionary<CounterKey, CounterState?> counters = [];
     readonly HashSet<CounterKey> changed = [];
     readonly List<SqliteStatement> statements = [];
-    readonly SqliteStatement begin, commit, checkpoint, select, insert, update, delete, deleteKeys, deleteAll, deleteAllKeys,
-        countNamed, selectKey, insertKey, forgetKeys;
+    readonly SqliteStatement begin, commit, checkpoint, filePages, select, insert, update, delete, deleteKeys, deleteAll,
+        deleteAllKeys, countNamed, selectKey, insertKey, forgetKeys;
     long contendedUntil;
 
     /// <exception cref="SqliteException">The file cannot be opened.</exception>
@@ -30,6 +30,7 @@ sealed class SqliteCounterWriter : IDisposable
         begin = Prepare("BEGIN IMMEDIATE");
         commit = Prepare("COMMIT");
         checkpoint = Prepare("PRAGMA wal_checkpoint(PASSIVE)");
+        filePages = Prepare("SELECT page_count, 0 FROM pragma_page_count");
         select = Prepare("SELECT current, version FROM incremental_counter WHERE owner = ?1 AND name = ?2");
         insert = Prepare("INSERT INTO incremental_counter (owner, name, current, version) VALUES (?1, ?2, ?3, ?4)");
         update = Prepare("UPDATE incremental_counter SET current = ?3, version = ?4 WHERE owner = ?1 AND name = ?2");
@@ -44,9 +45,13 @@ sealed class SqliteCounterWriter : IDisposable
         // Keys are numbered in the order of their first use, so that the oldest are found without an index on the time.
         forgetKeys = Prepare(
             "DELETE FROM idempotency_key WHERE used_at < ?1 AND id IN (SELECT id FROM idempotency_key ORDER BY id LIMIT ?2)");
+        FilePages = CountFilePages();
     }
 
-    /// <summary>How many pages were written since <see cref="Checkpoint"/>, roughly and at most.</summary>
+    /// <summary>How many pages the file had when it was opened, or at the last <see cref="Checkpoint"/>.</summary>
+    public int FilePages { get; private set; }
+
+    /// <summary>How many pages were written since <see cref="Checkpoint"/>, roughly.</summary>
     public int PagesWritten { get; private set; }
 
     /// <summary>
@@ -141,7 +146,7 @@ sealed class SqliteCounterWriter : IDisposable
             update.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, state.Current).Bind(4, state.Version).Run();
         }
         commit.Run();
-        PagesWritten += 1 + changed.Count;
+        PagesWritten += changed.Count;
         counters.Clear();
         changed.Clear();
     }
@@ -153,7 +158,7 @@ sealed class SqliteCounterWriter : IDisposable
     public void Checkpoint()
     {
         checkpoint.Run();
-        PagesWritten = 0;
+        (PagesWritten, FilePages) = (0, CountFilePages());
     }
 
     public void Dispose()
@@ -161,6 +166,8 @@ sealed class SqliteCounterWriter : IDisposable
         statements.ForEach(statement => statement.Dispose());
         connection.Discard();
     }
+
+    int CountFilePages() => filePages.TryRead(out var pages, out _) ? (int)pages : 0;
 
     SqliteStatement Prepare(string sql)
     {

@@ -85,18 +85,35 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     [Fact]
     public async Task The_write_ahead_log_is_begun_anew_and_does_not_grow()
     {
-        const int CheckpointPages = 16;
-        var store = new SqliteCounterStore(ConnectionString, new()) { CheckpointPages = CheckpointPages };
+        const int LogPages = 16;
+        var store = new SqliteCounterStore(ConnectionString, new()) { MaxLogPages = LogPages };
         stores.Add(store);
         for (var round = 1; round <= 6; round++)
         {
-            for (var i = 0; i < CheckpointPages; i++)
+            for (var i = 0; i < LogPages; i++)
                 await store.TakeAsync(Counter, 1, null, ct);
             await store.Checkpointing;
-            Assert.Equal(round * CheckpointPages, (await store.GetAsync(Counter, ct))?.Current);
+            Assert.Equal(round * LogPages, (await store.GetAsync(Counter, ct))?.Current);
         }
         // The schema is in it too; six rounds have written a hundred pages more.
-        Assert.InRange(new FileInfo(FilePath + "-wal").Length, 1, 3 * CheckpointPages * 1100);
+        Assert.InRange(new FileInfo(FilePath + "-wal").Length, 1, 3 * LogPages * 1100);
+    }
+
+    [Theory]
+    [InlineData(0, true)]
+    [InlineData(40_000, false)]
+    public async Task The_write_ahead_log_of_a_small_store_is_short(int others, bool copiedBack)
+    {
+        const int FourMiB = 4 * 1024;
+        var store = new SqliteCounterStore(ConnectionString, new());
+        stores.Add(store);
+        Sql($"""
+            WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers LIMIT {others})
+            INSERT INTO incremental_counter SELECT 'somebody else ' || n, '{CounterName.Default}', 1, 1 FROM numbers WHERE {others} > 0
+            """);
+        for (var i = 0; i <= FourMiB; i++)
+            await store.TakeAsync(Counter, 1, null, ct);
+        Assert.Equal(copiedBack, store.Checkpointing != Task.CompletedTask);
     }
 
     [Fact]
