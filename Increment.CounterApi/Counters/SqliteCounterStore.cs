@@ -19,6 +19,9 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     /// </summary>
     const int PageSize = 1024;
 
+    /// <summary>How many counters a connection that reads remembers until the next commit.</summary>
+    const int KnownCounters = 1_000;
+
     const int MinLogPages = 4 * 1024 * 1024 / PageSize;
 
     static readonly string[] Schema =
@@ -266,9 +269,22 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     sealed class Reader(SqliteConnection connection) : IDisposable
     {
         readonly SqliteStatement select = new(connection, "SELECT current, version FROM incremental_counter WHERE owner = ?1 AND name = ?2");
+        readonly SqliteWalIndex index = new(connection);
+        readonly Dictionary<CounterKey, CounterState?> known = [];
+        WalIndexHead? knownAt;
 
-        public CounterState? Get(CounterKey counter) =>
-            select.Bind(1, counter.Owner).Bind(2, counter.Name).TryRead(out var current, out var version) ? new(current, version) : null;
+        public CounterState? Get(CounterKey counter)
+        {
+            var now = index.Head;
+            if (now is null || now != knownAt || known.Count == KnownCounters)
+                known.Clear();
+            knownAt = now;
+            if (known.TryGetValue(counter, out var state))
+                return state;
+            // Should it be of a later commit than the head, that head does not come back.
+            return known[counter] = select.Bind(1, counter.Owner).Bind(2, counter.Name).TryRead(out var current, out var version)
+                ? new(current, version) : null;
+        }
 
         public List<NamedCounter> List(string owner, string? after, int limit)
         {

@@ -32,6 +32,20 @@ public sealed class SqliteCounterMemoryTests : IDisposable
         Assert.InRange(after.Sqlite - before.Sqlite, long.MinValue, 1_000_000);
     }
 
+    [Fact]
+    public async Task Memory_is_flat_over_reads_of_many_counters()
+    {
+        var ct = TestContext.Current.CancellationToken;
+        async Task<long> MeasureAsync(int counters)
+        {
+            for (var i = 0; i < counters; i++)
+                await store.GetAsync(new($"user-{counters}-{i}", CounterName.Default), ct);
+            return GC.GetTotalMemory(forceFullCollection: true);
+        }
+        var before = await MeasureAsync(2_000);
+        Assert.InRange(await MeasureAsync(40_000) - before, long.MinValue, 1_000_000);
+    }
+
     public void Dispose()
     {
         store.Dispose();
