@@ -276,11 +276,13 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         public CounterState? Get(CounterKey counter)
         {
             var now = index.Head;
-            if (now is null || now != knownAt || known.Count == KnownCounters)
+            if (now is null || now != knownAt)
                 known.Clear();
             knownAt = now;
             if (known.TryGetValue(counter, out var state))
                 return state;
+            if (known.Count == KnownCounters)
+                known.Clear();
             // Should it be of a later commit than the head, that head does not come back.
             return known[counter] = select.Bind(1, counter.Owner).Bind(2, counter.Name).TryRead(out var current, out var version)
                 ? new(current, version) : null;

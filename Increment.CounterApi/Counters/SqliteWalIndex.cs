@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Increment.ServiceDefaults.Storage;
 using Microsoft.Data.Sqlite;
 using SQLitePCL;
 
@@ -22,12 +23,19 @@ sealed unsafe partial class SqliteWalIndex
     /// <param name="connection">One that has read the file.</param>
     public SqliteWalIndex(SqliteConnection connection)
     {
-        if (FileControl(connection.Handle!, "main", FilePointer, out var file) == raw.SQLITE_OK && file->Methods->Version >= 2
+        using var mode = connection.Command("PRAGMA journal_mode");
+        // Without a log the memory would be made here, and not be given back.
+        if (mode.ExecuteScalar() is "wal"
+            && FileControl(connection.Handle!, "main", FilePointer, out var file) == raw.SQLITE_OK
+            && file->Methods->Version >= 2 && file->Methods->MapSharedMemory is not null
             && file->Methods->MapSharedMemory(file, 0, RegionSize, 0, out var region) == raw.SQLITE_OK)
             heads = (WalIndexHead*)region;
     }
 
-    /// <summary>Equal for as long as nothing is committed; null when that cannot be told, also while a commit changes it.</summary>
+    /// <summary>
+    /// Another one after each commit, and as long as it is the same nothing was committed; null when that cannot be told, also
+    /// while a commit changes it and while there is no log.
+    /// </summary>
     public WalIndexHead? Head
     {
         get
@@ -37,7 +45,7 @@ sealed unsafe partial class SqliteWalIndex
             var first = heads[0];
             Interlocked.MemoryBarrier();
             var second = heads[1];
-            return first == second && first is { Version: FormatVersion, IsInitialized: 1 } ? first : null;
+            return first == second && first is { Version: FormatVersion, IsInitialized: 1, Salt: not 0 } ? first : null;
         }
     }
 
@@ -68,7 +76,7 @@ sealed unsafe partial class SqliteWalIndex
     }
 }
 
-/// <summary>The head of a write-ahead log's index. Equal heads are of the same commit.</summary>
+/// <summary>The head of a write-ahead log's index. Equal ones that have a salt are of the same log, up to the same commit.</summary>
 readonly record struct WalIndexHead(
     int Version, int Unused, uint Changes, byte IsInitialized, byte IsBigEndian, ushort PageSize,
     ulong Frames, ulong FrameChecksum, ulong Salt, ulong Checksum);

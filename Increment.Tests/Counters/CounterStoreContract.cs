@@ -349,6 +349,47 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Another_replica_reads_that_a_counter_was_made_and_deleted()
+    {
+        var replica = await OpenAsync(new());
+        for (var i = 0; i < 3; i++)
+        {
+            Assert.Null(await replica.GetAsync(Default, ct));
+            Assert.Null(await replica.GetAsync(Default, ct));
+            await Next(Default);
+            Assert.Equal(1, (await replica.GetAsync(Default, ct))?.Current);
+            await store.DeleteAsync(Default, default, ct);
+        }
+    }
+
+    [Fact]
+    public async Task Nobody_reads_less_than_was_told_before()
+    {
+        var stores = new[] { store, await OpenAsync(new()) };
+        var told = 0L;
+        var readers = Enumerable.Range(0, 4).Select(reader => Task.Run(async () =>
+        {
+            for (var floor = 0L; floor < 200;)
+            {
+                floor = Math.Max(floor, Volatile.Read(ref told));
+                var read = (await stores[reader % 2].GetAsync(Default, ct))?.Current ?? 0;
+                Assert.InRange(read, floor, 200);
+                floor = read;
+            }
+        }, ct)).ToArray();
+        try
+        {
+            for (var i = 0; i < 200; i++)
+                Volatile.Write(ref told, await Next(Default));
+        }
+        finally
+        {
+            Volatile.Write(ref told, 200);
+        }
+        await Task.WhenAll(readers);
+    }
+
+    [Fact]
     public async Task A_caller_who_gave_up_before_he_asked_takes_nothing()
     {
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.TakeAsync(Default, 1, null, new(canceled: true)));

@@ -55,6 +55,7 @@ public sealed class SqliteWalIndexTests : IDisposable
     [InlineData("a part of the second one", 88, 8)]
     [InlineData("the index is being made", 12, 1, 60)]
     [InlineData("another format", 0, 4, 48)]
+    [InlineData("no log", 32, 8, 80)]
     public void A_head_that_says_nothing_is_none(string why, int start, int length, int secondStart = -1)
     {
         var index = new SqliteWalIndex(looking);
@@ -66,12 +67,28 @@ public sealed class SqliteWalIndexTests : IDisposable
     }
 
     [Fact]
-    public void A_file_without_a_write_ahead_log_has_no_head()
+    public void A_file_without_a_write_ahead_log_has_no_head_and_gets_none()
     {
         looking.Close();
         writing.Execute("PRAGMA journal_mode = DELETE; INSERT INTO t VALUES (1)");
         Assert.Null(new SqliteWalIndex(writing).Head);
+        Assert.Equal(["file.db"], Directory.GetFiles(folder).Select(Path.GetFileName));
     }
+
+    [Theory]
+    [InlineData(":memory:")]
+    [InlineData("file:unlocked.db?nolock=1")]
+    public void What_shares_no_memory_has_no_head(string source)
+    {
+        using var connection = new SqliteConnection($"Data Source={source.Replace(":unlocked", $":{folder}/unlocked", StringComparison.Ordinal)};Pooling=False");
+        connection.Open();
+        connection.Execute("PRAGMA journal_mode = WAL; CREATE TABLE t (n INTEGER)");
+        Assert.Null(new SqliteWalIndex(connection).Head);
+    }
+
+    /// <summary>Up to 3.51.2 a commit beside a checkpoint may be lost (https://sqlite.org/wal.html#walresetbug).</summary>
+    [Fact]
+    public void SQLite_loses_no_commit_beside_a_checkpoint() => Assert.True(new Version(looking.ServerVersion) >= new Version(3, 51, 3));
 
     SqliteConnection Open()
     {
