@@ -27,6 +27,7 @@ counter.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
 
 List<IResourceBuilder<ProjectResource>> services = [auth, jobs, counter];
 services.ForEach(service => service.WithHttpHealthCheck("/health").WithReplicas(replicas));
+Ports.RequireFree(builder);
 
 if (storage.UseContainers)
 {

@@ -1,6 +1,5 @@
 using System.ComponentModel;
 using System.Diagnostics;
-using System.Reflection;
 using Microsoft.Extensions.Configuration;
 
 namespace Increment.AppHost;
@@ -12,13 +11,13 @@ namespace Increment.AppHost;
 /// <param name="Folder">The folder of the SQLite files; null when they are not used.</param>
 sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configuration)
 {
-    static readonly string Profile = Assembly.GetExecutingAssembly()
-        .GetCustomAttributes<AssemblyMetadataAttribute>().Single(a => a.Key == "Profile").Value!;
+    const string Setting = "Increment:Storage:Engine";
 
     /// <summary>
-    /// Chooses by <c>Increment:Storage:Engine</c> = <c>auto</c> | <c>embedded</c> | <c>containers</c>, and says what it
-    /// chose in one line. <c>auto</c> takes the server that <c>ConnectionStrings:increment</c> names, else containers
-    /// when publishing or where a container runtime answers, else SQLite files under <c>Increment:Storage:Path</c>.
+    /// Chooses by <c>Increment:Storage:Engine</c> = <c>auto</c> | <c>embedded</c> | <c>containers</c>, and says in one line
+    /// where the data is. <c>auto</c> takes the server that <c>ConnectionStrings:increment</c> names, else the engine that
+    /// holds data already, else containers where a container runtime answers, else SQLite files.
+    /// <c>Increment:Storage:Path</c> is the folder of the SQLite files and of the record of the engine that was used first.
     /// </summary>
     /// <exception cref="SettingException">A setting cannot be used.</exception>
     public static Storage Choose(IDistributedApplicationBuilder builder)
@@ -27,33 +26,29 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
         if (builder.ExecutionContext.IsPublishMode)
             return new(true, null, configuration);
 
-        var engine = configuration["Increment:Storage:Engine"] ?? "auto";
-        if (engine is not ("auto" or "embedded" or "containers"))
-            throw new SettingException(
-                $"Increment:Storage:Engine is '{engine}'; it must be auto, embedded or containers.");
-        if (engine is "containers" && Profile is "embedded")
-            throw new SettingException(
-                "Increment:Storage:Engine is 'containers', but this is the embedded profile, built without Aspire's packages. "
-                + "Take the setting out, or build with -p:AspirePackages=true (docs/profiles.md).");
-
-        var external = engine is "auto" && configuration.GetConnectionString("increment") is not null;
-        var containers = engine is "containers"
-            || (engine is "auto" && !external && Profile is "full" && ContainerRuntimeAnswers(configuration["ASPIRE_CONTAINER_RUNTIME"]));
-        var folder = external || containers ? null
-            : Path.GetFullPath(configuration["Increment:Storage:Path"] ?? ".data", builder.AppHostDirectory);
-        try
+        var setting = configuration[Setting] ?? "auto";
+        if (setting is not ("auto" or "embedded" or "containers"))
+            throw new SettingException($"{Setting} is '{setting}'; it must be auto, embedded or containers.");
+        if (setting is "auto" && configuration.GetConnectionString("increment") is not null)
         {
-            if (folder is not null)
-                Directory.CreateDirectory(folder);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new SettingException($"Increment:Storage:Path is '{folder}', a folder that cannot be made: {e.Message}");
+            Console.WriteLine("Increment: data in the server that ConnectionStrings:increment names");
+            return new(false, null, configuration);
         }
 
-        Console.WriteLine($"Increment: {Profile} profile; data in " + (external ? "the server that ConnectionStrings:increment names"
-            : containers ? "MongoDB and Redis containers" : $"SQLite files under {folder}; MongoDB and Redis are not started"));
-        return new(containers, folder, configuration);
+        var folder = Path.GetFullPath(configuration["Increment:Storage:Path"] ?? ".data", builder.AppHostDirectory);
+        var runtime = new Lazy<bool>(() => ContainerRuntimeAnswers(configuration["ASPIRE_CONTAINER_RUNTIME"]));
+        var recorded = ReadRecord(folder);
+        var engine = setting is not "auto" ? setting : recorded ?? (runtime.Value ? "containers" : "embedded");
+        if (engine is "containers" && !runtime.Value)
+            throw new SettingException(setting is "containers"
+                ? $"{Setting} is 'containers', and no container runtime answers: start Docker or podman, or take the setting out."
+                : $"The data is in containers, and no container runtime answers: start Docker or podman, or begin anew in SQLite files with --{Setting}=embedded.");
+        if (recorded is null)
+            Record(folder, engine);
+
+        Console.WriteLine($"Increment: data in {(engine is "containers" ? "MongoDB and Redis containers" : $"SQLite files under {folder}")}"
+            + (setting is "auto" && recorded is not null ? $", as at the first start; --{Setting}={(engine is "containers" ? "embedded" : "containers")} chooses otherwise" : ""));
+        return engine is "containers" ? new(true, null, configuration) : new(false, folder, configuration);
     }
 
     /// <summary>The connection string of a service's own store, outside containers.</summary>
@@ -63,6 +58,31 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
 
     /// <summary>The connection string of the token cache outside containers; empty for none.</summary>
     public string Cache => Folder is null ? Configuration.GetConnectionString("cache") ?? "" : "";
+
+    /// <summary>The engine that was used first with the folder; null where none was.</summary>
+    static string? ReadRecord(string folder)
+    {
+        var record = RecordIn(folder);
+        var engine = File.Exists(record) ? File.ReadAllText(record).Trim() : null;
+        if (engine is not (null or "embedded" or "containers"))
+            throw new SettingException($"{record} says '{engine}'; it must say embedded or containers, which of them holds the data.");
+        return engine ?? (Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.db").Any() ? "embedded" : null);
+    }
+
+    static void Record(string folder, string engine)
+    {
+        try
+        {
+            Directory.CreateDirectory(folder);
+            File.WriteAllText(RecordIn(folder), engine + Environment.NewLine);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new SettingException($"Increment:Storage:Path is '{folder}', a folder that cannot be written: {e.Message}");
+        }
+    }
+
+    static string RecordIn(string folder) => Path.Combine(folder, "engine");
 
     /// <summary>Asks the runtime that Aspire would use; a client on the PATH without an engine counts as none.</summary>
     static bool ContainerRuntimeAnswers(string? configured)

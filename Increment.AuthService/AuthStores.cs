@@ -2,21 +2,22 @@ using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults.Storage;
+using MongoDB.Driver;
 
 namespace Increment.AuthService;
 
 /// <summary>The stores, on the engine that the connection string names.</summary>
-static partial class AuthStores
+static class AuthStores
 {
     public static void AddAuthStores(this WebApplicationBuilder builder)
     {
         if (builder.Configuration.GetStoreEngine() is StoreEngine.MongoDB)
-            AddMongoStores(builder);
+            AddMongo(builder);
         else
-            AddSqliteStores(builder);
+            AddSqlite(builder);
     }
 
-    static void AddSqliteStores(WebApplicationBuilder builder)
+    static void AddSqlite(WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton(AuthDatabase.Open(builder.Configuration.GetStoreConnectionString()));
         builder.Services.AddHealthChecks().AddCheck<SqliteDatabase>("store");
@@ -25,5 +26,18 @@ static partial class AuthStores
         builder.Services.AddSingleton<IKeyStore, SqliteKeyStore>();
     }
 
-    static partial void AddMongoStores(WebApplicationBuilder builder);
+    static void AddMongo(WebApplicationBuilder builder)
+    {
+        builder.AddMongoDatabase(PrepareMongoAsync);
+        builder.Services.AddSingleton<IUserStore, MongoUserStore>();
+        builder.Services.AddSingleton<ITokenStore, MongoTokenStore>();
+        builder.Services.AddSingleton<IKeyStore, MongoKeyStore>();
+    }
+
+    /// <summary>Makes the indexes.</summary>
+    internal static async Task PrepareMongoAsync(IMongoDatabase database, CancellationToken cancellationToken)
+    {
+        await MongoUserStore.PrepareAsync(database, cancellationToken);
+        await MongoTokenStore.PrepareAsync(database, cancellationToken);
+    }
 }

@@ -3,7 +3,7 @@ using Increment.ServiceDefaults.Storage;
 namespace Increment.CounterApi.Counters;
 
 /// <summary>Chooses where the counters are kept.</summary>
-static partial class CounterStorage
+static class CounterStorage
 {
     /// <summary>Registers the store that the connection string <c>increment</c> asks for, and its health check.</summary>
     public static WebApplicationBuilder AddCounterStore(this WebApplicationBuilder builder)
@@ -29,6 +29,9 @@ static partial class CounterStorage
         ThreadPool.SetMinThreads(Math.Max(workers, Environment.ProcessorCount + 1), completionPorts);
     }
 
-    /// <summary>Implemented in the full profile only; the embedded one refuses such a connection string before.</summary>
-    static partial void AddMongo(WebApplicationBuilder builder);
+    static void AddMongo(WebApplicationBuilder builder)
+    {
+        builder.AddMongoDatabase(MongoCounterStore.PrepareAsync);
+        builder.Services.AddSingleton<ICounterStore, MongoCounterStore>();
+    }
 }

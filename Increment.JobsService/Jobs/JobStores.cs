@@ -3,7 +3,7 @@ using Increment.ServiceDefaults.Storage;
 namespace Increment.JobsService.Jobs;
 
 /// <summary>Chooses the engine that the connection string <c>increment</c> asks for.</summary>
-static partial class JobStores
+static class JobStores
 {
     public static void AddJobs(this WebApplicationBuilder builder)
     {
@@ -16,10 +16,9 @@ static partial class JobStores
                 builder.Services.AddHealthChecks().AddCheck("store", database);
                 break;
             case StoreEngine.MongoDB:
-                AddMongo(builder);
+                builder.AddMongoDatabase(MongoJobStore.PrepareAsync);
+                builder.Services.AddSingleton<IJobStore, MongoJobStore>();
                 break;
         }
     }
-
-    static partial void AddMongo(WebApplicationBuilder builder);
 }

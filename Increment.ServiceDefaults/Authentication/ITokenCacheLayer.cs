@@ -1,7 +1,3 @@
-using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.Configuration;
-using Microsoft.Extensions.DependencyInjection;
-
 namespace Increment.ServiceDefaults.Authentication;
 
 /// <summary>
@@ -31,26 +27,3 @@ interface ITokenCacheLayer : ITokenRevocations
 /// AuthService's answer, its <see cref="Principal.CheckedAt"/> by this process's clock; null when the token was revoked.
 /// </param>
 readonly record struct SharedAnswer(Principal? Principal);
-
-static partial class SharedTokenCache
-{
-    const string ConnectionName = "cache";
-
-    /// <summary>The layer in the Redis that the connection string <c>cache</c> names; without one, none.</summary>
-    /// <exception cref="InvalidOperationException">This build cannot use Redis.</exception>
-    public static void AddSharedTokenCache(this WebApplicationBuilder builder)
-    {
-        builder.Services.AddSingleton<ITokenRevocations, NoTokenRevocations>();
-        if (string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))
-            return;
-#if FULL_PROFILE
-        AddRedis(builder);
-#else
-        throw new InvalidOperationException(
-            "The connection string 'cache' names a Redis server, but this build has no Redis client. "
-            + "Build with -p:AspirePackages=true, or leave it empty.");
-#endif
-    }
-
-    static partial void AddRedis(WebApplicationBuilder builder);
-}

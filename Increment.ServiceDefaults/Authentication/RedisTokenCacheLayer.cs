@@ -1,7 +1,5 @@
 using System.Text.Json;
 using System.Threading.Channels;
-using Microsoft.AspNetCore.Builder;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -159,19 +157,4 @@ sealed partial class RedisTokenCacheLayer(IConnectionMultiplexer redis, TimeProv
 
     [LoggerMessage(LogLevel.Information, "Subscribed to revoked tokens")]
     partial void LogSubscribed();
-}
-
-static partial class SharedTokenCache
-{
-    static partial void AddRedis(WebApplicationBuilder builder)
-    {
-        builder.AddRedisClient(ConnectionName,
-            settings => (settings.DisableHealthChecks, settings.DisableTracing) = (true, true),
-            RedisTokenCacheLayer.Configure);
-        builder.Services.AddSingleton<RedisTokenCacheLayer>()
-            .AddSingleton<ITokenCacheLayer>(services => services.GetRequiredService<RedisTokenCacheLayer>())
-            .AddSingleton<ITokenRevocations>(services => services.GetRequiredService<RedisTokenCacheLayer>())
-            .AddHostedService(services => services.GetRequiredService<RedisTokenCacheLayer>());
-        builder.Services.AddHealthChecks().AddCheck<RedisTokenCacheLayer>(ConnectionName);
-    }
 }

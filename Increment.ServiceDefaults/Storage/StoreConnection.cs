@@ -19,22 +19,14 @@ public static class StoreConnection
     public const string Name = "increment";
 
     /// <summary>Which engine the connection string asks for.</summary>
-    /// <exception cref="InvalidOperationException">There is none, or this build cannot use it.</exception>
+    /// <exception cref="InvalidOperationException">There is none, or it is of neither engine.</exception>
     public static StoreEngine GetStoreEngine(this IConfiguration configuration)
     {
         var connectionString = configuration.GetStoreConnectionString();
         if (connectionString.StartsWith("Data Source=", StringComparison.OrdinalIgnoreCase))
             return StoreEngine.Sqlite;
         if (connectionString.StartsWith("mongodb://", StringComparison.Ordinal) || connectionString.StartsWith("mongodb+srv://", StringComparison.Ordinal))
-        {
-#if FULL_PROFILE
             return StoreEngine.MongoDB;
-#else
-            throw new SettingException(
-                "The connection string 'increment' names a MongoDB server, but this build has no MongoDB driver. "
-                + "Build with -p:AspirePackages=true, or give 'Data Source=FILE'.");
-#endif
-        }
         throw new SettingException(
             "The connection string 'increment' must begin with 'Data Source=' (SQLite) or 'mongodb://' (MongoDB).");
     }

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
-using Aspire.Hosting.Dashboard.Telemetry;
+using Google.Protobuf;
 using Microsoft.Data.Sqlite;
 
 namespace Increment.Bench;
@@ -92,18 +92,51 @@ static class ManyCounters
         return (long)command.ExecuteScalar()!;
     }
 
-    /// <summary>Takes OTLP exports until the listener is closed, and tells the size of the heap, in bytes, in each that has it.</summary>
+    /// <summary>Takes OTLP exports until the listener is closed, and reports the size of the heap, in bytes, in each that has it.</summary>
     static async Task CollectAsync(HttpListener listener, Action<double> heapSize)
     {
         while (true)
         {
             var export = await listener.GetContextAsync();
-            using var body = new MemoryStream();
-            await export.Request.InputStream.CopyToAsync(body);
             if (export.Request.RawUrl == "/v1/metrics"
-                && Otlp.ReadPoints(body.ToArray(), name => name == "dotnet.gc.last_collection.heap.size") is { Count: > 0 } generations)
-                heapSize(generations.Sum(generation => generation.Value));
+                && ReadIntegers(await ByteString.FromStreamAsync(export.Request.InputStream), "dotnet.gc.last_collection.heap.size") is { Count: > 0 } generations)
+                heapSize(generations.Sum());
             export.Response.Close();
+        }
+    }
+
+    /// <summary>
+    /// The points of a metric that is a sum of integers
+    /// (https://github.com/open-telemetry/opentelemetry-proto/blob/main/opentelemetry/proto/metrics/v1/metrics.proto).
+    /// </summary>
+    static List<long> ReadIntegers(ByteString request, string name)
+    {
+        return [.. from resource in Messages(request, 1)
+                   from scope in Messages(resource, 2)
+                   from metric in Messages(scope, 2)
+                   where Messages(metric, 1).Single().ToStringUtf8() == name
+                   from sum in Messages(metric, 7)
+                   from point in Messages(sum, 1)
+                   select ReadInteger(point)];
+
+        static IEnumerable<ByteString> Messages(ByteString message, int field)
+        {
+            var input = message.CreateCodedInput();
+            while (input.ReadTag() is not 0 and var tag)
+            {
+                if (tag == WireFormat.MakeTag(field, WireFormat.WireType.LengthDelimited))
+                    yield return input.ReadBytes();
+                else
+                    input.SkipLastField();
+            }
+        }
+
+        static long ReadInteger(ByteString point)
+        {
+            var input = point.CreateCodedInput();
+            while (input.ReadTag() != WireFormat.MakeTag(6, WireFormat.WireType.Fixed64))
+                input.SkipLastField();
+            return input.ReadSFixed64();
         }
     }
 }

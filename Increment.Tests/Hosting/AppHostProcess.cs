@@ -4,7 +4,7 @@ using System.Net.ServerSentEvents;
 using System.Net.Sockets;
 using System.Text.Json;
 
-namespace Increment.Tests.Hosting.Embedded;
+namespace Increment.Tests.Hosting;
 
 /// <summary>The AppHost as a process of its own, on free ports, seen through its dashboard.</summary>
 sealed class AppHostProcess : IAsyncDisposable

@@ -6,7 +6,7 @@ using System.Reflection;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 
-namespace Increment.Tests.Hosting.Embedded;
+namespace Increment.Tests.Hosting;
 
 /// <summary>The AppHost as a process: its end, however it comes, is its services' end.</summary>
 public sealed class AppHostProcessTests

@@ -1,0 +1,33 @@
+using System.Net;
+using System.Net.NetworkInformation;
+using Microsoft.Extensions.Configuration;
+
+namespace Increment.AppHost;
+
+/// <summary>The ports on which the application listens in development. Aspire says nothing about one that is taken.</summary>
+static class Ports
+{
+    static readonly string[] Dashboard = ["ASPNETCORE_URLS", "ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL", "ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"];
+
+    /// <summary>Looks whether another program listens on one of them. Tests take any free ports, so there is nothing to look for.</summary>
+    /// <exception cref="SettingException">One does.</exception>
+    public static void RequireFree(IDistributedApplicationBuilder builder)
+    {
+        if (builder.ExecutionContext.IsPublishMode || builder.Configuration.GetValue("DcpPublisher:RandomizePorts", false))
+            return;
+        var ports = Dashboard.Select(name => builder.Configuration[name]).OfType<string>()
+            .SelectMany(urls => urls.Split(';'))
+            .Select(url => (Name: "the dashboard", Project: "Increment.AppHost", Uri.TryCreate(url, UriKind.Absolute, out var address) ? address.Port : 0))
+            .Concat(builder.Resources.OfType<ProjectResource>().SelectMany(project => project.Annotations.OfType<EndpointAnnotation>()
+                .Select(endpoint => (project.Name, Path.GetFileNameWithoutExtension(project.GetProjectMetadata().ProjectPath), endpoint.Port ?? 0))));
+
+        var taken = IPGlobalProperties.GetIPGlobalProperties().GetActiveTcpListeners()
+            .Where(listener => IPAddress.IsLoopback(listener.Address) || listener.Address.Equals(IPAddress.Any) || listener.Address.Equals(IPAddress.IPv6Any))
+            .Select(listener => listener.Port).ToHashSet();
+        foreach (var (name, project, port) in ports)
+        {
+            if (taken.Contains(port))
+                throw new SettingException($"Port {port} of {name} is taken by another program: end that program, or give {name} another port in {project}/Properties/launchSettings.json.");
+        }
+    }
+}
