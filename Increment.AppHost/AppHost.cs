@@ -1,11 +1,6 @@
 using Increment.AppHost;
 
-// With a trusted developer certificate Aspire would give Redis TLS, which its connection string below does not have.
-var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions
-{
-    Args = args,
-    DeveloperCertificateDefaultHttpsTerminationEnabled = false,
-});
+var builder = DistributedApplication.CreateBuilder(args);
 var replicas = SettingException.GetCount(builder.Configuration, "Increment:Replicas", otherwise: 1);
 var storage = Storage.Choose(builder);
 var demoToken = builder.AddParameter("demo-token", secret: true);
@@ -25,15 +20,21 @@ var counter = builder.AddProject<Projects.Increment_CounterApi>("counter")
 jobs.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
 counter.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
 
+counter.WithUrlForEndpoint("http", _ => new() { Url = "/", DisplayText = "Counter page" });
 List<IResourceBuilder<ProjectResource>> services = [auth, jobs, counter];
-services.ForEach(service => service.WithHttpHealthCheck("/health").WithReplicas(replicas));
+services.ForEach(service => service.WithHttpHealthCheck("/health").WithReplicas(replicas)
+    // Nothing here speaks https in development, so a developer certificate need not be there.
+    .WithoutHttpsCertificate()
+    .WithUrlForEndpoint("http", url => (url.DisplayText, url.DisplayLocation) = ("Address", UrlDisplayLocation.DetailsOnly))
+    .WithUrlForEndpoint("http", _ => new() { Url = "/docs", DisplayText = "API reference" })
+    .WithUrlForEndpoint("http", _ => new() { Url = "/health", DisplayText = "Health" }));
 Ports.RequireFree(builder);
 
 if (storage.UseContainers)
 {
     var mongo = builder.AddMongoDB("mongo").WithDataVolume();
     var database = mongo.AddDatabase("increment");
-    var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence();
+    var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence().WithoutHttpsCertificate();
 
     // Connection strings of our own: WithReference would also put each password into the services' environment by
     // itself, under a name that aspirate does not take for a secret's.

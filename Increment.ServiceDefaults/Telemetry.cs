@@ -87,11 +87,14 @@ static class Telemetry
     }
 
     /// <summary>
-    /// Listens from the start of the host to its end, and sends what is left before it ends. What a service tells itself
-    /// goes by the service's name: for a pattern, OpenTelemetry would compile a regular expression at every start.
+    /// Exports from the start of the host to its end. A service's own source and meter have the service's name: for a
+    /// pattern, OpenTelemetry would compile a regular expression at every start.
     /// </summary>
-    sealed class Exporters(IHostEnvironment service) : IHostedLifecycleService
+    sealed class Exporters(IHostEnvironment service, LoggerProvider logs) : IHostedLifecycleService
     {
+        /// <summary>How long a stop waits for what is left to be sent. A collector that is down or slow costs no more.</summary>
+        static readonly TimeSpan Patience = TimeSpan.FromSeconds(1.5);
+
         TracerProvider? traces;
         MeterProvider? metrics;
 
@@ -106,11 +109,14 @@ static class Telemetry
             return Task.CompletedTask;
         }
 
+        /// <summary>Sends what is left, all at once: each would otherwise wait for 5 s, one after the other.</summary>
         public Task StoppedAsync(CancellationToken cancellationToken)
         {
-            traces?.Dispose();
-            metrics?.Dispose();
-            return Task.CompletedTask;
+            var patience = (int)Patience.TotalMilliseconds;
+            return Task.WhenAll(
+                Task.Run(() => traces?.Shutdown(patience), CancellationToken.None),
+                Task.Run(() => metrics?.Shutdown(patience), CancellationToken.None),
+                Task.Run(() => logs.Shutdown(patience), CancellationToken.None));
         }
 
         public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
