@@ -5,6 +5,8 @@ namespace Increment.AuthService;
 /// <summary>The SQLite schema of everything that AuthService keeps. Instants are Unix milliseconds.</summary>
 static class AuthDatabase
 {
+    public static readonly SqliteBackup Backup = new("accounts", "users", Open);
+
     public static SqliteDatabase Open(string connectionString) => new(connectionString,
         """
         CREATE TABLE users (

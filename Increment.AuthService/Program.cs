@@ -5,6 +5,10 @@ using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Storage;
+
+if (SqliteBackup.IsCommand(args))
+    return AuthDatabase.Backup.Run(args, Console.Out, Console.Error);
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -30,3 +34,4 @@ app.MapTokens();
 app.MapAccounts();
 app.MapOAuth();
 app.Run();
+return 0;

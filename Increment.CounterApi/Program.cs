@@ -2,9 +2,10 @@ using Increment.CounterApi.Accounts;
 using Increment.CounterApi.Counters;
 using Increment.CounterApi.Live;
 using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Storage;
 
 if (SqliteBackup.IsCommand(args))
-    return SqliteBackup.Run(args, Console.Out, Console.Error);
+    return SqliteCounterStore.Backup.Run(args, Console.Out, Console.Error);
 
 // The settings that are shipped lie beside the program, whatever folder it is started in.
 var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });

@@ -1,5 +1,9 @@
 using Increment.JobsService.Jobs;
 using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Storage;
+
+if (SqliteBackup.IsCommand(args))
+    return SqliteJobStore.Backup.Run(args, Console.Out, Console.Error);
 
 var builder = WebApplication.CreateBuilder(args);
 builder.AddServiceDefaults();
@@ -10,3 +14,4 @@ var app = builder.Build();
 app.UseServiceDefaults();
 app.MapJobs();
 app.Run();
+return 0;

@@ -36,6 +36,13 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         """,
     ];
 
+    /// <summary>
+    /// A restore is a reset of every counter: integers taken since the backup will be taken again. The versions are new,
+    /// since callers may know those after the backup's as versions of other states.
+    /// </summary>
+    public static readonly SqliteBackup Backup = new("counters", "incremental_counter", OpenDatabase,
+        $"UPDATE main.incremental_counter SET version = (random() & {CounterState.VersionBits}) | 1");
+
     /// <summary>How long a write waits to be taken up: only a disk that hangs makes it wait for long.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 

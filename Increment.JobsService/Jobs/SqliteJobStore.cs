@@ -14,6 +14,8 @@ sealed class SqliteJobStore(SqliteDatabase database) : IJobStore
         """,
     ];
 
+    public static readonly SqliteBackup Backup = new("jobs", "jobs", connectionString => new(connectionString, Migrations));
+
     public Task<IReadOnlyList<Job>> ListAsync(string? after, int limit, CancellationToken cancellationToken) =>
         Task.FromResult<IReadOnlyList<Job>>(Query(
             "SELECT id, title, description FROM jobs WHERE id > $after ORDER BY id LIMIT $limit", ("$after", after ?? ""), ("$limit", limit)));

@@ -156,14 +156,14 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         Sql("DROP TABLE incremental_counter", Path.Combine(folder, "other"));
 
         foreach (var (command, file, reason) in (ReadOnlySpan<(string, string, string)>)[
-            ("restore", Path.Combine(folder, "missing"), "no file"), ("restore", rubbish, "not a backup"),
-            ("restore", Path.Combine(folder, "other"), "not a backup"), ("backup", folder, folder)])
+            ("restore", Path.Combine(folder, "missing"), "no file"), ("restore", rubbish, "not a file of counters"),
+            ("restore", Path.Combine(folder, "other"), "not a file of counters"), ("backup", rubbish, "new file"), ("backup", folder, "new file")])
         {
             var (exitCode, error) = Command(command, file, out _);
             Assert.Equal(1, exitCode);
             Assert.Contains(reason, error, StringComparison.Ordinal);
         }
-        Assert.Equal(2, SqliteBackup.Run(["backup"], TextWriter.Null, TextWriter.Null));
+        Assert.Equal(2, SqliteCounterStore.Backup.Run(["backup"], TextWriter.Null, TextWriter.Null));
         Assert.Equal(5, (await store.GetAsync(Counter, ct))?.Current);
         Assert.Empty(Directory.GetFiles(folder, "*.partial"));
     }
@@ -227,7 +227,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     (int ExitCode, string Error) Command(string command, string file, out string said)
     {
         var (output, error) = (new StringWriter(), new StringWriter());
-        var exitCode = SqliteBackup.Run([command, file, $"--ConnectionStrings:increment={ConnectionString}"], output, error);
+        var exitCode = SqliteCounterStore.Backup.Run([command, file, $"--ConnectionStrings:increment={ConnectionString}"], output, error);
         said = output.ToString();
         return (exitCode, error.ToString());
     }

@@ -1,12 +1,17 @@
-using Increment.ServiceDefaults.Storage;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.Data.Sqlite;
 
-namespace Increment.CounterApi.Counters;
+namespace Increment.ServiceDefaults.Storage;
 
 /// <summary>
-/// <c>backup FILE</c> and <c>restore FILE</c>: copies of the counters' SQLite file, also while services use it.
+/// <c>backup FILE</c> and <c>restore FILE</c> on a service's command line: copies of its SQLite file, also while services
+/// use it.
 /// </summary>
-static class SqliteBackup
+/// <param name="things">What the file is about, in the plural.</param>
+/// <param name="table">The table that has a row for each of them.</param>
+/// <param name="open">Opens a file by its connection string and brings its schema up to date.</param>
+/// <param name="afterRestore">SQL that completes a restore, in the same transaction.</param>
+public sealed class SqliteBackup(string things, string table, Func<string, SqliteDatabase> open, string afterRestore = "")
 {
     /// <summary>Whether the command line asks for one of the two.</summary>
     public static bool IsCommand(string[] args) => args is ["backup" or "restore", ..];
@@ -14,7 +19,7 @@ static class SqliteBackup
     /// <summary>Runs the command.</summary>
     /// <returns>The exit code: 0 when it is done, 1 with a sentence on standard error when nothing has changed, 2 for a
     /// command line that is none.</returns>
-    public static int Run(string[] args, TextWriter output, TextWriter error)
+    public int Run(string[] args, TextWriter output, TextWriter error)
     {
         if (args is not [var command, { Length: > 0 } name, .. var settings] || name.StartsWith('-'))
         {
@@ -25,7 +30,7 @@ static class SqliteBackup
         {
             var configuration = WebApplication.CreateBuilder(settings).Configuration;
             if (configuration.GetStoreEngine() != StoreEngine.Sqlite)
-                throw new InvalidOperationException("The counters are in MongoDB; use mongodump and mongorestore.");
+                throw new InvalidOperationException($"The {things} are in MongoDB; use mongodump and mongorestore.");
             var file = Path.GetFullPath(name, CallersFolder);
             var connectionString = configuration.GetStoreConnectionString();
             output.WriteLine(command == "backup" ? Backup(connectionString, file) : Restore(connectionString, file));
@@ -38,14 +43,13 @@ static class SqliteBackup
         }
     }
 
-    /// <summary>
-    /// Copies the store to a file, as it is at one moment; a file that is there already is replaced once the copy is
-    /// complete.
-    /// </summary>
-    static string Backup(string connectionString, string file)
+    /// <summary>Copies the store to a new file, as it is at one moment. The file appears once the copy is complete.</summary>
+    string Backup(string connectionString, string file)
     {
         if (new SqliteConnectionStringBuilder(connectionString).DataSource is var source && !File.Exists(source))
-            throw new InvalidOperationException($"There is no store {Path.GetFullPath(source)}.");
+            throw new InvalidOperationException($"There is no store {Path.GetFullPath(source)}. Name the service's own in ConnectionStrings:increment.");
+        if (Path.Exists(file))
+            throw new InvalidOperationException($"{file} is there already. Name a new file.");
         var partial = file + ".partial";
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
         File.Delete(partial);
@@ -55,9 +59,9 @@ static class SqliteBackup
             store.Execute("VACUUM INTO $file", ("$file", partial));
             using (var copy = new FileStream(partial, FileMode.Open, FileAccess.ReadWrite))
                 copy.Flush(flushToDisk: true);
-            var counters = Count(partial);
-            File.Move(partial, file, overwrite: true);
-            return $"{counters} counters of {store.DataSource} are backed up in {file}";
+            var count = Count(partial, store.DataSource);
+            File.Move(partial, file);
+            return $"{file} is a backup of {store.DataSource} ({things}: {count})";
         }
         finally
         {
@@ -65,42 +69,45 @@ static class SqliteBackup
         }
     }
 
-    /// <summary>
-    /// Makes the store what it was at the backup, in one transaction. It is a reset of every counter: integers taken since
-    /// the backup will be taken again.
-    /// </summary>
-    static string Restore(string connectionString, string file)
+    /// <summary>Makes the store what it was at the backup, in one transaction; makes the store if there is none.</summary>
+    string Restore(string connectionString, string file)
     {
-        var counters = Count(file);
-        SqliteCounterStore.OpenDatabase(connectionString);
+        var count = Count(file, file);
+        open(connectionString);
 
         // A copy, so that a backup of an older version can be brought up to date.
         var copy = Path.Combine(Directory.CreateTempSubdirectory("increment-restore-").FullName, "backup.db");
         try
         {
             File.Copy(file, copy);
-            SqliteCounterStore.OpenDatabase($"Data Source={copy};Pooling=False");
+            open($"Data Source={copy};Pooling=False");
 
             using var store = Open(connectionString, SqliteOpenMode.ReadWrite);
             store.Execute("ATTACH $file AS backup", ("$file", copy));
             using (var transaction = store.BeginTransaction())
             {
-                // New versions: the ones after the backup's may have been told already, of other states.
-                store.Execute("""
-                    DELETE FROM main.incremental_counter;
-                    INSERT INTO main.incremental_counter (owner, name, current, version)
-                        SELECT owner, name, current, (random() & $bits) | 1 FROM backup.incremental_counter ORDER BY owner, name;
-                    DELETE FROM main.idempotency_key;
-                    INSERT INTO main.idempotency_key SELECT * FROM backup.idempotency_key ORDER BY id
-                    """, ("$bits", CounterState.VersionBits));
+                foreach (var name in TablesOf(store))
+                    store.Execute($"DELETE FROM main.{name}; INSERT INTO main.{name} SELECT * FROM backup.{name}");
+                if (afterRestore is not "")
+                    store.Execute(afterRestore);
                 transaction.Commit();
             }
-            return $"{counters} counters of {file} are restored to {store.DataSource}";
+            return $"{store.DataSource} is restored from {file} ({things}: {count})";
         }
         finally
         {
             Directory.Delete(Path.GetDirectoryName(copy)!, recursive: true);
         }
+    }
+
+    static List<string> TablesOf(SqliteConnection store)
+    {
+        using var command = store.Command("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'");
+        using var reader = command.ExecuteReader();
+        var names = new List<string>();
+        while (reader.Read())
+            names.Add(reader.GetString(0));
+        return names;
     }
 
     static SqliteConnection Open(string connectionString, SqliteOpenMode mode)
@@ -110,24 +117,26 @@ static class SqliteBackup
         return connection;
     }
 
-    /// <summary>How many counters a backup holds.</summary>
-    /// <exception cref="InvalidOperationException">It is none, or it is damaged.</exception>
-    static long Count(string file)
+    /// <summary>How many things a copy holds.</summary>
+    /// <param name="file">The copy.</param>
+    /// <param name="name">The file that a message blames.</param>
+    /// <exception cref="InvalidOperationException">It is a copy of something else, or it is damaged.</exception>
+    long Count(string file, string name)
     {
         if (!File.Exists(file))
-            throw new InvalidOperationException($"There is no file {file}.");
+            throw new InvalidOperationException($"There is no file {name}.");
         try
         {
             using var backup = Open($"Data Source={file}", SqliteOpenMode.ReadOnly);
             using var check = backup.Command("PRAGMA integrity_check");
             if (check.ExecuteScalar() is not "ok")
-                throw new InvalidOperationException($"{file} is damaged.");
-            using var count = backup.Command("SELECT count(*) FROM incremental_counter");
+                throw new InvalidOperationException($"{name} is damaged. Restore an older backup.");
+            using var count = backup.Command($"SELECT count(*) FROM {table}");
             return (long)count.ExecuteScalar()!;
         }
         catch (SqliteException e)
         {
-            throw new InvalidOperationException($"{file} is not a backup of counters: {e.Message}", e);
+            throw new InvalidOperationException($"{name} is not a file of {things}: {e.Message} Name one that this service wrote.", e);
         }
     }
 
