@@ -90,16 +90,18 @@ sealed class MeasuredSystem : IAsyncDisposable
         Directory.Delete(folder, recursive: true);
     }
 
-    Task<Server> StartBareAsync()
+    /// <summary>Starts one more bare Kestrel.</summary>
+    public Task<Server> StartBareAsync()
     {
         var port = Server.FreePort();
         return LaunchAsync(port, "BareKestrel", new() { ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}" }, "/hello");
     }
 
-    Task<Server> StartServiceAsync(string service, string store, params IReadOnlyList<(string Name, string Value)> more)
+    /// <summary>Starts one more of a service on a store of its own.</summary>
+    public Task<Server> StartServiceAsync(string service, string store, params IReadOnlyList<(string Name, string Value)> more)
     {
         var port = Server.FreePort();
-        var settings = MeasuredSettings.Of(port, FileOf(store), Auth?.At(""));
+        var settings = MeasuredSettings.Of(port, FileOf(store), service is "AuthService" ? null : Auth.At(""));
         foreach (var (name, value) in more)
             settings.Add(name, value);
         return LaunchAsync(port, "Increment." + service, settings, "/health");
