@@ -10,8 +10,8 @@ using static Microsoft.Playwright.Assertions;
 namespace Increment.Tests.Browser;
 
 /// <summary>The counter page as a new user meets it, over the whole system.</summary>
-[Collection(nameof(SystemCollection))]
-public sealed class CounterPageTests(SystemFixture system, Chromium chromium)
+[Collection(nameof(EmbeddedCollection))]
+public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 

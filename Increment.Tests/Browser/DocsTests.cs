@@ -6,8 +6,8 @@ using static Microsoft.Playwright.Assertions;
 namespace Increment.Tests.Browser;
 
 /// <summary>The API reference of each service, and the calls that it makes.</summary>
-[Collection(nameof(SystemCollection))]
-public sealed class DocsTests(SystemFixture system, Chromium chromium)
+[Collection(nameof(EmbeddedCollection))]
+public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 

@@ -1,8 +1,8 @@
-using Aspire.Hosting.Testing;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
+using Aspire.Hosting.Testing;
 using Increment.Tests.OpenApi;
 
 namespace Increment.Tests.EndToEnd;
@@ -11,8 +11,7 @@ namespace Increment.Tests.EndToEnd;
 /// Sends every endpoint of every service, as their OpenAPI documents have them, what it must refuse: each answer is a
 /// 4xx with a JSON:API error (or the <c>fail</c> of <c>/auth</c>), never a 500.
 /// </summary>
-[Collection(nameof(SystemCollection))]
-public sealed class BadInputTests(SystemFixture system)
+public abstract class BadInputTests(SystemFixture system)
 {
     const string DemoToken = "mytoken";
     static readonly string[] Methods = ["GET", "POST", "PUT", "PATCH", "DELETE"];
@@ -184,3 +183,9 @@ public sealed class BadInputTests(SystemFixture system)
         return new ApiDescription(await http.GetStringAsync("openapi/v1.json", ct)).Operations;
     }
 }
+
+[Collection(nameof(EmbeddedCollection))]
+public sealed class EmbeddedBadInputTests(EmbeddedSystem system) : BadInputTests(system);
+
+[Collection(nameof(ContainerCollection))]
+public sealed class ContainerBadInputTests(ContainerSystem system) : BadInputTests(system);

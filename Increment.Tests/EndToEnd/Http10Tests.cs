@@ -1,12 +1,11 @@
-using Aspire.Hosting.Testing;
 using System.Net.Sockets;
 using System.Text;
+using Aspire.Hosting.Testing;
 
 namespace Increment.Tests.EndToEnd;
 
 /// <summary>What clients of the original services send: HTTP/1.0, a POST without a body and without its length.</summary>
-[Collection(nameof(SystemCollection))]
-public sealed class Http10Tests(SystemFixture system)
+public abstract class Http10Tests(SystemFixture system)
 {
     [Theory]
     [InlineData("POST /jobs HTTP/1.0\r\nAuthorization: mytoken\r\n\r\n", "200")]
@@ -36,3 +35,9 @@ public sealed class Http10Tests(SystemFixture system)
         return await reader.ReadToEndAsync(ct);
     }
 }
+
+[Collection(nameof(EmbeddedCollection))]
+public sealed class EmbeddedHttp10Tests(EmbeddedSystem system) : Http10Tests(system);
+
+[Collection(nameof(ContainerCollection))]
+public sealed class ContainerHttp10Tests(ContainerSystem system) : Http10Tests(system);

@@ -1,35 +1,69 @@
 using Aspire.Hosting;
-using Aspire.Hosting.Testing;
+using Increment.Tests.Containers;
+using Increment.Tests.Hosting;
 
 namespace Increment.Tests.EndToEnd;
 
-/// <summary>The whole system, started once through its AppHost on free ports, with data of its own.</summary>
-public sealed class SystemFixture : IAsyncLifetime
+/// <summary>A system that is started once for the tests that share it.</summary>
+public abstract class SystemFixture(Engine engine) : IAsyncLifetime
 {
-    readonly string folder = Directory.CreateTempSubdirectory("increment-system-").FullName;
+    TestSystem? system;
 
-    public DistributedApplication App { get; private set; } = null!;
+    public Engine Engine => engine;
 
-    public HttpClient CreateClient(string service) => App.CreateHttpClient(service, "http");
+    /// <summary>The system that runs. Without a container engine a test that takes one is skipped here.</summary>
+    public TestSystem System
+    {
+        get
+        {
+            if (engine is Engine.Containers)
+                ContainerEngine.Require();
+            return system!;
+        }
+    }
+
+    public DistributedApplication App => System.App;
+
+    public HttpClient CreateClient(string service) => System.CreateClient(service);
 
     public async ValueTask InitializeAsync()
     {
-        var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>(
-            ["--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder}"]);
-        App = await builder.BuildAsync();
-        await App.StartAsync();
-        using var timeout = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        foreach (var service in (string[])["auth", "jobs", "counter"])
-            await App.ResourceNotifications.WaitForResourceHealthyAsync(service, timeout.Token);
+        if (engine is Engine.Containers && !ContainerEngine.IsThere)
+            return;
+        system = new(engine);
+        try
+        {
+            await system.StartAsync();
+        }
+        catch
+        {
+            await system.DisposeAsync();
+            throw;
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
-        await App.DisposeAsync();
-        Directory.Delete(folder, recursive: true);
+        if (system is not null)
+            await system.DisposeAsync();
+        GC.SuppressFinalize(this);
     }
 }
 
-/// <summary>Tests that share the <see cref="SystemFixture"/>; they run one after the other.</summary>
-[CollectionDefinition(nameof(SystemCollection))]
-public sealed class SystemCollection : ICollectionFixture<SystemFixture>;
+/// <summary>On SQLite files.</summary>
+public sealed class EmbeddedSystem() : SystemFixture(Engine.Embedded);
+
+/// <summary>On MongoDB and Redis in containers.</summary>
+public sealed class ContainerSystem() : SystemFixture(Engine.Containers);
+
+/// <summary>Tests that share the <see cref="EmbeddedSystem"/>; they run one after the other.</summary>
+[CollectionDefinition(nameof(EmbeddedCollection))]
+public sealed class EmbeddedCollection : ICollectionFixture<EmbeddedSystem>;
+
+/// <summary>Tests that share the <see cref="ContainerSystem"/>; they run one after the other, with no other test beside them.</summary>
+[CollectionDefinition(nameof(ContainerCollection), DisableParallelization = true)]
+public sealed class ContainerCollection : ICollectionFixture<ContainerSystem>;
+
+/// <summary>Tests that start a system for themselves; they run one after the other, with no other test beside them.</summary>
+[CollectionDefinition(nameof(OwnSystemCollection), DisableParallelization = true)]
+public sealed class OwnSystemCollection;

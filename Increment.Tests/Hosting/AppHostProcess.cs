@@ -1,43 +1,58 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
-using System.Net.ServerSentEvents;
 using System.Net.Sockets;
-using System.Text.Json;
+using System.Reflection;
+using System.Security.Cryptography;
+using System.Text.RegularExpressions;
+using Increment.Tests.Containers;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>The AppHost as a process of its own, on free ports, seen through its dashboard.</summary>
-sealed class AppHostProcess : IAsyncDisposable
+/// <summary>
+/// A program that runs the AppHost, in a process of its own: the AppHost itself or a test host. All that it starts is
+/// found by a variable in its environment, which its children inherit, and by the names of its volumes. Linux only.
+/// </summary>
+sealed partial class AppHostProcess : IAsyncDisposable
 {
-    public const string Token = "let-me-in";
+    /// <summary>The AppHost as it is built; the copy beside the tests has not all that it takes to run.</summary>
+    public static readonly string AppHost = Path.Combine(Projects.Increment_AppHost.ProjectPath, "bin",
+        typeof(AppHostProcess).Assembly.GetCustomAttribute<AssemblyConfigurationAttribute>()!.Configuration, "net10.0", "Increment.AppHost.dll");
 
+    const string Mark = "INCREMENT_TEST_RUN";
+
+    readonly string mark = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
     readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-apphost-");
-    readonly TaskCompletionSource started = new(TaskCreationOptions.RunContinuationsAsynchronously);
     readonly List<string> output = [];
+    readonly Engine engine;
 
-    /// <param name="command">What <c>dotnet</c> is told to do; null for running the assembly.</param>
-    public AppHostProcess(string[]? command = null)
+    /// <param name="engine">Where it keeps its data. Without a container engine a test that takes one is skipped.</param>
+    /// <param name="command">What <c>dotnet</c> runs; null for the AppHost.</param>
+    public AppHostProcess(Engine engine, string[]? command = null)
     {
-        using (var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp))
-        {
-            socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-            Dashboard = new($"http://localhost:{((IPEndPoint)socket.LocalEndPoint!).Port}/");
-        }
-        var start = new ProcessStartInfo("dotnet")
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Finds what the AppHost started in /proc, which this machine lacks.");
+        if (engine is Engine.Containers)
+            ContainerEngine.Require();
+        this.engine = engine;
+        var start = new ProcessStartInfo("dotnet", command ?? [AppHost])
         {
             WorkingDirectory = Projects.Increment_AppHost.ProjectPath,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
             Environment =
             {
+                [Mark] = mark,
+                ["AppHostSha"] = mark,
+                ["DcpPublisher__RandomizePorts"] = "true",
+                ["Increment__Storage__Engine"] = engine.ToString().ToLowerInvariant(),
+                ["Increment__Storage__Path"] = folder.FullName,
                 ["DOTNET_ENVIRONMENT"] = "Development",
-                ["ASPNETCORE_URLS"] = Dashboard.ToString(),
-                ["ASPIRE_DASHBOARD_FRONTEND_BROWSERTOKEN"] = Token,
+                ["ASPNETCORE_URLS"] = FreeAddress(),
+                ["ASPIRE_ALLOW_UNSECURED_TRANSPORT"] = "true",
+                ["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"] = FreeAddress(),
+                ["ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"] = FreeAddress(),
             },
         };
-        foreach (var argument in (string[])[.. command ?? [typeof(Projects.Increment_AppHost).Assembly.Location], "--DcpPublisher:RandomizePorts=true",
-            "--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder.FullName}"])
-            start.ArgumentList.Add(argument);
         Process = Process.Start(start)!;
         Process.OutputDataReceived += (_, line) => Note(line.Data);
         Process.ErrorDataReceived += (_, line) => Note(line.Data);
@@ -46,11 +61,6 @@ sealed class AppHostProcess : IAsyncDisposable
     }
 
     public Process Process { get; }
-
-    public Uri Dashboard { get; }
-
-    /// <summary>The AppHost has said that it has started; its services are on their way.</summary>
-    public Task Started => started.Task;
 
     public string Output
     {
@@ -61,81 +71,140 @@ sealed class AppHostProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>A client that has signed in to the dashboard.</summary>
-    public async Task<HttpClient> SignInAsync(CancellationToken ct)
+    /// <summary>Waits until each service answers that it is healthy.</summary>
+    public async Task WaitForHealthAsync(CancellationToken ct)
     {
-        await Started.WaitAsync(ct);
-        var http = new HttpClient { BaseAddress = Dashboard, Timeout = Timeout.InfiniteTimeSpan };
-        (await http.GetAsync($"login?t={Token}", ct)).EnsureSuccessStatusCode();
-        return http;
-    }
-
-    /// <summary>Waits until the dashboard has shown every service as a condition says, and tells how it showed them.</summary>
-    public async Task<Dictionary<string, JsonElement>> WaitForServicesAsync(Func<JsonElement, bool> condition, CancellationToken ct)
-    {
-        using var http = await SignInAsync(ct);
-        await using var stream = await http.GetStreamAsync("api/resources", ct);
-        var seen = new Dictionary<string, JsonElement>();
-        await foreach (var item in SseParser.Create(stream).EnumerateAsync(ct))
-        {
-            var resource = JsonDocument.Parse(item.Data).RootElement;
-            if (resource.GetProperty("type").GetString() is not "Project")
-                continue;
-            seen[resource.GetProperty("displayName").GetString()!] = resource;
-            if (seen.Count == 3 && seen.Values.All(condition))
-                return seen;
-        }
-        throw new InvalidOperationException($"The AppHost ended before the services were as expected:\n{Output}");
-    }
-
-    public Task<Dictionary<string, JsonElement>> WaitForHealthAsync(CancellationToken ct) =>
-        WaitForServicesAsync(resource => resource.GetProperty("health").GetString() is "Healthy", ct);
-
-    /// <summary>The processes, not the AppHost's own, that have its data folder in their environment.</summary>
-    public List<int> Services()
-    {
-        var found = new List<int>();
-        foreach (var process in Directory.EnumerateDirectories("/proc").Where(path => int.TryParse(Path.GetFileName(path), out _)))
-        {
-            try
+        using var http = new HttpClient();
+        foreach (var service in (string[])["Increment.AuthService", "Increment.JobsService", "Increment.CounterApi"])
+            await PollAsync(async () =>
             {
-                if (File.ReadAllText(Path.Combine(process, "environ")).Contains(folder.FullName, StringComparison.Ordinal))
-                    found.Add(int.Parse(Path.GetFileName(process), null));
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-            {
-                // It has ended, or is somebody else's.
-            }
-        }
-        return found;
+                Assert.False(Process.HasExited, $"The AppHost ended before {service} was healthy:\n{Output}");
+                foreach (var process in Processes().Where(process => NameOf(process) == service))
+                    if (Variable(process, "ASPNETCORE_URLS") is { } address && await AnswersAsync(http, $"{address}/health", ct))
+                        return true;
+                return false;
+            }, $"{service} was not healthy in time", ct);
     }
+
+    /// <summary>Waits until the AppHost names the address that signs in to the dashboard.</summary>
+    public async Task<Uri> SignInAddressAsync(CancellationToken ct)
+    {
+        Match named = Match.Empty;
+        await PollAsync(() => Task.FromResult((named = SignIn().Match(Output)).Success), "The AppHost named no address of the dashboard", ct);
+        return new(named.Groups[1].Value);
+    }
+
+    /// <summary>Waits until nothing is left of what it started, which may take 30 s.</summary>
+    public async Task WaitForEndAsync(CancellationToken ct)
+    {
+        var limit = Stopwatch.StartNew();
+        List<string> left;
+        while ((left = [.. Processes().Select(process => $"process {process} {NameOf(process)}"), .. await ContainersAsync()]).Count > 0)
+        {
+            Assert.True(limit.Elapsed < TimeSpan.FromSeconds(30), $"30 s later there is still: {string.Join(", ", left)}");
+            await Task.Delay(200, ct);
+        }
+    }
+
+    /// <summary>Waits until a process of that name is there.</summary>
+    public Task WaitForProcessAsync(string name, CancellationToken ct) =>
+        PollAsync(() => Task.FromResult(Processes().Any(process => NameOf(process) == name)), $"{name} did not start in time", ct);
 
     public async ValueTask DisposeAsync()
     {
-        if (!Process.HasExited)
-            Process.Kill(entireProcessTree: true);
+        foreach (var process in Processes())
+        {
+            try
+            {
+                using var found = Process.GetProcessById(process);
+                found.Kill();
+            }
+            catch (ArgumentException)
+            {
+                // It has ended.
+            }
+        }
         await Process.WaitForExitAsync();
         Process.Dispose();
+        foreach (var container in await ContainersAsync())
+            await ContainerEngine.RunAsync("rm", "--force", container);
+        if (engine is Engine.Containers)
+            foreach (var volume in await ContainerEngine.RunAsync("volume", "ls", "--quiet", "--filter", $"name={mark[..10]}"))
+                await ContainerEngine.RunAsync("volume", "rm", volume);
+        folder.Delete(recursive: true);
+    }
+
+    /// <summary>The ids of the processes that have the mark.</summary>
+    IEnumerable<int> Processes() => Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
+        .Where(name => name!.All(char.IsAsciiDigit)).Select(name => int.Parse(name!, CultureInfo.InvariantCulture))
+        .Where(process => Variable(process, Mark) == mark);
+
+    /// <summary>The names of the containers that have its volumes.</summary>
+    async Task<string[]> ContainersAsync()
+    {
+        if (engine is Engine.Embedded)
+            return [];
+        var volumes = await ContainerEngine.RunAsync("volume", "ls", "--quiet", "--filter", $"name={mark[..10]}");
+        return volumes.Length == 0 ? []
+            : await ContainerEngine.RunAsync(["ps", "--all", "--format", "{{.Names}}", .. volumes.Select(volume => $"--filter=volume={volume}")]);
+    }
+
+    static async Task PollAsync(Func<Task<bool>> condition, string otherwise, CancellationToken ct)
+    {
+        var limit = Stopwatch.StartNew();
+        while (!await condition())
+        {
+            Assert.True(limit.Elapsed < TimeSpan.FromMinutes(2), otherwise);
+            await Task.Delay(100, ct);
+        }
+    }
+
+    static async Task<bool> AnswersAsync(HttpClient http, string address, CancellationToken ct)
+    {
         try
         {
-            folder.Delete(recursive: true);
+            using var answer = await http.GetAsync(address, ct);
+            return answer.IsSuccessStatusCode;
         }
-        catch (IOException)
+        catch (HttpRequestException)
         {
-            // A service that has lost its AppHost a moment ago still writes.
+            return false;
         }
+    }
+
+    /// <summary>The name of the program that a process runs.</summary>
+    static string NameOf(int process) => Path.GetFileName(ReadProc(process, "cmdline").Split('\0')[0]);
+
+    static string? Variable(int process, string name) => ReadProc(process, "environ").Split('\0')
+        .FirstOrDefault(variable => variable.StartsWith(name + '=', StringComparison.Ordinal))?[(name.Length + 1)..];
+
+    static string ReadProc(int process, string file)
+    {
+        try
+        {
+            return File.ReadAllText($"/proc/{process}/{file}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return ""; // It has ended, or is somebody else's.
+        }
+    }
+
+    static string FreeAddress()
+    {
+        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        return $"http://localhost:{((IPEndPoint)socket.LocalEndPoint!).Port}";
     }
 
     void Note(string? line)
     {
         if (line is null)
-        {
-            started.TrySetException(new InvalidOperationException($"The AppHost ended:\n{Output}"));
             return;
-        }
         lock (output)
             output.Add(line);
-        if (line.Contains("Distributed application started.", StringComparison.Ordinal))
-            started.TrySetResult();
     }
+
+    [GeneratedRegex(@"Login to the dashboard at (\S+)")]
+    private static partial Regex SignIn();
 }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Net;
 using Aspire.Hosting;
 using Aspire.Hosting.ApplicationModel;
@@ -10,9 +9,7 @@ namespace Increment.Tests.Hosting;
 /// <summary>The application as its AppHost starts it, and all that was told of its resources since.</summary>
 public sealed class LifecycleFixture : IAsyncLifetime
 {
-    readonly string folder = Directory.CreateTempSubdirectory("increment-lifecycle-").FullName;
-
-    public DistributedApplication App { get; private set; } = null!;
+    public TestSystem System { get; } = new(Engine.Embedded);
 
     /// <summary>What was told until all services were healthy for the first time.</summary>
     public List<(string Name, string? State, HealthStatus? Health)> Start { get; } = [];
@@ -21,31 +18,24 @@ public sealed class LifecycleFixture : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>(
-            ["--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder}"]);
         // The AppHost starts all at once; here one waits.
-        builder.Resources.Single(r => r.Name == "jobs").Annotations.Add(
-            new WaitAnnotation(builder.Resources.Single(r => r.Name == "auth"), WaitType.WaitUntilHealthy));
-        App = await builder.BuildAsync();
-        TooEarly = Assert.Throws<InvalidOperationException>(() => App.GetEndpoint("jobs", "http"));
+        var app = await System.BuildAsync(builder => builder.Resources.Single(r => r.Name == "jobs").Annotations.Add(
+            new WaitAnnotation(builder.Resources.Single(r => r.Name == "auth"), WaitType.WaitUntilHealthy)));
+        TooEarly = Assert.Throws<InvalidOperationException>(() => app.GetEndpoint("jobs", "http"));
         var watching = Task.Run(async () =>
         {
-            await foreach (var change in App.ResourceNotifications.WatchAsync())
+            await foreach (var change in app.ResourceNotifications.WatchAsync())
             {
                 Start.Add((change.Resource.Name, change.Snapshot.State?.Text, change.Snapshot.HealthStatus));
                 if (LifecycleTests.Services.All(name => Start.Exists(s => s.Name == name && s.Health is HealthStatus.Healthy)))
                     return;
             }
         });
-        await App.StartAsync();
+        await app.StartAsync();
         await watching;
     }
 
-    public async ValueTask DisposeAsync()
-    {
-        await App.DisposeAsync();
-        Directory.Delete(folder, recursive: true);
-    }
+    public ValueTask DisposeAsync() => System.DisposeAsync();
 }
 
 /// <summary>Who waits for whom, and what commands and crashes do to a service. Each test leaves all services healthy.</summary>
@@ -53,7 +43,8 @@ public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<Lif
 {
     internal static readonly string[] Services = ["auth", "jobs", "counter"];
 
-    readonly DistributedApplication app = fixture.App;
+    readonly TestSystem system = fixture.System;
+    readonly DistributedApplication app = fixture.System.App;
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
@@ -71,7 +62,7 @@ public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<Lif
         using var http = app.CreateHttpClient("jobs", "http");
 
         Assert.True((await app.ResourceCommands.ExecuteCommandAsync("jobs", KnownResourceCommands.StopCommand, ct)).Success);
-        var stopped = await WaitAsync("jobs", s => s.State?.Text == KnownResourceStates.Finished);
+        var stopped = await system.WaitAsync("jobs", s => s.State?.Text == KnownResourceStates.Finished);
         Assert.Equal(0, stopped.ExitCode);
         var call = http.GetAsync("hello", ct);
 
@@ -83,28 +74,25 @@ public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<Lif
     [Fact]
     public async Task A_restarted_service_is_another_process_and_healthy()
     {
-        var before = await WaitAsync("counter", s => s.HealthStatus is HealthStatus.Healthy);
+        var before = await system.WaitAsync("counter", s => s.HealthStatus is HealthStatus.Healthy);
 
         Assert.True((await app.ResourceCommands.ExecuteCommandAsync("counter", KnownResourceCommands.RestartCommand, ct)).Success);
 
-        var after = await WaitAsync("counter", s => s.HealthStatus is HealthStatus.Healthy && s.StartTimeStamp > before.StartTimeStamp);
-        Assert.NotEqual(ProcessId(before), ProcessId(after));
+        var after = await system.WaitAsync("counter", s => s.HealthStatus is HealthStatus.Healthy && s.StartTimeStamp > before.StartTimeStamp);
+        Assert.NotEqual(TestSystem.ProcessIdOf(before), TestSystem.ProcessIdOf(after));
     }
 
     [Fact]
     public async Task A_killed_service_is_finished_with_its_exit_code_and_stays_so_until_its_start_command()
     {
-        var before = await WaitAsync("auth", s => s.HealthStatus is HealthStatus.Healthy);
-        using (var process = Process.GetProcessById(ProcessId(before)))
-            process.Kill();
-
-        var killed = await WaitAsync("auth", s => s.State?.Text == KnownResourceStates.Finished);
+        var killed = await system.KillAsync("auth");
+        Assert.Equal(KnownResourceStates.Finished, killed.State?.Text);
         Assert.NotNull(killed.ExitCode);
         Assert.NotEqual(0, killed.ExitCode);
 
-        Assert.True((await app.ResourceCommands.ExecuteCommandAsync("auth", KnownResourceCommands.StartCommand, ct)).Success);
-        var after = await WaitAsync("auth", s => s.HealthStatus is HealthStatus.Healthy);
-        Assert.True(after.StartTimeStamp > killed.StopTimeStamp, "It was started before it was told to.");
+        var stayed = await system.WaitAsync("auth", _ => true);
+        Assert.Equal((KnownResourceStates.Finished, killed.StartTimeStamp), (stayed.State?.Text, stayed.StartTimeStamp));
+        await system.StartAgainAsync("auth", killed);
         using var jobs = app.CreateHttpClient("jobs", "http");
         jobs.DefaultRequestHeaders.Authorization = new("Bearer", "mytoken");
         Assert.Equal(HttpStatusCode.OK, (await jobs.PostAsync("jobs", null, ct)).StatusCode);
@@ -124,10 +112,4 @@ public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<Lif
         Assert.Equal("http", app.GetEndpoint("jobs", "http").Scheme);
         Assert.Throws<ArgumentException>(() => app.GetEndpoint("nobody", "http"));
     }
-
-    async Task<CustomResourceSnapshot> WaitAsync(string name, Func<CustomResourceSnapshot, bool> condition) =>
-        (await app.ResourceNotifications.WaitForResourceAsync(name, e => condition(e.Snapshot), ct)).Snapshot;
-
-    static int ProcessId(CustomResourceSnapshot snapshot) =>
-        Assert.IsType<int>(snapshot.Properties.Single(property => property.Name == "executable.pid").Value);
 }

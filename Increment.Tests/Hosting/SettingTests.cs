@@ -1,42 +1,91 @@
 using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Aspire.Hosting;
+using Increment.AppHost;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>That the AppHost tells in one sentence which setting it cannot use.</summary>
+/// <summary>What the AppHost cannot use ends it with one sentence that says what to do.</summary>
 public sealed class SettingTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task An_engine_that_there_is_not_is_told_with_those_that_there_are() =>
-        Assert.Equal("Increment:Storage:Engine is 'mysql'; it must be auto, embedded or containers.", await RefusesAsync("--Increment:Storage:Engine=mysql"));
+    public async Task An_unknown_engine_is_refused_with_those_that_are_known() =>
+        Assert.Equal("Increment:Storage:Engine is 'mysql'; it must be auto, embedded or containers.", await RefusesAsync(["--Increment:Storage:Engine=mysql"]));
 
     [Theory]
     [InlineData("two"), InlineData("0"), InlineData("-1"), InlineData("")]
-    public async Task A_number_that_is_none_is_told_with_its_name(string replicas) =>
-        Assert.Equal($"Increment:Replicas is '{replicas}'; it must be a whole number, 1 or more.", await RefusesAsync($"--Increment:Replicas={replicas}"));
+    public async Task A_count_that_is_no_number_above_0_is_refused_with_its_name(string replicas) =>
+        Assert.Equal($"Increment:Replicas is '{replicas}'; it must be a whole number, 1 or more.", await RefusesAsync([$"--Increment:Replicas={replicas}"]));
 
     [Fact]
-    public async Task A_path_that_cannot_be_made_is_told()
+    public async Task A_data_folder_that_cannot_be_made_is_refused_with_its_path()
     {
         var file = Path.GetTempFileName();
-        Assert.StartsWith($"Increment:Storage:Path is '{file}'", await RefusesAsync("--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={file}"), StringComparison.Ordinal);
+        Assert.StartsWith($"Increment:Storage:Path is '{file}'", await RefusesAsync(["--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={file}"]), StringComparison.Ordinal);
         File.Delete(file);
     }
 
-    /// <summary>What it says when it ends, of itself and with exit code 1.</summary>
-    async Task<string> RefusesAsync(params string[] arguments)
+    [Theory]
+    [InlineData("ASPNETCORE_URLS"), InlineData("ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"), InlineData("ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL")]
+    public async Task A_taken_port_of_the_dashboard_is_named(string variable)
     {
-        using var appHost = Process.Start(new ProcessStartInfo("dotnet", [typeof(Projects.Increment_AppHost).Assembly.Location, .. arguments])
+        using var taken = Listen();
+        var port = ((IPEndPoint)taken.LocalEndPoint!).Port;
+
+        Assert.Equal($"Port {port} of the dashboard is taken by another program: end that program, or give the dashboard another port in Increment.AppHost/Properties/launchSettings.json.",
+            await RefusesAsync([], (variable, $"http://localhost:{port}")));
+    }
+
+    [Fact]
+    public void A_taken_port_of_a_service_is_named()
+    {
+        using var taken = Listen();
+        var port = ((IPEndPoint)taken.LocalEndPoint!).Port;
+        var shop = Directory.CreateTempSubdirectory("increment-shop-");
+        File.WriteAllText(Path.Combine(shop.FullName, "Shop.csproj"), """<Project Sdk="Microsoft.NET.Sdk.Web" />""");
+        File.WriteAllText(Path.Combine(shop.CreateSubdirectory("Properties").FullName, "launchSettings.json"),
+            $$"""{ "profiles": { "http": { "commandName": "Project", "applicationUrl": "http://localhost:{{port}}" } } }""");
+        var builder = DistributedApplication.CreateBuilder(new DistributedApplicationOptions { AssemblyName = "Increment.AppHost", DisableDashboard = true });
+        builder.AddProject("till", Path.Combine(shop.FullName, "Shop.csproj"));
+
+        var refused = Assert.Throws<SettingException>(() => Ports.RequireFree(builder));
+        Assert.Equal($"Port {port} of till is taken by another program: end that program, or give till another port in Shop/Properties/launchSettings.json.", refused.Message);
+        taken.Dispose();
+        Ports.RequireFree(builder);
+        shop.Delete(recursive: true);
+    }
+
+    static Socket Listen()
+    {
+        var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
+        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        socket.Listen();
+        return socket;
+    }
+
+    /// <summary>The sentence with which it ends, with exit code 1.</summary>
+    async Task<string> RefusesAsync(string[] arguments, params (string Name, string Value)[] environment)
+    {
+        var folder = Directory.CreateTempSubdirectory("increment-settings-");
+        var start = new ProcessStartInfo("dotnet", [AppHostProcess.AppHost, $"--Increment:Storage:Path={folder.FullName}", .. arguments])
         {
             WorkingDirectory = Projects.Increment_AppHost.ProjectPath,
             RedirectStandardError = true,
             RedirectStandardOutput = true,
-        })!;
+            Environment = { ["DOTNET_ENVIRONMENT"] = "Development" },
+        };
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
+        using var appHost = Process.Start(start)!;
         var output = appHost.StandardOutput.ReadToEndAsync(ct);
         var error = await appHost.StandardError.ReadToEndAsync(ct);
         await appHost.WaitForExitAsync(ct);
-        Assert.Equal((1, ""), (appHost.ExitCode, await output));
+        Assert.Equal(1, appHost.ExitCode);
+        Assert.DoesNotContain("Exception", await output, StringComparison.Ordinal);
+        folder.Delete(recursive: true);
         return error.Trim();
     }
 }

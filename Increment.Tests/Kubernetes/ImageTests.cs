@@ -1,4 +1,6 @@
+using System.Net;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using static Increment.Tests.Kubernetes.Rendered;
 
 namespace Increment.Tests.Kubernetes;
@@ -12,7 +14,7 @@ public sealed class ImageTests : IDisposable
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
-    public async Task Every_service_of_the_manifest_is_built_in_the_full_profile_with_its_version_and_commit()
+    public async Task Every_service_of_the_manifest_is_built_with_its_version_and_commit()
     {
         var commands = await BuildAsync("1.4.2-rc.1", "registry.example.com/team/increment");
         var commit = (await Tool.RunAsync(Root, "git", "rev-parse", "HEAD")).Trim();
@@ -22,7 +24,7 @@ public sealed class ImageTests : IDisposable
         foreach (var (name, path) in projects)
         {
             var command = Assert.Single(commands, c => c.Contains($" {Path.GetFileNameWithoutExtension(path)} ", StringComparison.Ordinal));
-            Assert.All((string[])["-t:PublishContainer", "-p:AspirePackages=true", "-p:ContainerRegistry=registry.example.com",
+            Assert.All((string[])["-t:PublishContainer", "-p:ContainerRegistry=registry.example.com",
                 $"-p:ContainerRepository=team/increment/{name}", "-p:ContainerImageTag=1.4.2-rc.1", "-p:Version=1.4.2-rc.1", $"-p:SourceRevisionId={commit}"],
                 argument => Assert.Contains(argument, command.Split(' ')));
         }
@@ -57,6 +59,14 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
+    public async Task The_environment_names_another_base_image()
+    {
+        var (_, output, _) = await Tool.TryRunAsync(Root, new Dictionary<string, string> { ["ContainerBaseImage"] = "registry.example.com/aspnet:10.0" },
+            "dotnet", "msbuild", "Increment.JobsService", "-t:ComputeContainerConfig", "-getProperty:ContainerBaseImage");
+        Assert.Equal("registry.example.com/aspnet:10.0", output.Trim());
+    }
+
+    [Fact]
     public async Task The_version_of_an_overlay_is_set_in_one_place()
     {
         CopyTo(folder);
@@ -70,15 +80,15 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
-    public void The_pipeline_tests_both_profiles_and_runs_scripts_that_are_there()
+    public void The_pipeline_tests_before_it_builds_and_runs_scripts_that_are_there()
     {
         string Read(string name) => File.ReadAllText(Path.Combine(Root, ".github", "workflows", name));
-        var profiles = Items(Parse(Read("ci.yaml"))["jobs"]!["test"]!["strategy"]!["matrix"]!["include"]).Select(p => p["packages"]!.ToString());
-        Assert.Equal(["false", "true"], profiles);
+        Assert.Contains(Items(Parse(Read("ci.yaml"))["jobs"]!["test"]!["steps"]), step => (string?)step["run"] is "dotnet test --no-build");
         var release = Parse(Read("release.yaml"))["jobs"]!;
         Assert.Equal("test", (string)release["images"]!["needs"]!);
         Assert.Equal("images", (string)release["deploy"]!["needs"]!);
         var commands = release.AsObject().SelectMany(job => Items(job.Value!["steps"])).Select(step => (string?)step["run"]).OfType<string>().ToList();
+        Assert.Equal("true", (string)release["images"]!["env"]!["AspireMongoDBPackages"]!); // a release has no stand-in
         foreach (var script in (string[])["build-images", "aspire-manifest/set-version"])
         {
             Assert.Contains(commands, command => command.Contains($"{script} ", StringComparison.Ordinal));
@@ -102,6 +112,35 @@ public sealed class ImageTests : IDisposable
                     || v is "HTTP_PORTS" or "services__auth__http__0" or "Increment__DemoToken"), v => Assert.NotNull(service["environment"]![v]));
         }
         Assert.Null(compose["services"]!["auth"]!["ports"]);
+    }
+
+    [Fact]
+    public void In_compose_no_other_container_is_given_the_address_of_CounterApi()
+    {
+        var compose = ParseCompose();
+        var address = IPAddress.Parse(Default(compose["services"]!["counter"]!["networks"]!["default"]!["ipv4_address"]));
+        var network = Assert.Single(Items(compose["networks"]!["default"]!["ipam"]!["config"]));
+        var (subnet, givenOut) = (IPNetwork.Parse(Default(network["subnet"])), IPNetwork.Parse(Default(network["ip_range"])));
+        Assert.True(subnet.Contains(address) && subnet.Contains(givenOut.BaseAddress) && subnet.PrefixLength <= givenOut.PrefixLength);
+        Assert.False(givenOut.Contains(address), $"{address} is among the addresses that are given out, {givenOut}");
+        Assert.Equal(address.ToString(), Default(compose["services"]!["auth"]!["environment"]!["Increment__Proxies"]));
+
+        // compose.yaml's ${NAME:-value} without a NAME.
+        static string Default(JsonNode? value) => Regex.Replace((string)value!, @"\$\{\w+:-([^}]*)\}", "$1");
+    }
+
+    [Theory]
+    [InlineData("auth")]
+    [InlineData("jobs")]
+    [InlineData("counter")]
+    public void In_compose_a_service_is_read_only_without_capabilities_and_starts_again(string name)
+    {
+        var service = ParseCompose()["services"]![name]!;
+        Assert.Equal("true", (string)service["read_only"]!);
+        Assert.Equal("""["ALL"]""", service["cap_drop"]!.ToJsonString());
+        Assert.Equal("""["no-new-privileges:true"]""", service["security_opt"]!.ToJsonString());
+        Assert.Equal("unless-stopped", (string)service["restart"]!);
+        Assert.Equal("true", (string)service["init"]!);
     }
 
     async Task<string[]> BuildAsync(params string[] arguments)

@@ -97,14 +97,22 @@ static class Tool
         return output;
     }
 
-    public static async Task<(int ExitCode, string Output, string Error)> TryRunAsync(string folder, string program, params string[] arguments)
+    public static Task<(int ExitCode, string Output, string Error)> TryRunAsync(string folder, string program, params string[] arguments) =>
+        TryRunAsync(folder, new Dictionary<string, string>(), program, arguments);
+
+    /// <summary>Runs a program with some environment variables set.</summary>
+    public static async Task<(int ExitCode, string Output, string Error)> TryRunAsync(
+        string folder, IReadOnlyDictionary<string, string> environment, string program, params string[] arguments)
     {
-        using var process = Process.Start(new ProcessStartInfo(program, arguments)
+        var start = new ProcessStartInfo(program, arguments)
         {
             WorkingDirectory = folder,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
-        })!;
+        };
+        foreach (var (name, value) in environment)
+            start.Environment[name] = value;
+        using var process = Process.Start(start)!;
         var output = process.StandardOutput.ReadToEndAsync();
         var error = process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();

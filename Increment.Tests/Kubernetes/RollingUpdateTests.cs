@@ -4,52 +4,31 @@ using System.Text;
 using Aspire.Hosting;
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
-using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Increment.Tests.Hosting;
 
 namespace Increment.Tests.Kubernetes;
 
 /// <summary>What a rolling update does to callers: nothing.</summary>
 public sealed class RollingUpdateTests : IAsyncDisposable
 {
-    readonly string folder = Directory.CreateTempSubdirectory("increment-rolling-").FullName;
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
-    DistributedApplication app = null!;
+    readonly TestSystem system = new(Engine.Embedded);
 
-    public async ValueTask DisposeAsync()
-    {
-        await app.DisposeAsync();
-        Directory.Delete(folder, recursive: true);
-    }
+    public ValueTask DisposeAsync() => system.DisposeAsync();
 
     [Fact]
     public async Task Replicas_are_rolled_one_by_one_under_load_and_no_call_fails_and_no_integer_is_skipped_or_given_twice()
     {
-        var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>(
-            ["--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder}"], ct);
-        builder.CreateResourceBuilder((ProjectResource)builder.Resources.Single(r => r.Name == "counter"))
-            .WithReplicas(2).WithEnvironment("Increment__Shutdown__Drain", "00:00:03");
-        app = await builder.BuildAsync(ct);
-        await app.StartAsync(ct);
-        var replicas = new Dictionary<string, DateTime?>();
-        await foreach (var change in app.ResourceNotifications.WatchAsync(ct))
-        {
-            if (change.Resource.Name == "counter" && change.Snapshot.HealthStatus is HealthStatus.Healthy)
-                replicas[change.ResourceId] = change.Snapshot.StartTimeStamp;
-            if (replicas.Count == 2)
-                break;
-        }
+        await system.StartAsync(builder => builder.CreateResourceBuilder((ProjectResource)builder.Resources.Single(r => r.Name == "counter"))
+            .WithReplicas(2).WithEnvironment("Increment__Shutdown__Drain", "00:00:03"));
 
         using var rolled = CancellationTokenSource.CreateLinkedTokenSource(ct);
-        var callers = Enumerable.Range(0, 4).Select(_ => CallAsync(app.GetEndpoint("counter", "http"), rolled.Token)).ToArray();
-        foreach (var (replica, before) in replicas)
+        var callers = Enumerable.Range(0, 4).Select(_ => CallAsync(system.App.GetEndpoint("counter", "http"), rolled.Token)).ToArray();
+        foreach (var replica in system.ReplicasOf("counter"))
         {
-            Assert.True((await app.ResourceCommands.ExecuteCommandAsync(replica, KnownResourceCommands.StopCommand, ct)).Success);
-            Assert.True((await app.ResourceCommands.ExecuteCommandAsync(replica, KnownResourceCommands.StartCommand, ct)).Success);
-            await foreach (var change in app.ResourceNotifications.WatchAsync(ct))
-            {
-                if (change.ResourceId == replica && change.Snapshot.HealthStatus is HealthStatus.Healthy && change.Snapshot.StartTimeStamp > before)
-                    break;
-            }
+            Assert.True((await system.App.ResourceCommands.ExecuteCommandAsync(replica, KnownResourceCommands.StopCommand, ct)).Success);
+            var stopped = await system.WaitAsync(replica, snapshot => snapshot.State?.Text == KnownResourceStates.Finished);
+            await system.StartAgainAsync(replica, stopped);
         }
         await rolled.CancelAsync();
 

@@ -12,7 +12,7 @@ namespace Increment.Tests.OpenApi;
 /// What the running services answer, to good and to bad requests, is what their OpenAPI documents say: status, media
 /// type, headers and body. It changes the jobs, so the system is its own.
 /// </summary>
-public sealed class AnswersTests(SystemFixture system) : IClassFixture<SystemFixture>
+public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<EmbeddedSystem>
 {
     const string JsonApi = "application/vnd.api+json";
     const string Password = "correct horse battery";

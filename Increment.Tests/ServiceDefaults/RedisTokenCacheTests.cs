@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.Tests.Containers;
 using Microsoft.Extensions.Logging.Abstractions;
 using StackExchange.Redis;
 
@@ -21,9 +22,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        var server = Environment.GetEnvironmentVariable("INCREMENT_TEST_REDIS");
-        Assert.SkipWhen(string.IsNullOrEmpty(server), "needs the full profile and a Redis server: set INCREMENT_TEST_REDIS to its host:port");
-        relay.Start(server);
+        relay.Start(await SharedServers.GetRedisAsync());
         for (var i = 0; i < 2; i++)
             processes.Add(await Process.StartAsync(relay.Address, store));
     }

@@ -1,24 +1,22 @@
+using Increment.Tests.Containers;
 using MongoDB.Driver;
 
 namespace Increment.Tests.Storage;
 
-/// <summary>
-/// A database of its own name on the server that <c>INCREMENT_TEST_MONGODB</c> names, dropped in the end. Without the
-/// variable its user is skipped.
-/// </summary>
+/// <summary>A database of its own name on the MongoDB server of the tests, dropped in the end. Without one its user is skipped.</summary>
 public sealed class MongoTestDatabase : IAsyncDisposable
 {
-    const string Variable = "INCREMENT_TEST_MONGODB";
-
     static readonly Lazy<MongoClient> Client = new(() => new(ConnectionString));
 
     public MongoTestDatabase()
     {
-        Assert.SkipUnless(ConnectionString is not null, $"Takes the full profile with a MongoDB server: set {Variable} to its connection string.");
+        // Tests make it in a field, which cannot await; only the first waits, for the server's start.
+        ConnectionString = SharedServers.GetMongoDBAsync().GetAwaiter().GetResult();
         Database = Client.Value.GetDatabase($"increment_test_{Guid.NewGuid():n}");
     }
 
-    public static string? ConnectionString => Environment.GetEnvironmentVariable(Variable);
+    /// <summary>The server's; known once a database was made.</summary>
+    public static string? ConnectionString { get; private set; }
 
     public IMongoDatabase Database { get; }
 

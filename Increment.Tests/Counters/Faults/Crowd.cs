@@ -11,7 +11,9 @@ namespace Increment.Tests.Counters.Faults;
 /// Clients who use one counter all at once, over connections of their own, and write down every call. A call that has no
 /// answer, or a 5xx, is lost; any other refusal is a fault of the service.
 /// </summary>
-sealed class Crowd(Func<int, IPEndPoint?> addressOf)
+/// <param name="addressOf">Where a client finds the service now; null for nowhere.</param>
+/// <param name="token">The token of the user whose default counter they use.</param>
+sealed class Crowd(Func<int, IPEndPoint?> addressOf, string token = "t-crowd")
 {
     /// <summary>Apart enough that no run takes so many.</summary>
     const long SetDistance = 1_000_000_000;
@@ -31,6 +33,22 @@ sealed class Crowd(Func<int, IPEndPoint?> addressOf)
 
     int postponed, answered;
 
+    /// <summary>What a report says of the calls. An integer counts as skipped that lies between two that were given out after the same set.</summary>
+    public override string ToString()
+    {
+        var calls = History.Calls;
+        var (twice, skipped, last) = (0L, 0L, 0L);
+        foreach (var taken in calls.Where(call => call.Kind == CallKind.Take && !call.IsLost).OrderBy(call => call.First))
+        {
+            if (taken.First <= last)
+                twice += Math.Min(last, taken.Answer) - taken.First + 1;
+            else if (taken.First / SetDistance == last / SetDistance)
+                skipped += taken.First - last - 1;
+            last = Math.Max(last, taken.Answer);
+        }
+        return $"{calls.Count} calls, {Answered} answered, {calls.Count(call => call.IsLost)} lost, of these {Postponed} answered 503; {twice} integers given out twice, {skipped} skipped";
+    }
+
     /// <summary>Calls while something happens.</summary>
     public async Task CallWhileAsync(int clients, Func<Task> happen)
     {
@@ -44,6 +62,18 @@ sealed class Crowd(Func<int, IPEndPoint?> addressOf)
         {
             await stop.CancelAsync();
             await calls;
+        }
+    }
+
+    /// <summary>Waits until the clients have had some more answers.</summary>
+    public async Task AnsweredAsync(int more, CancellationToken cancellationToken)
+    {
+        var (watch, before) = (Stopwatch.StartNew(), Answered);
+        while (Answered < before + more)
+        {
+            if (watch.Elapsed > TimeSpan.FromMinutes(1))
+                throw new TimeoutException("No call is answered again within a minute.");
+            await Task.Delay(10, cancellationToken);
         }
     }
 
@@ -81,9 +111,9 @@ sealed class Crowd(Func<int, IPEndPoint?> addressOf)
             using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(30));
             var (status, headers, body) = kind switch
             {
-                CallKind.Take => await connection.SendAsync("POST", argument == 1 ? "/v1/next" : $"/v1/next?count={argument}", "t-crowd", null, patience.Token),
-                CallKind.Read => await connection.SendAsync("GET", "/v1/current", "t-crowd", null, patience.Token),
-                _ => await connection.SendAsync("PUT", "/v1/current", "t-crowd", $"current={argument}", patience.Token),
+                CallKind.Take => await connection.SendAsync("POST", argument == 1 ? "/v1/next" : $"/v1/next?count={argument}", token, null, patience.Token),
+                CallKind.Read => await connection.SendAsync("GET", "/v1/current", token, null, patience.Token),
+                _ => await connection.SendAsync("PUT", "/v1/current", token, $"current={argument}", patience.Token),
             };
             if (status == 200)
             {

@@ -1,0 +1,125 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text.Json.Nodes;
+using Increment.Tests.Kubernetes;
+
+namespace Increment.Tests.Containers;
+
+/// <summary>
+/// The images of the three services, built once by <c>build-images</c>, pushed to a registry and pulled from it. The
+/// registry is the one that <c>INCREMENT_TEST_REGISTRY</c> names, else a container; the base image is
+/// <c>INCREMENT_TEST_BASE_IMAGE</c>, else .NET's own.
+/// </summary>
+public sealed class BuiltImages : IAsyncDisposable
+{
+    const string RegistryVariable = "INCREMENT_TEST_REGISTRY", RegistryImage = "docker.io/library/registry:3.0.0";
+
+    /// <summary>The repository, where build-images and compose.yaml are.</summary>
+    internal static readonly string Root = Path.GetDirectoryName(Rendered.Folder)!;
+
+    static readonly string[] Services = ["auth", "jobs", "counter"];
+
+    readonly Lazy<Task> built;
+    string registry = "", registryContainer = "";
+
+    public BuiltImages() => built = new(BuildAsync);
+
+    /// <summary>The version of the images: no other run has it.</summary>
+    public string Version { get; } = $"0.0.0-test.t{Guid.NewGuid():n}";
+
+    /// <summary>What stands before a service's name in its image's.</summary>
+    public string Prefix => $"{registry}/increment-test";
+
+    public string Of(string service) => $"{Prefix}/{service}:{Version}";
+
+    /// <summary>Builds the images; skips the test where there is no engine or no registry.</summary>
+    public async Task RequireAsync()
+    {
+        ContainerEngine.Require();
+        await built.Value;
+    }
+
+    /// <summary>Waits until <c>/health</c> answers 200, two minutes at most.</summary>
+    /// <param name="http">Its base address is the service's.</param>
+    /// <param name="withDependencies">Whether it waits for what the service depends on too.</param>
+    /// <param name="log">What the container wrote, for the message of a failure.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    internal static async Task WaitForHealthAsync(HttpClient http, bool withDependencies, Func<Task<string>> log, CancellationToken cancellationToken)
+    {
+        var deadline = DateTime.UtcNow.AddMinutes(2);
+        for (string last; ; await Task.Delay(100, cancellationToken))
+        {
+            try
+            {
+                using var answer = await http.GetAsync("health", cancellationToken);
+                last = await answer.Content.ReadAsStringAsync(cancellationToken);
+                if (answer.StatusCode is HttpStatusCode.OK && (!withDependencies || (string?)JsonNode.Parse(last)!["status"] is "healthy"))
+                    return;
+            }
+            catch (HttpRequestException e)
+            {
+                last = e.Message;
+            }
+            if (DateTime.UtcNow > deadline)
+                Assert.Fail($"{http.BaseAddress}health did not answer 200 but {last}\n{await log()}");
+        }
+    }
+
+    async Task BuildAsync()
+    {
+        registry = Environment.GetEnvironmentVariable(RegistryVariable) is { Length: > 0 } given ? given : await StartRegistryAsync();
+        var environment = new Dictionary<string, string>
+        {
+            // No server of the compiler or of MSBuild outlives the build, and holds its output open.
+            ["MSBUILDDISABLENODEREUSE"] = "1",
+            ["UseSharedCompilation"] = "false",
+        };
+        if (Environment.GetEnvironmentVariable("INCREMENT_TEST_BASE_IMAGE") is { Length: > 0 } baseImage)
+            environment["ContainerBaseImage"] = baseImage;
+        var (exitCode, output, error) = await Tool.TryRunAsync(Root, environment, "bash", "build-images", Version, Prefix);
+        Assert.True(exitCode == 0, $"build-images ended with {exitCode} (INCREMENT_TEST_BASE_IMAGE names a base image where .NET's own cannot be pulled):\n{output}{error}");
+        foreach (var service in Services)
+            await ContainerEngine.PullFromHereAsync(Of(service));
+    }
+
+    async Task<string> StartRegistryAsync()
+    {
+        registryContainer = $"increment-test-registry-{Guid.NewGuid():n}";
+        var (exitCode, _, error) = await ContainerEngine.TryRunAsync("run", "--detach", "--rm", "--name", registryContainer,
+            "--publish", "127.0.0.1::5000", "--tmpfs", "/var/lib/registry", RegistryImage);
+        Assert.SkipUnless(exitCode == 0, $"There is no image registry: {RegistryImage} does not start, and {RegistryVariable} names no other: {error}");
+        return (await ContainerEngine.PublishedAsync(registryContainer, 5000)).Authority.Replace("127.0.0.1", "localhost", StringComparison.Ordinal);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!built.IsValueCreated)
+            return;
+        foreach (var service in Services)
+            await ContainerEngine.TryRunAsync("rmi", "--force", Of(service));
+        if (registryContainer is not "")
+            await ContainerEngine.TryRunAsync("rm", "--force", "--volumes", registryContainer);
+        else
+            await RemoveFromRegistryAsync();
+    }
+
+    /// <summary>Removes the images from a registry that stays: https://distribution.github.io/distribution/spec/api/#deleting-an-image</summary>
+    async Task RemoveFromRegistryAsync()
+    {
+        using var http = new HttpClient { BaseAddress = new($"http://{registry}") };
+        foreach (var service in Services)
+        {
+            var manifests = $"v2/increment-test/{service}/manifests";
+            using var request = new HttpRequestMessage(HttpMethod.Head, $"{manifests}/{Version}");
+            request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/vnd.oci.image.manifest.v1+json"));
+            request.Headers.Accept.Add(new MediaTypeWithQualityHeaderValue("application/vnd.docker.distribution.manifest.v2+json"));
+            using var found = await http.SendAsync(request);
+            if (found.Headers.TryGetValues("Docker-Content-Digest", out var digests))
+                (await http.DeleteAsync($"{manifests}/{digests.Single()}")).Dispose();
+        }
+    }
+}
+
+/// <summary>Tests that use the <see cref="BuiltImages"/>. The build takes all processors, so nothing else runs beside it.</summary>
+[CollectionDefinition(nameof(ImagesCollection), DisableParallelization = true)]
+public sealed class ImagesCollection : ICollectionFixture<BuiltImages>;

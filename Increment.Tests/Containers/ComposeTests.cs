@@ -1,0 +1,86 @@
+using System.Net.NetworkInformation;
+using System.Security.Cryptography;
+using Increment.Tests.EndToEnd;
+using Increment.Tests.Kubernetes;
+
+namespace Increment.Tests.Containers;
+
+/// <summary>compose.yaml, brought up as docs/compose.md says.</summary>
+[Collection(nameof(ImagesCollection))]
+public sealed class ComposeTests(BuiltImages images)
+{
+    const string ComposeVariable = "INCREMENT_TEST_COMPOSE";
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task Compose_brings_the_system_up_keeps_AuthService_inside_and_takes_everything_down()
+    {
+        await images.RequireAsync();
+        var project = $"increment-test-{Guid.NewGuid():n}";
+        var network = FreeNetwork();
+        var compose = await RequireComposeAsync(project, new Dictionary<string, string>
+        {
+            ["REGISTRY"] = images.Prefix,
+            ["VERSION"] = images.Version,
+            ["MONGO_PASSWORD"] = RandomNumberGenerator.GetHexString(32),
+            ["CACHE_PASSWORD"] = RandomNumberGenerator.GetHexString(32),
+            ["DEMO_TOKEN"] = "mytoken",
+            ["COUNTER_PORT"] = "127.0.0.1:",
+            ["JOBS_PORT"] = "127.0.0.1:",
+            ["NETWORK"] = network,
+        });
+        try
+        {
+            await ComposeAsync("up", "--detach");
+            using var counter = new HttpClient { BaseAddress = new($"http://{await ComposeAsync("port", "counter", "8080")}") };
+            using var jobs = new HttpClient { BaseAddress = new($"http://{await ComposeAsync("port", "jobs", "8080")}") };
+            foreach (var service in (HttpClient[])[counter, jobs])
+                await BuiltImages.WaitForHealthAsync(service, withDependencies: true, () => ComposeAsync("logs", "--tail", "100"), ct);
+
+            await Walk.AsNewUserAsync(counter, jobs, ct);
+            await Walk.AsDemoUserAsync(jobs, ct);
+
+            Assert.Empty(await ContainerEngine.RunAsync("port", await ComposeAsync("ps", "--quiet", "auth")));
+            Assert.Equal([$"{network}.10"], await ContainerEngine.RunAsync("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
+                await ComposeAsync("ps", "--quiet", "counter")));
+
+            await ComposeAsync("down", "--volumes");
+            foreach (var list in (string[][])[["ps", "--all"], ["volume", "ls"], ["network", "ls"]])
+                Assert.Empty(await ContainerEngine.RunAsync([.. list, "--quiet", "--filter", $"label=com.docker.compose.project={project}"]));
+        }
+        finally
+        {
+            await compose(["down", "--volumes"]);
+        }
+
+        async Task<string> ComposeAsync(params string[] arguments)
+        {
+            var (exitCode, output, error) = await compose(arguments);
+            Assert.True(exitCode == 0, $"compose {string.Join(' ', arguments)} ended with {exitCode}:\n{output}{error}");
+            return output.Trim();
+        }
+    }
+
+    /// <summary>Docker Compose for one project, with the environment variables that compose.yaml asks for.</summary>
+    static async Task<Func<string[], Task<(int ExitCode, string Output, string Error)>>> RequireComposeAsync(
+        string project, IReadOnlyDictionary<string, string> environment)
+    {
+        string[] command = Environment.GetEnvironmentVariable(ComposeVariable) is { Length: > 0 } named ? [named] : ["docker", "compose"];
+        Assert.SkipUnless(Tool.IsThere(command[0]) && (await Tool.TryRunAsync(BuiltImages.Root, command[0], [.. command[1..], "ls"])).ExitCode == 0,
+            $"Takes Docker Compose on a container engine: install it, or name a command that runs it in {ComposeVariable}.");
+        return arguments => Tool.TryRunAsync(BuiltImages.Root, environment, command[0], [.. command[1..], "--project-name", project, .. arguments]);
+    }
+
+    /// <summary>The first three numbers of a network that no interface of this machine is in.</summary>
+    static string FreeNetwork()
+    {
+        var taken = NetworkInterface.GetAllNetworkInterfaces().SelectMany(i => i.GetIPProperties().UnicastAddresses).Select(a => a.Address.ToString()).ToList();
+        while (true)
+        {
+            var network = $"10.{RandomNumberGenerator.GetInt32(200, 256)}.{RandomNumberGenerator.GetInt32(256)}";
+            if (!taken.Any(address => address.StartsWith(network + ".", StringComparison.Ordinal)))
+                return network;
+        }
+    }
+}

@@ -1,0 +1,91 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using MongoDB.Bson;
+using MongoDB.Driver;
+
+namespace Increment.Tests.Containers;
+
+/// <summary>A server in a container of its own, on a free port of this machine. It can be killed and started again on its data.</summary>
+sealed class ServerContainer : IAsyncDisposable
+{
+    /// <summary>By it the containers of tests that broke off are found.</summary>
+    const string Label = "increment.tests";
+
+    static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
+
+    readonly string id;
+    readonly string port;
+    readonly Func<IPEndPoint, CancellationToken, Task> ask;
+
+    ServerContainer(string id, string port, Func<IPEndPoint, CancellationToken, Task> ask) => (this.id, this.port, this.ask) = (id, port, ask);
+
+    /// <summary>Where it answers; another port after each start with some engines.</summary>
+    public IPEndPoint Address { get; private set; } = null!;
+
+    /// <summary>Starts MongoDB, a standalone server without users as the image has it, and waits until it answers.</summary>
+    public static Task<ServerContainer> StartMongoDBAsync() => StartAsync("docker.io/library/mongo:8.3", "27017/tcp", async (address, cancellationToken) =>
+    {
+        using var client = new MongoClient($"mongodb://{address}/");
+        await client.GetDatabase("admin").RunCommandAsync<BsonDocument>(new BsonDocument("ping", 1), cancellationToken: cancellationToken);
+    });
+
+    /// <summary>Starts Redis and waits until it answers.</summary>
+    public static Task<ServerContainer> StartRedisAsync() => StartAsync("docker.io/library/redis:8.6", "6379/tcp", async (address, cancellationToken) =>
+    {
+        using var client = new TcpClient();
+        await client.ConnectAsync(address, cancellationToken);
+        await client.GetStream().WriteAsync("PING\r\n"u8.ToArray(), cancellationToken);
+        var answer = new byte["+PONG"u8.Length];
+        await client.GetStream().ReadExactlyAsync(answer, cancellationToken);
+        if (!answer.AsSpan().SequenceEqual("+PONG"u8))
+            throw new IOException("Redis does not answer PING.");
+    });
+
+    /// <summary>Ends the server at once, as <c>kill -9</c> does.</summary>
+    public Task KillAsync() => ContainerEngine.RunAsync("kill", "--signal", "KILL", id);
+
+    /// <summary>Starts a killed server again and waits until it answers.</summary>
+    public async Task StartAgainAsync()
+    {
+        await ContainerEngine.RunAsync("start", id);
+        await WaitAsync();
+    }
+
+    public async ValueTask DisposeAsync() => await ContainerEngine.RunAsync("rm", "--force", "--volumes", id);
+
+    static async Task<ServerContainer> StartAsync(string image, string port, Func<IPEndPoint, CancellationToken, Task> ask)
+    {
+        var output = await ContainerEngine.RunAsync("run", "--detach", "--label", Label, "--publish", $"127.0.0.1::{port}", image);
+        var server = new ServerContainer(output[^1], port, ask);
+        try
+        {
+            await server.WaitAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    async Task WaitAsync()
+    {
+        Address = IPEndPoint.Parse((await ContainerEngine.RunAsync("port", id, port))[0]);
+        using var timeout = new CancellationTokenSource(Patience);
+        var watch = Stopwatch.StartNew();
+        while (true)
+        {
+            try
+            {
+                await ask(Address, timeout.Token);
+                return;
+            }
+            catch (Exception e) when (watch.Elapsed < Patience && e is IOException or SocketException or MongoException or TimeoutException)
+            {
+                await Task.Delay(50, CancellationToken.None);
+            }
+        }
+    }
+}

@@ -1,0 +1,102 @@
+using Aspire.Hosting;
+using Increment.AppHost;
+using AppHostStorage = Increment.AppHost.Storage;
+
+namespace Increment.Tests.Hosting;
+
+/// <summary>Which engine keeps the data, and that a container engine which comes or goes never begins counters anew.</summary>
+public sealed class StorageTests : IDisposable
+{
+    readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-storage-");
+
+    public void Dispose() => folder.Delete(recursive: true);
+
+    [Theory]
+    [InlineData(true, true), InlineData(false, false)]
+    public void The_first_start_takes_containers_where_an_engine_answers(bool engineAnswers, bool takesContainers) =>
+        Assert.Equal(takesContainers, Choose(engineAnswers).UseContainers);
+
+    [Fact]
+    public void A_container_engine_that_appears_does_not_replace_SQLite()
+    {
+        Choose(engineAnswers: false);
+
+        Assert.False(Choose(engineAnswers: true).UseContainers);
+    }
+
+    [Fact]
+    public void Files_of_a_version_that_recorded_no_engine_are_used_on()
+    {
+        File.WriteAllText(Path.Combine(folder.FullName, "counter.db"), "");
+
+        Assert.False(Choose(engineAnswers: true).UseContainers);
+    }
+
+    [Fact]
+    public void A_container_engine_that_is_gone_stops_the_AppHost()
+    {
+        Choose(engineAnswers: true);
+
+        var refused = Assert.Throws<SettingException>(() => Choose(engineAnswers: false));
+        Assert.Equal("The data is in containers, and no container runtime answers: start Docker or podman, or begin anew in SQLite files with --Increment:Storage:Engine=embedded.", refused.Message);
+        Assert.True(Choose(engineAnswers: true).UseContainers);
+    }
+
+    [Theory]
+    [InlineData(true, "embedded"), InlineData(false, "containers")]
+    public void The_setting_chooses_otherwise_for_as_long_as_it_is_there(bool containersFirst, string setting)
+    {
+        Assert.Equal(containersFirst, Choose(engineAnswers: containersFirst).UseContainers);
+
+        Assert.Equal(!containersFirst, Choose(engineAnswers: true, $"--Increment:Storage:Engine={setting}").UseContainers);
+        Assert.Equal(containersFirst, Choose(engineAnswers: true).UseContainers);
+    }
+
+    [Theory]
+    [InlineData("embedded", false), InlineData("containers", true)]
+    public void The_engine_of_the_first_start_is_kept_when_a_setting_chose_it(string setting, bool containers)
+    {
+        Choose(engineAnswers: true, $"--Increment:Storage:Engine={setting}");
+
+        Assert.Equal(containers, Choose(engineAnswers: true).UseContainers);
+    }
+
+    [Fact]
+    public void Containers_that_a_setting_asks_for_take_an_engine_that_answers()
+    {
+        var refused = Assert.Throws<SettingException>(() => Choose(engineAnswers: false, "--Increment:Storage:Engine=containers"));
+        Assert.Equal("Increment:Storage:Engine is 'containers', and no container runtime answers: start Docker or podman, or take the setting out.", refused.Message);
+    }
+
+    [Fact]
+    public void A_connection_string_names_a_server_that_runs_elsewhere()
+    {
+        var storage = Choose(engineAnswers: true, "--ConnectionStrings:increment=mongodb://db.example.com/increment", "--ConnectionStrings:cache=redis.example.com");
+
+        Assert.False(storage.UseContainers);
+        Assert.Equal(("mongodb://db.example.com/increment", "redis.example.com"), (storage.StoreOf("auth"), storage.Cache));
+        Assert.Empty(folder.EnumerateFileSystemInfos());
+    }
+
+    [Fact]
+    public void A_record_that_names_no_engine_is_refused()
+    {
+        var record = Path.Combine(folder.FullName, "engine");
+        File.WriteAllText(record, "mysql");
+
+        Assert.Equal($"{record} says 'mysql'; it must say embedded or containers, which of them holds the data.",
+            Assert.Throws<SettingException>(() => Choose(engineAnswers: true)).Message);
+    }
+
+    AppHostStorage Choose(bool engineAnswers, params string[] arguments)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Takes the commands true and false, which Windows lacks.");
+        return AppHostStorage.Choose(DistributedApplication.CreateBuilder(new DistributedApplicationOptions
+        {
+            AssemblyName = "Increment.AppHost",
+            DisableDashboard = true,
+            // In a container engine's place: a command that succeeds or fails whatever it is asked.
+            Args = [$"--ASPIRE_CONTAINER_RUNTIME={(engineAnswers ? "true" : "false")}", $"--Increment:Storage:Path={folder.FullName}", .. arguments],
+        }));
+    }
+}
