@@ -4,6 +4,7 @@ var builder = DistributedApplication.CreateBuilder(args);
 var replicas = SettingException.GetCount(builder.Configuration, "Increment:Replicas", otherwise: 1);
 var storage = Storage.Choose(builder);
 var demoToken = builder.AddParameter("demo-token", secret: true);
+var serviceSecret = builder.AddParameter("service-secret", new GenerateParameterDefault { MinLength = 32, Special = false }, secret: true);
 
 var auth = builder.AddProject<Projects.Increment_AuthService>("auth")
     .WithEnvironment("Increment__DemoToken", demoToken);
@@ -23,6 +24,7 @@ counter.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
 counter.WithUrlForEndpoint("http", _ => new() { Url = "/", DisplayText = "Counter page" });
 List<IResourceBuilder<ProjectResource>> services = [auth, jobs, counter];
 services.ForEach(service => service.WithHttpHealthCheck("/health").WithReplicas(replicas)
+    .WithEnvironment("Increment__ServiceSecret", serviceSecret)
     // Nothing here speaks https in development, so a developer certificate need not be there.
     .WithoutHttpsCertificate()
     .WithUrlForEndpoint("http", url => (url.DisplayText, url.DisplayLocation) = ("Address", UrlDisplayLocation.DetailsOnly))

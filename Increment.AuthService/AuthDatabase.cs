@@ -48,5 +48,11 @@ static class AuthDatabase
             expires_at INTEGER,
             PRIMARY KEY (purpose, id)
         ) WITHOUT ROWID;
+        """,
+        """
+        CREATE TABLE deleted_users (
+            id TEXT PRIMARY KEY,
+            deleted_at INTEGER NOT NULL
+        ) WITHOUT ROWID;
         """);
 }

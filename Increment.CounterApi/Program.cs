@@ -13,6 +13,8 @@ builder.AddServiceDefaults();
 builder.AddAuthServiceClient();
 builder.AddCounterStore();
 builder.Services.AddSingleton<AuthServiceForwarder>();
+builder.Services.AddSingleton<DeletedAccounts>();
+builder.Services.AddHostedService(services => services.GetRequiredService<DeletedAccounts>());
 builder.AddLiveCounters();
 
 var app = builder.Build();

@@ -27,6 +27,7 @@ public static class Extensions
         builder.Services.AddErrorHandling();
         builder.Services.AddGracefulShutdown(builder.Configuration);
         builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(new ServiceSecret(builder.Configuration));
         builder.AddSharedTokenCache();
         return builder;
     }
@@ -35,10 +36,11 @@ public static class Extensions
     public static WebApplicationBuilder AddAuthServiceClient(this WebApplicationBuilder builder)
     {
         var address = builder.Configuration.GetAuthServiceAddress();
-        builder.Services.AddSingleton(services =>
-            new AuthServiceClient(AuthServiceClient.CreateHttpClient(address), services.GetRequiredService<TimeProvider>()));
-        builder.Services.AddSingleton<ITokenVerifier>(services => new TokenCache(
+        builder.Services.AddSingleton(services => new AuthServiceClient(
+            AuthServiceClient.CreateHttpClient(address, services.GetRequiredService<ServiceSecret>()), services.GetRequiredService<TimeProvider>()));
+        builder.Services.AddSingleton(services => new TokenCache(
             services.GetRequiredService<AuthServiceClient>(), services.GetRequiredService<TimeProvider>(), services.GetService<ITokenCacheLayer>()));
+        builder.Services.AddSingleton<ITokenVerifier>(services => services.GetRequiredService<TokenCache>());
         builder.Services.AddHealthChecks().AddCheck<AuthServiceHealth>("auth");
         return builder;
     }

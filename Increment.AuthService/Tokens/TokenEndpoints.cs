@@ -21,7 +21,7 @@ static class TokenEndpoints
     {
         var verifier = app.ServiceProvider.GetRequiredService<ITokenVerifier>();
         app.MapPost("/auth", context => CheckAsync(context, verifier));
-        app.MapPost("/auth/batch", CheckBatchAsync);
+        app.MapPost("/auth/batch", CheckBatchAsync).RequireService();
         app.MapGet("/.well-known/jwks.json", GetKeysAsync);
 
         var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account);

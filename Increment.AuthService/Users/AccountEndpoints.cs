@@ -18,6 +18,10 @@ static class AccountEndpoints
         me.MapGet("/export", ExportAsync);
         me.MapPut("/password", ChangePasswordAsync);
         me.MapDelete("/", DeleteAsync);
+
+        var deleted = app.MapGroup("/accounts/deleted").RequireService();
+        deleted.MapGet("/", ListDeletedAsync);
+        deleted.MapDelete("/{id}", ForgetDeletedAsync);
     }
 
     static async Task<IResult> RegisterAsync(HttpContext context, Accounts accounts, TokenIssuer issuer)
@@ -70,6 +74,19 @@ static class AccountEndpoints
         await accounts.DeleteAsync(userId);
         audit.AccountDeleted(userId, context);
         SessionCookie.Clear(context);
+        return Results.NoContent();
+    }
+
+    /// <summary>
+    /// Accounts of which other services may still keep something. Each is listed once no request that was let in with a
+    /// token of it can be under way: a minute is longer than any service believes a token and answers a request.
+    /// </summary>
+    static async Task<IResult> ListDeletedAsync(IUserStore users, TimeProvider time, CancellationToken cancellationToken) =>
+        Results.Json(await users.ListDeletedAsync(time.GetUtcNow() - TimeSpan.FromMinutes(1), cancellationToken));
+
+    static async Task<IResult> ForgetDeletedAsync(string id, IUserStore users, CancellationToken cancellationToken)
+    {
+        await users.ForgetDeletedAsync(id, cancellationToken);
         return Results.NoContent();
     }
 

@@ -94,7 +94,7 @@ sealed class Accounts(
     {
         await users.BeginDeleteAsync(userId, CancellationToken.None);
         await recentTokens.AnnounceRevokedAsync(await tokens.RemoveAllAsync(userId, AllKinds, null, CancellationToken.None));
-        await users.EndDeleteAsync(userId, CancellationToken.None);
+        await users.EndDeleteAsync(userId, time.GetUtcNow(), CancellationToken.None);
     }
 
     async Task<User?> ReplacePasswordAsync(User user, string password, HttpContext context)

@@ -36,8 +36,17 @@ interface IUserStore
     /// <summary>Identifiers of accounts whose deletion began and has not ended, 100 at most.</summary>
     Task<IReadOnlyList<string>> ListBeingDeletedAsync(CancellationToken cancellationToken);
 
-    /// <summary>Ends the deletion: removes what is left of an account whose deletion began; does nothing to any other.</summary>
-    Task EndDeleteAsync(string id, CancellationToken cancellationToken);
+    /// <summary>
+    /// Ends the deletion: removes what is left of an account whose deletion began, but for its identifier, and does
+    /// nothing to any other.
+    /// </summary>
+    Task EndDeleteAsync(string id, DateTimeOffset now, CancellationToken cancellationToken);
+
+    /// <summary>Identifiers of accounts that were deleted before an instant and are not forgotten yet, 100 at most.</summary>
+    Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset before, CancellationToken cancellationToken);
+
+    /// <summary>Forgets the identifier of a deleted account: nothing of it is left anywhere.</summary>
+    Task ForgetDeletedAsync(string id, CancellationToken cancellationToken);
 }
 
 enum AddUserResult

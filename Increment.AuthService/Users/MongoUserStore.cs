@@ -72,16 +72,34 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     public async Task<IReadOnlyList<string>> ListBeingDeletedAsync(CancellationToken cancellationToken) => await database.RunAsync(
         db => Users(db).Find(u => u.Deleting).Limit(100).Project(u => u.Id).ToListAsync(cancellationToken), cancellationToken);
 
-    public Task EndDeleteAsync(string id, CancellationToken cancellationToken) => database.RunAsync(
-        db => Users(db).DeleteOneAsync(u => u.Id == id && u.Deleting, cancellationToken), cancellationToken);
+    /// <summary>The identifier is written down first: a failure before the account is removed leaves both, and the end is repeated.</summary>
+    public Task EndDeleteAsync(string id, DateTimeOffset now, CancellationToken cancellationToken) => database.RunAsync(async db =>
+    {
+        if (!await Users(db).Find(u => u.Id == id && u.Deleting).AnyAsync(cancellationToken))
+            return false;
+        await Deleted(db).ReplaceOneAsync(u => u.Id == id, new(id, now), new ReplaceOptions { IsUpsert = true }, cancellationToken);
+        await Users(db).DeleteOneAsync(u => u.Id == id && u.Deleting, cancellationToken);
+        return true;
+    }, cancellationToken);
+
+    public async Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset before, CancellationToken cancellationToken) => await database.RunAsync(
+        db => Deleted(db).Find(u => u.DeletedAt < before).Limit(100).Project(u => u.Id).ToListAsync(cancellationToken), cancellationToken);
+
+    public Task ForgetDeletedAsync(string id, CancellationToken cancellationToken) => database.RunAsync(
+        db => Deleted(db).DeleteOneAsync(u => u.Id == id, cancellationToken), cancellationToken);
 
     static FilterDefinition<UserDocument> NotDeleting => Filter.Ne(u => u.Deleting, true);
 
     async Task<User?> FindAsync(FilterDefinition<UserDocument> condition, CancellationToken cancellationToken) =>
         (await database.RunAsync(db => Users(db).Find(condition & NotDeleting).FirstOrDefaultAsync(cancellationToken), cancellationToken))?.ToUser();
 
+    static IMongoCollection<DeletedUser> Deleted(IMongoDatabase db) => db.GetCollection<DeletedUser>("deleted_users");
+
     static IMongoCollection<UserDocument> Users(IMongoDatabase db) => db.GetCollection<UserDocument>("users");
 }
+
+/// <summary>What is left of an account, in the collection <c>deleted_users</c>, until nothing of it is left elsewhere.</summary>
+sealed record DeletedUser(string Id, DateTimeOffset DeletedAt);
 
 /// <summary>An account in the collection <c>users</c>.</summary>
 sealed class UserDocument

@@ -70,25 +70,41 @@ sealed class SqliteUserStore(SqliteDatabase database) : IUserStore
         return Task.CompletedTask;
     }
 
-    public Task<IReadOnlyList<string>> ListBeingDeletedAsync(CancellationToken cancellationToken)
-    {
-        using var connection = database.Open();
-        using var command = connection.Command("SELECT id FROM users WHERE deleting LIMIT 100");
-        using var reader = command.ExecuteReader();
-        var ids = new List<string>();
-        while (reader.Read())
-            ids.Add(reader.GetString(0));
-        return Task.FromResult<IReadOnlyList<string>>(ids);
-    }
+    public Task<IReadOnlyList<string>> ListBeingDeletedAsync(CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<string>>(Ids("SELECT id FROM users WHERE deleting LIMIT 100"));
 
-    public Task EndDeleteAsync(string id, CancellationToken cancellationToken)
+    public Task EndDeleteAsync(string id, DateTimeOffset now, CancellationToken cancellationToken)
     {
         using var connection = database.Open();
         using var transaction = connection.BeginTransaction();
         if (connection.Execute("DELETE FROM users WHERE id = $id AND deleting", ("$id", id)) == 1)
+        {
             connection.Execute("DELETE FROM identities WHERE user_id = $id", ("$id", id));
+            connection.Execute("INSERT INTO deleted_users (id, deleted_at) VALUES ($id, $now)", ("$id", id), ("$now", now.ToUnixTimeMilliseconds()));
+        }
         transaction.Commit();
         return Task.CompletedTask;
+    }
+
+    public Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset before, CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<string>>(Ids("SELECT id FROM deleted_users WHERE deleted_at < $before LIMIT 100", ("$before", before.ToUnixTimeMilliseconds())));
+
+    public Task ForgetDeletedAsync(string id, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        connection.Execute("DELETE FROM deleted_users WHERE id = $id", ("$id", id));
+        return Task.CompletedTask;
+    }
+
+    List<string> Ids(string query, params ReadOnlySpan<(string, object?)> parameters)
+    {
+        using var connection = database.Open();
+        using var command = connection.Command(query, parameters);
+        using var reader = command.ExecuteReader();
+        var ids = new List<string>();
+        while (reader.Read())
+            ids.Add(reader.GetString(0));
+        return ids;
     }
 
     Task<User?> Find(string condition, params ReadOnlySpan<(string, object?)> parameters)

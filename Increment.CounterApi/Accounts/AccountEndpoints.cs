@@ -1,29 +1,46 @@
-using Increment.CounterApi.Counters;
+using System.Net;
 using Increment.ServiceDefaults.Authentication;
 
 namespace Increment.CounterApi.Accounts;
 
 /// <summary>
-/// Accounts, tokens and sign-up belong to AuthService, which has no public address: their routes are handed on to it.
+/// Accounts, tokens and sign-up belong to AuthService, which has no public address: these routes of it, and no other, are
+/// forwarded to it.
 /// </summary>
 static class AccountEndpoints
 {
+    static readonly (string Route, string[] Methods)[] Forwarded =
+    [
+        ("/v1/register", ["POST"]),
+        ("/v1/login", ["POST"]),
+        ("/v1/tokens", ["GET", "POST"]),
+        ("/v1/tokens/{id}", ["GET", "DELETE"]),
+        ("/v1/me", ["GET"]),
+        ("/v1/me/export", ["GET"]),
+        ("/v1/me/password", ["PUT"]),
+        ("/v1/oauth", ["GET"]),
+        ("/v1/oauth/{provider}", ["GET", "POST"]),
+        ("/v1/oauth/{provider}/callback", ["GET"]),
+    ];
+
     public static void MapAccounts(this WebApplication app)
     {
         var auth = app.Services.GetRequiredService<AuthServiceForwarder>();
-        foreach (var routes in (ReadOnlySpan<string>)["register", "login", "tokens/{**rest}", "me/{**rest}", "oauth/{**rest}"])
-            app.Map("/v1/" + routes, auth.ForwardAsync).ExcludeFromDescription();
+        foreach (var (route, methods) in Forwarded)
+            app.MapMethods(route, methods, auth.ForwardAsync).ExcludeFromDescription();
 
         app.MapDelete("/v1/me", DeleteAccountAsync).RequireScope(Scopes.Account);
     }
 
     /// <summary>
-    /// The counters go first: once the account is gone, nobody can ask for what a failure has left. Whatever fails, the
-    /// same request again takes it up from there.
+    /// AuthService decides; a refused deletion has removed nothing. What is left when the removal here fails, and what
+    /// other replicas write until they hear that the tokens ended, <see cref="DeletedAccounts"/> removes.
     /// </summary>
-    static async Task DeleteAccountAsync(HttpContext context, ICounterStore counters, AuthServiceForwarder auth)
+    static async Task DeleteAccountAsync(HttpContext context, AuthServiceForwarder auth, DeletedAccounts deleted)
     {
-        await counters.DeleteAllAsync(context.GetPrincipal().UserId, context.RequestAborted);
-        await auth.ForwardAsync(context);
+        using var response = await auth.SendAsync(context);
+        if (response.StatusCode is HttpStatusCode.NoContent)
+            await deleted.TryRemoveAsync(context.GetPrincipal().UserId);
+        await AuthServiceForwarder.AnswerAsync(context, response);
     }
 }

@@ -45,14 +45,23 @@ sealed class AuthServiceForwarder(IConfiguration configuration) : IDisposable
         UseProxy = false,
     });
 
-    /// <summary>Answers with what AuthService answers, or with 503 when it cannot be reached.</summary>
+    /// <summary>Answers with what AuthService answers.</summary>
+    /// <exception cref="ApiException">503: it cannot be reached.</exception>
     public async Task ForwardAsync(HttpContext context)
     {
+        using var response = await SendAsync(context);
+        await AnswerAsync(context, response);
+    }
+
+    /// <summary>Hands the request on.</summary>
+    /// <returns>The answer's head; its body is still to come.</returns>
+    /// <exception cref="ApiException">503: AuthService cannot be reached.</exception>
+    public async Task<HttpResponseMessage> SendAsync(HttpContext context)
+    {
         using var request = CreateRequest(context);
-        HttpResponseMessage response;
         try
         {
-            response = await http.SendAsync(request, context.RequestAborted);
+            return await http.SendAsync(request, context.RequestAborted);
         }
         catch (HttpRequestException e) when (e.InnerException is BadHttpRequestException bad)
         {
@@ -62,18 +71,19 @@ sealed class AuthServiceForwarder(IConfiguration configuration) : IDisposable
         {
             throw new ApiException(ApiError.Unavailable("auth-unavailable", "Accounts cannot be reached now. Try again."), e);
         }
+    }
 
-        using (response)
+    /// <summary>Hands an answer back.</summary>
+    public static async Task AnswerAsync(HttpContext context, HttpResponseMessage response)
+    {
+        CopyHeaders(context, response);
+        try
         {
-            CopyHeaders(context, response);
-            try
-            {
-                await response.Content.CopyToAsync(context.Response.Body, context.RequestAborted);
-            }
-            catch (Exception e) when (e is HttpRequestException or IOException && context.Response.HasStarted)
-            {
-                context.Abort(); // so that the client does not take a part for the whole
-            }
+            await response.Content.CopyToAsync(context.Response.Body, context.RequestAborted);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException && context.Response.HasStarted)
+        {
+            context.Abort(); // so that the client does not take a part for the whole
         }
     }
 
@@ -83,7 +93,7 @@ sealed class AuthServiceForwarder(IConfiguration configuration) : IDisposable
     {
         var incoming = context.Request;
         var request = new HttpRequestMessage(new(incoming.Method),
-            new Uri(address + incoming.Path.ToUriComponent() + incoming.QueryString.ToUriComponent(), AsItCame));
+            new Uri(address + Escape(incoming.Path) + incoming.QueryString.ToUriComponent(), AsItCame));
         if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is { CanHaveBody: true })
             request.Content = new StreamContent(incoming.Body);
         else if (incoming.ContentType is not null)
@@ -104,6 +114,13 @@ sealed class AuthServiceForwarder(IConfiguration configuration) : IDisposable
         request.Headers.TryAddWithoutValidation("X-Forwarded-Proto", incoming.Scheme);
         return request;
     }
+
+    /// <summary>
+    /// The path that the route was found by, escaped once: AuthService decodes it once, and must see what was seen here. Its
+    /// own escaping, <see cref="PathString.ToUriComponent()"/>, takes a '%' that was sent as '%25' for the beginning of
+    /// an escape, and AuthService would decode that a second time.
+    /// </summary>
+    static string Escape(PathString path) => string.Join('/', path.Value!.Split('/').Select(Uri.EscapeDataString));
 
     static void CopyHeaders(HttpContext context, HttpResponseMessage response)
     {

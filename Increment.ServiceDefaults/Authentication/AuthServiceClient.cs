@@ -15,7 +15,7 @@ namespace Increment.ServiceDefaults.Authentication;
 /// Asks AuthService whose tokens they are, about all that were asked for meanwhile in one request. To ask is to change
 /// nothing, so it is safe to ask again.
 /// </summary>
-sealed class AuthServiceClient : ITokenVerifier
+public sealed class AuthServiceClient : ITokenVerifier
 {
     /// <summary>When a request is full, in bytes: with one token more, the longest there are, AuthService still takes it.</summary>
     const int FullLength = 32 * 1024;
@@ -38,7 +38,7 @@ sealed class AuthServiceClient : ITokenVerifier
     readonly Lazy<ResiliencePipeline<HttpResponseMessage>> resilience;
     readonly Channel<Question> questions = Channel.CreateUnbounded<Question>();
 
-    public AuthServiceClient(HttpClient http, TimeProvider time)
+    internal AuthServiceClient(HttpClient http, TimeProvider time)
     {
         (this.http, this.time) = (http, time);
         resilience = new(() => CreateResilience(time));
@@ -46,8 +46,8 @@ sealed class AuthServiceClient : ITokenVerifier
             _ = AnswerAllAsync();
     }
 
-    /// <summary>A client for AuthService's address, and none other.</summary>
-    public static HttpClient CreateHttpClient(Uri address) => new(new SocketsHttpHandler
+    /// <summary>A client for AuthService's address, and none other, that proves to be a service's.</summary>
+    internal static HttpClient CreateHttpClient(Uri address, ServiceSecret secret) => new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
         ConnectTimeout = TimeSpan.FromSeconds(1),
@@ -58,6 +58,7 @@ sealed class AuthServiceClient : ITokenVerifier
     })
     {
         BaseAddress = address,
+        DefaultRequestHeaders = { Authorization = new("Bearer", secret.Value) },
         MaxResponseContentBufferSize = 256 * 1024,
         Timeout = Timeout.InfiniteTimeSpan,
     };
@@ -155,6 +156,19 @@ sealed class AuthServiceClient : ITokenVerifier
         json.WriteEndObject();
         json.Flush();
         return body.WrittenMemory;
+    }
+
+    /// <summary>Identifiers of deleted accounts of which nothing is confirmed to be gone elsewhere, 100 at most.</summary>
+    /// <exception cref="HttpRequestException">AuthService does not answer.</exception>
+    public async Task<IReadOnlyList<string>> ListDeletedAccountsAsync(CancellationToken cancellationToken) =>
+        await http.GetFromJsonAsync<List<string>>(new Uri("accounts/deleted", UriKind.Relative), cancellationToken) ?? [];
+
+    /// <summary>Confirms that nothing of a deleted account is left.</summary>
+    /// <exception cref="HttpRequestException">AuthService does not answer.</exception>
+    public async Task ConfirmDeletionAsync(string userId, CancellationToken cancellationToken)
+    {
+        using var answer = await http.DeleteAsync(new Uri($"accounts/deleted/{Uri.EscapeDataString(userId)}", UriKind.Relative), cancellationToken);
+        answer.EnsureSuccessStatusCode();
     }
 
     /// <summary>Whether AuthService answers, within a second.</summary>

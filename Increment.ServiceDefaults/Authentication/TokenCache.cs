@@ -9,7 +9,7 @@ namespace Increment.ServiceDefaults.Authentication;
 /// that while its token is in use. While AuthService cannot be reached, a good one is given on until the token expires.
 /// A revocation voids what is known of a token at once, also the asking that is on its way.
 /// </summary>
-sealed class TokenCache : ITokenVerifier, ITokenRevocations
+public sealed class TokenCache : ITokenVerifier, ITokenRevocations
 {
     /// <summary>How old an answer may be while AuthService can be reached.</summary>
     public static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(10);
@@ -50,7 +50,7 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
     long failedAt;
     int probes;
 
-    public TokenCache(ITokenVerifier authService, TimeProvider time, ITokenCacheLayer? shared = null, int capacity = 32 * 1024)
+    internal TokenCache(ITokenVerifier authService, TimeProvider time, ITokenCacheLayer? shared = null, int capacity = 32 * 1024)
     {
         (this.authService, this.time, this.shared) = (authService, time, shared);
         (known, refused) = (new(capacity), new(capacity / 4));
@@ -62,6 +62,7 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
         }
     }
 
+    /// <inheritdoc />
     public ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken)
     {
         if (token.Length is 0 or > MaxTokenLength)
@@ -89,12 +90,24 @@ sealed class TokenCache : ITokenVerifier, ITokenRevocations
         return new(AskAsync(token.ToString()).WaitAsync(cancellationToken));
     }
 
+    /// <inheritdoc />
     public async Task AnnounceAsync(IReadOnlyCollection<string> tokenHashes)
     {
         foreach (var hash in tokenHashes)
             Forget(hash);
         if (shared is not null)
             await shared.AnnounceAsync(tokenHashes);
+    }
+
+    /// <summary>Voids what is known here of a user's tokens, whose account is deleted.</summary>
+    public void ForgetUser(string userId)
+    {
+        lock (gate)
+        {
+            known.RemoveUser(userId);
+            foreach (var inquiry in inquiries.Values.ToList())
+                Void(inquiry); // whose token it asks about is not known yet
+        }
     }
 
     /// <summary>Whether AuthService was tried in vain a moment ago, or is being tried again.</summary>

@@ -63,6 +63,12 @@ sealed class TokenTable
         }
     }
 
+    public void RemoveUser(string userId)
+    {
+        foreach (var hash in byHash.Where(entry => entry.Value.Answer.Principal?.UserId == userId).Select(entry => entry.Key).ToList())
+            Remove(hash);
+    }
+
     public void Clear()
     {
         byToken.Clear();

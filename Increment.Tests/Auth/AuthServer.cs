@@ -3,8 +3,10 @@ using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json;
 using Increment.AuthService.Tokens;
+using Increment.ServiceDefaults.Authentication;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -14,6 +16,11 @@ namespace Increment.Tests.Auth;
 sealed class AuthServer : WebApplicationFactory<TokenIssuer>
 {
     public const string DemoToken = "a-demo-token-of-the-tests";
+
+    /// <summary>What every service in the tests knows.</summary>
+    public const string ServiceSecret = "a-secret-of-the-services-of-the-tests";
+
+    internal static readonly ServiceDefaults.Authentication.ServiceSecret Secret = new(new ConfigurationBuilder().AddInMemoryCollection([new("Increment:ServiceSecret", ServiceSecret)]).Build());
 
     readonly SqliteFile? ownFile;
     readonly (string Key, string Value)[] settings;
@@ -29,7 +36,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     {
         ownFile = connectionString is null ? new() : null;
         this.time = time;
-        this.settings = [("ConnectionStrings:increment", connectionString ?? ownFile!.ConnectionString), ("Increment:DemoToken", DemoToken), .. settings];
+        this.settings = [("ConnectionStrings:increment", connectionString ?? ownFile!.ConnectionString), ("Increment:DemoToken", DemoToken), ("Increment:ServiceSecret", ServiceSecret), .. settings];
         UseKestrel();
     }
 
@@ -70,6 +77,14 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     {
         var request = new HttpRequestMessage(method, address) { Content = body is null ? null : JsonContent.Create(body) };
         request.Headers.Authorization = new("Bearer", token);
+        return Http.SendAsync(request, TestContext.Current.CancellationToken);
+    }
+
+    /// <summary>Sends as a service.</summary>
+    public Task<HttpResponseMessage> SendAsServiceAsync(HttpMethod method, string address, HttpContent? content = null)
+    {
+        var request = new HttpRequestMessage(method, address) { Content = content };
+        request.Headers.Authorization = new("Bearer", ServiceSecret);
         return Http.SendAsync(request, TestContext.Current.CancellationToken);
     }
 

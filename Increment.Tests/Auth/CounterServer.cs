@@ -12,7 +12,7 @@ sealed class CounterServer : WebApplicationFactory<CounterOptions>
 
     public CounterServer(string connectionString, string authAddress, params (string, string)[] settings)
     {
-        this.settings = [("ConnectionStrings:increment", connectionString), ("services:auth:http:0", authAddress), .. settings];
+        this.settings = [("ConnectionStrings:increment", connectionString), ("services:auth:http:0", authAddress), ("Increment:ServiceSecret", AuthServer.ServiceSecret), .. settings];
         UseKestrel();
         StartServer();
         Origin = ClientOptions.BaseAddress.GetLeftPart(UriPartial.Authority);

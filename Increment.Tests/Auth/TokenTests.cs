@@ -68,7 +68,8 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [Fact]
     public async Task Many_tokens_are_checked_at_once_each_for_itself()
     {
-        var answer = await auth.Http.PostAsJsonAsync("auth/batch", new { tokens = (string[])[AuthServer.DemoToken, "unknown", "", new('x', 5000), AuthServer.DemoToken] }, ct);
+        var answer = await auth.SendAsServiceAsync(HttpMethod.Post, "auth/batch",
+            JsonContent.Create(new { tokens = (string[])[AuthServer.DemoToken, "unknown", "", new('x', 5000), AuthServer.DemoToken] }));
         Assert.Equal("no-store", answer.Headers.CacheControl!.ToString());
         Assert.Equal(["density", null, null, null, "density"], (await answer.Content.ReadFromJsonAsync<Principal?[]>(ct))!.Select(principal => principal?.Name));
     }
@@ -76,9 +77,24 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [Theory]
     [InlineData("{}"), InlineData("""{"tokens":[]}"""), InlineData("""{"tokens":"mytoken"}"""), InlineData("""{"tokens":["mytoken",1]}""")]
     [InlineData("""{"tokens":["mytoken",null]}"""), InlineData("65")]
-    public async Task A_batch_that_is_no_list_of_1_to_64_tokens_is_refused(string body) => await (await auth.Http.PostAsync("auth/batch",
-        body == "65" ? JsonContent.Create(new { tokens = Enumerable.Repeat("mytoken", 65) }) : new StringContent(body, Encoding.UTF8, "application/json"), ct))
+    public async Task A_batch_that_is_no_list_of_1_to_64_tokens_is_refused(string body) => await (await auth.SendAsServiceAsync(HttpMethod.Post, "auth/batch",
+        body == "65" ? JsonContent.Create(new { tokens = Enumerable.Repeat("mytoken", 65) }) : new StringContent(body, Encoding.UTF8, "application/json")))
         .AssertErrorAsync(HttpStatusCode.BadRequest, "invalid-field");
+
+    [Theory]
+    [InlineData("POST", "auth/batch"), InlineData("GET", "accounts/deleted"), InlineData("DELETE", "accounts/deleted/somebody")]
+    public async Task What_services_ask_of_each_other_is_answered_to_none_but_a_service(string method, string address)
+    {
+        var (_, token) = await auth.RegisterAsync();
+        foreach (var authorization in (string?[])[null, $"Bearer {token}", $"Bearer {AuthServer.DemoToken}", AuthServer.ServiceSecret,
+            $"Bearer {AuthServer.ServiceSecret}x", $"Bearer {AuthServer.ServiceSecret[..^1]}", "Bearer"])
+        {
+            var request = new HttpRequestMessage(new(method), address) { Content = JsonContent.Create(new { tokens = (string[])[token] }) };
+            if (authorization is not null)
+                request.Headers.TryAddWithoutValidation("Authorization", authorization);
+            await (await auth.Http.SendAsync(request, ct)).AssertErrorAsync(HttpStatusCode.Unauthorized, "unauthorized");
+        }
+    }
 
     [Fact]
     public async Task The_answer_to_a_service_carries_an_instant_at_which_the_token_was_good()

@@ -127,8 +127,8 @@ public abstract class UserStoreContract : StoreContract
         Assert.Equal(AddUserResult.IdentityTaken, await Store.AddAsync(NewUser("eve@example.com") with { Identities = [Octocat] }, ct));
         Assert.Equal([ada.Id], await Store.ListBeingDeletedAsync(ct));
 
-        await Store.EndDeleteAsync(ada.Id, ct);
-        await Store.EndDeleteAsync(ada.Id, ct);
+        await Store.EndDeleteAsync(ada.Id, Now, ct);
+        await Store.EndDeleteAsync(ada.Id, Now, ct);
         Assert.Empty(await Store.ListBeingDeletedAsync(ct));
         Assert.Equal(AddUserResult.Added, await Store.AddAsync(NewUser("ada@example.com") with { Identities = [Octocat] }, ct));
     }
@@ -138,10 +138,30 @@ public abstract class UserStoreContract : StoreContract
     {
         var ada = NewUser("ada@example.com") with { Identities = [Octocat] };
         await Store.AddAsync(ada, ct);
-        await Store.EndDeleteAsync(ada.Id, ct);
+        await Store.EndDeleteAsync(ada.Id, Now, ct);
         Assert.Equal([Octocat], (await Store.FindByIdAsync(ada.Id, ct))!.Identities);
         await Store.BeginDeleteAsync("nobody", ct);
         Assert.Empty(await Store.ListBeingDeletedAsync(ct));
+        Assert.Empty(await Store.ListDeletedAsync(DateTimeOffset.MaxValue, ct));
+    }
+
+    [Fact]
+    public async Task A_deleted_account_is_listed_by_its_identifier_until_it_is_forgotten()
+    {
+        var (ada, bob) = (NewUser("ada@example.com"), NewUser("bob@example.com"));
+        foreach (var (user, at) in ((User, DateTimeOffset)[])[(ada, Now), (bob, Now.AddMinutes(1))])
+        {
+            await Store.AddAsync(user, ct);
+            await Store.BeginDeleteAsync(user.Id, ct);
+            await Store.EndDeleteAsync(user.Id, at, ct);
+        }
+
+        Assert.Empty(await Store.ListDeletedAsync(Now, ct));
+        Assert.Equal([ada.Id], await Store.ListDeletedAsync(Now.AddSeconds(1), ct));
+        Assert.Equal(new[] { ada.Id, bob.Id }.Order(), (await Store.ListDeletedAsync(Now.AddHours(1), ct)).Order());
+        await Store.ForgetDeletedAsync(ada.Id, ct);
+        await Store.ForgetDeletedAsync(ada.Id, ct);
+        Assert.Equal([bob.Id], await Store.ListDeletedAsync(Now.AddHours(1), ct));
     }
 
     [Fact]

@@ -7,7 +7,7 @@ namespace Increment.Tests.Benchmarks;
 /// <summary>That what the benchmarks measure is what is shipped, with nothing left out for speed.</summary>
 public sealed class MeasuredConfigurationTests : IAsyncLifetime
 {
-    static readonly string[] Necessary = ["ASPNETCORE_URLS", "ConnectionStrings__increment", "Increment__DemoToken", "services__auth__http__0"];
+    static readonly string[] Necessary = ["ASPNETCORE_URLS", "ConnectionStrings__increment", "Increment__DemoToken", "Increment__ServiceSecret", "services__auth__http__0"];
 
     readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-measured-");
     readonly List<Server> servers = [];

@@ -25,6 +25,7 @@ public sealed class ComposeTests(BuiltImages images)
             ["VERSION"] = images.Version,
             ["MONGO_PASSWORD"] = RandomNumberGenerator.GetHexString(32),
             ["CACHE_PASSWORD"] = RandomNumberGenerator.GetHexString(32),
+            ["SERVICE_SECRET"] = RandomNumberGenerator.GetHexString(32),
             ["DEMO_TOKEN"] = "mytoken",
             ["COUNTER_PORT"] = "127.0.0.1:",
             ["JOBS_PORT"] = "127.0.0.1:",

@@ -1,3 +1,5 @@
+using Increment.Tests.Auth;
+
 namespace Increment.Tests.Containers;
 
 /// <summary>Each image alone, under the restrictions of compose.yaml and of the Kubernetes manifests.</summary>
@@ -18,7 +20,7 @@ public sealed class RunningImageTests(BuiltImages images)
         {
             await ContainerEngine.RunAsync("run", "--detach", "--name", container, "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges", "--tmpfs=/tmp",
                 "--publish=127.0.0.1::8080", "--env=HTTP_PORTS=8080", "--env=ConnectionStrings__increment=Data Source=/tmp/store.db",
-                "--env=services__auth__http__0=http://127.0.0.1:1", images.Of(service));
+                "--env=services__auth__http__0=http://127.0.0.1:1", $"--env=Increment__ServiceSecret={AuthServer.ServiceSecret}", images.Of(service));
             using var http = new HttpClient { BaseAddress = await ContainerEngine.PublishedAsync(container, 8080) };
             await BuiltImages.WaitForHealthAsync(http, withDependencies: false, LogAsync, ct);
 

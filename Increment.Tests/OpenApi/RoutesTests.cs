@@ -46,6 +46,7 @@ public sealed class RoutesTests
         await using var service = new WebApplicationFactory<TService>().WithWebHostBuilder(builder => builder
             .UseEnvironment("Production")
             .UseSetting("ConnectionStrings:increment", file.ConnectionString)
+            .UseSetting("Increment:ServiceSecret", AuthServer.ServiceSecret)
             .UseSetting("services:auth:http:0", "http://127.0.0.1:1"));
         var endpoints = service.Services.GetRequiredService<IEnumerable<EndpointDataSource>>().SelectMany(source => source.Endpoints).OfType<RouteEndpoint>();
         return (from endpoint in endpoints

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Text.Json;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.Tests.Auth;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -42,7 +43,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
                 await Json($"[{string.Join(',', tokens.Select(token => Principal(token)))}]")(context);
         });
         await server.StartAsync(ct);
-        http = AuthServiceClient.CreateHttpClient(new(server.Urls.Single()));
+        http = AuthServiceClient.CreateHttpClient(new(server.Urls.Single()), AuthServer.Secret);
         client = new(http, time);
     }
 

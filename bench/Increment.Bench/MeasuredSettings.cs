@@ -16,6 +16,7 @@ static class MeasuredSettings
     {
         ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}",
         ["ConnectionStrings__increment"] = $"Data Source={store}",
+        ["Increment__ServiceSecret"] = "the-secret-of-the-measured-services",
         [auth is null ? "Increment__DemoToken" : "services__auth__http__0"] = auth?.ToString() ?? Token,
     };
 }

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Runtime.InteropServices;
 using System.Text;
+using Increment.Tests.Auth;
 
 namespace Increment.Tests.Counters.Faults;
 
@@ -29,6 +30,7 @@ sealed class CounterProcess : IDisposable
                     ["ConnectionStrings__increment"] = store.StartsWith("mongodb", StringComparison.Ordinal) ? store : $"Data Source={store}",
                     ["ConnectionStrings__cache"] = "",
                     ["services__auth__http__0"] = auth,
+                    ["Increment__ServiceSecret"] = AuthServer.ServiceSecret,
                     ["ASPNETCORE_ENVIRONMENT"] = "Production",
                     ["ASPNETCORE_URLS"] = "http://127.0.0.1:0",
                     ["OTEL_EXPORTER_OTLP_ENDPOINT"] = "",

@@ -1,0 +1,111 @@
+using System.Collections.Concurrent;
+using System.Net;
+using Increment.Tests.Auth;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Increment.Tests.Edge;
+
+/// <summary>Which routes of AuthService a client of CounterApi reaches, whatever it writes into a path.</summary>
+public sealed class ForwardedRoutesTests : IAsyncLifetime
+{
+    const int Paths = 4_000;
+
+    static readonly string[] Segments =
+    [
+        "v1", "tokens", "me", "oauth", "register", "login", "export", "password", "callback", "auth", "batch", "health", "healthz", "alive", "docs", "openapi",
+        ".well-known", "jwks.json", "x", "current", "", ".", "..", "%2e", "%2e%2e", "%2E.", ".%2e", "%252e", "%252e%252e", "%25252e%25252e", "..;", "..%00", "%c0%ae%c0%ae",
+    ];
+
+    static readonly string[] Separators = ["/", "/", "/", "/", "//", "%2f", "%2F", "%252f", "%25252f", "\\", "%5c", "%255c", "/./", "?/", ";/"];
+
+    static readonly UriCreationOptions AsWritten = new() { DangerousDisablePathAndQueryCanonicalization = true };
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    readonly ConcurrentQueue<(string Method, string Route, string Path)> reached = [];
+    readonly SqliteFile file = new();
+    readonly HttpClient http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false });
+    AuthServer auth = null!;
+    CounterServer counter = null!;
+
+    public ValueTask InitializeAsync()
+    {
+        auth = new() { Configure = services => services.AddSingleton<IStartupFilter>(new Recorder(reached)) };
+        counter = new(file.ConnectionString, auth.Origin);
+        return ValueTask.CompletedTask;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        http.Dispose();
+        await counter.DisposeAsync();
+        await auth.DisposeAsync();
+        await file.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData("POST", "/v1/tokens/%252e%252e/%252e%252e/auth")]
+    [InlineData("POST", "/v1/tokens/%252e%252e/%252e%252e/auth/batch")]
+    [InlineData("GET", "/v1/tokens/%252e%252e/%252e%252e/health")]
+    [InlineData("GET", "/v1/tokens/..%252f..%252fhealth")]
+    [InlineData("DELETE", "/v1/me/%252e")]
+    [InlineData("DELETE", "/v1/tokens/%252e%252e/me")]
+    public async Task A_path_that_is_encoded_twice_reaches_no_other_route_than_the_one_it_names(string method, string path)
+    {
+        await SendAsync(method, path);
+
+        Assert.DoesNotContain(reached, request => request.Route is not "/v1/tokens/{id}");
+    }
+
+    [Fact]
+    public async Task Random_paths_reach_routes_under_v1_alone_and_delete_an_account_only_by_its_own_route()
+    {
+        var seed = Random.Shared.Next();
+        TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
+        var random = new Random(seed);
+        for (var i = 0; i < Paths; i++)
+        {
+            var path = random.Next(3) is 0 ? "/" : "/v1/" + random.GetItems(["tokens/", "me/", "oauth/", "oauth/x/"], 1)[0];
+            for (var n = random.Next(1, 6); n > 0; n--)
+                path += random.GetItems(Segments, 1)[0] + random.GetItems(Separators, 1)[0];
+            await SendAsync(random.GetItems(["GET", "POST", "PUT", "DELETE"], 1)[0], path.TrimEnd('/'));
+        }
+
+        Assert.NotEmpty(reached);
+        Assert.All(reached, request => Assert.StartsWith("/v1/", request.Route, StringComparison.Ordinal));
+        Assert.All(reached.Where(request => request is { Method: "DELETE", Route: "/v1/me" }), request => Assert.Equal("/v1/me", request.Path.TrimEnd('/')));
+    }
+
+    async Task SendAsync(string method, string path)
+    {
+        using var request = new HttpRequestMessage(new(method), new Uri(counter.Origin + path, AsWritten));
+        request.Headers.Authorization = new("Bearer", "no-such-token");
+        using var answer = await http.SendAsync(request, ct);
+        Assert.NotEqual(HttpStatusCode.InternalServerError, answer.StatusCode);
+    }
+
+    /// <summary>Records the route by which AuthService answers each request; its own questions to itself are none.</summary>
+    sealed class Recorder(ConcurrentQueue<(string Method, string Route, string Path)> reached) : IStartupFilter
+    {
+        public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
+        {
+            app.Use((context, rest) =>
+            {
+                if (context.Request.Headers.ContainsKey("X-Forwarded-For"))
+                    context.Response.OnStarting(() => // by then a route is found, and the client has no answer yet
+                    {
+                        reached.Enqueue((context.Request.Method, "/" + RouteOf(context).Trim('/'), context.Request.Path));
+                        return Task.CompletedTask;
+                    });
+                return rest(context);
+            });
+            next(app);
+        };
+
+        /// <summary>The path itself where there is no route, or where an error's answer has taken its place.</summary>
+        static string RouteOf(HttpContext context) => (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? context.Request.Path.Value!;
+    }
+}
