@@ -43,7 +43,7 @@ static class OAuthEndpoints
                 throw new ApiException(NotOffered(provider));
             if (!IsLocal(returnTo))
                 throw new ApiException(ApiError.BadRequest("invalid-return",
-                    "'returnTo' must be an address on this site that begins with one '/'.", ErrorSource.OfParameter("returnTo")));
+                    "'returnTo' must be an address on this site that begins with one '/', its characters outside of ASCII percent-encoded.", ErrorSource.OfParameter("returnTo")));
             await context.ChallengeAsync(provider, OAuthSignIn.Begin(returnTo, link));
         }
         catch (ApiException e)
@@ -61,10 +61,13 @@ static class OAuthEndpoints
 
     static ApiError NotOffered(string provider) => ApiError.NotFound($"Sign-up through '{provider}' is not offered. GET /v1/oauth lists what is.");
 
-    /// <summary>A path on this site. Browsers take '\' for '/', and drop tabs and line breaks before they look.</summary>
+    /// <summary>
+    /// A path on this site, as a header may have it: printable ASCII. Browsers take '\' for '/', and drop tabs and line
+    /// breaks before they look.
+    /// </summary>
     internal static bool IsLocal(string address) =>
         address.StartsWith('/') && !address.StartsWith("//", StringComparison.Ordinal)
-        && !address.Contains('\\', StringComparison.Ordinal) && !address.Any(char.IsControl);
+        && !address.Contains('\\', StringComparison.Ordinal) && address.All(c => c is > ' ' and <= '~');
 }
 
 /// <summary>A provider that is offered.</summary>

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Increment.AuthService.Keys;
 using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
@@ -10,7 +11,7 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>What a token is worth, and the caller's own tokens.</summary>
-static class TokenEndpoints
+static partial class TokenEndpoints
 {
     const int MaxNameLength = 100;
 
@@ -168,11 +169,15 @@ static class TokenEndpoints
     {
         if (body.TryGetText("expiresAt") is not { } text)
             return null;
-        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal | DateTimeStyles.AdjustToUniversal, out var instant)
+        return Rfc3339().IsMatch(text) && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal, out var instant)
             && instant > now ? instant
             : throw new ApiException(ApiError.BadRequest("invalid-field",
-                "The field 'expiresAt' must be an instant to come, as '2030-01-31T12:00:00Z'.", body.SourceOf("expiresAt")));
+                "The field 'expiresAt' must be an instant to come, as '2030-01-31T12:00:00Z' or '2030-01-31T12:00:00+01:00' (RFC 3339).", body.SourceOf("expiresAt")));
     }
+
+    /// <summary>Date, time and offset (https://www.rfc-editor.org/rfc/rfc3339#section-5.6); that they exist is for the parser.</summary>
+    [GeneratedRegex(@"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\z", RegexOptions.CultureInvariant | RegexOptions.ECMAScript)]
+    private static partial Regex Rfc3339();
 }
 
 /// <summary>A JSON Web Key Set.</summary>

@@ -285,6 +285,8 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     [InlineData("/\t/evil.example/")]
     [InlineData("\\/evil.example/")]
     [InlineData("evil")]
+    [InlineData("/é")]
+    [InlineData("/a b")]
     [InlineData("javascript:alert(1)")]
     public async Task Only_local_addresses_are_returned_to(string address)
     {

@@ -82,6 +82,16 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
         .AssertErrorAsync(HttpStatusCode.BadRequest, "invalid-field");
 
     [Theory]
+    [InlineData("2099-01-31T12:00:00Z", "2099-01-31T12:00:00+00:00"), InlineData("2099-01-31T12:00:00.5+01:30", "2099-01-31T10:30:00.5+00:00")]
+    public async Task An_expiry_is_an_instant_of_RFC_3339_with_its_offset(string expiresAt, string kept)
+    {
+        var (_, token) = await auth.RegisterAsync();
+        var made = await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "k", expiresAt });
+        Assert.Equal(HttpStatusCode.Created, made.StatusCode);
+        Assert.Equal(kept, (await made.ReadAttributesAsync()).GetProperty("expiresAt").GetString());
+    }
+
+    [Theory]
     [InlineData("POST", "auth/batch"), InlineData("GET", "accounts/deleted"), InlineData("DELETE", "accounts/deleted/somebody")]
     public async Task What_services_ask_of_each_other_is_answered_to_none_but_a_service(string method, string address)
     {
@@ -201,6 +211,12 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [InlineData("""{"name":"k","expiresAt":"yesterday"}""", "invalid-field")]
     [InlineData("""{"name":"k","expiresAt":"2001-01-01T00:00:00Z"}""", "invalid-field")]
     [InlineData("""{"name":"k","expiresAt":1}""", "invalid-field")]
+    [InlineData("""{"name":"k","expiresAt":"01/02/2030"}""", "invalid-field")]
+    [InlineData("""{"name":"k","expiresAt":"23:59"}""", "invalid-field")]
+    [InlineData("""{"name":"k","expiresAt":"Jan 2030"}""", "invalid-field")]
+    [InlineData("""{"name":"k","expiresAt":"2030-01-31"}""", "invalid-field")]
+    [InlineData("""{"name":"k","expiresAt":"2030-01-31T12:00:00"}""", "invalid-field")]
+    [InlineData("""{"name":"k","expiresAt":"2030-02-30T12:00:00Z"}""", "invalid-field")]
     public async Task What_is_wrong_with_a_new_key_is_told(string body, string code)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "v1/tokens") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
