@@ -29,13 +29,13 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
         var setting = configuration[Setting] ?? "auto";
         if (setting is not ("auto" or "embedded" or "containers"))
             throw new SettingException($"{Setting} is '{setting}'; it must be auto, embedded or containers.");
-        if (setting is "auto" && configuration.GetConnectionString("increment") is not null)
+        if (setting is "auto" && configuration.GetConnectionString("increment") is { Length: > 0 })
         {
             Console.WriteLine("Increment: data in the server that ConnectionStrings:increment names");
             return new(false, null, configuration);
         }
 
-        var folder = Path.GetFullPath(configuration["Increment:Storage:Path"] ?? ".data", builder.AppHostDirectory);
+        var folder = Path.GetFullPath(configuration["Increment:Storage:Path"] is { Length: > 0 } path ? path : ".data", builder.AppHostDirectory);
         var runtime = new Lazy<bool>(() => ContainerRuntimeAnswers(configuration["ASPIRE_CONTAINER_RUNTIME"]));
         var recorded = ReadRecord(folder);
         var engine = setting is not "auto" ? setting : recorded ?? (runtime.Value ? "containers" : "embedded");
@@ -63,16 +63,26 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     static string? ReadRecord(string folder)
     {
         var record = RecordIn(folder);
-        var engine = File.Exists(record) ? File.ReadAllText(record).Trim() : null;
-        if (engine is not (null or "embedded" or "containers"))
-            throw new SettingException($"{record} says '{engine}'; it must say embedded or containers, which of them holds the data.");
-        return engine ?? (Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.db").Any() ? "embedded" : null);
+        try
+        {
+            var engine = File.Exists(record) ? File.ReadAllText(record).Trim() : null;
+            if (engine is not (null or "embedded" or "containers"))
+                throw new SettingException($"{record} says '{engine}'; it must say embedded or containers, which of them holds the data.");
+            return engine ?? (Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.db").Any() ? "embedded" : null);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new SettingException($"Increment:Storage:Path is '{folder}', a folder that cannot be read: {e.Message}");
+        }
     }
 
     static void Record(string folder, string engine)
     {
         try
         {
+            // The folder has hashes of passwords and keys: it is nobody else's.
+            if (!Directory.Exists(folder) && !OperatingSystem.IsWindows())
+                Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             Directory.CreateDirectory(folder);
             File.WriteAllText(RecordIn(folder), engine + Environment.NewLine);
         }
@@ -87,7 +97,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     /// <summary>Asks the runtime that Aspire would use; a client on the PATH without an engine counts as none.</summary>
     static bool ContainerRuntimeAnswers(string? configured)
     {
-        string[] candidates = configured is null ? ["docker", "podman"] : [configured];
+        string[] candidates = configured is { Length: > 0 } ? [configured] : ["docker", "podman"];
         return candidates.Any(runtime =>
         {
             try

@@ -55,6 +55,7 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
         File.Delete(partial);
         try
         {
+            SqliteDatabase.KeepToOwner(partial);
             using var store = Open(connectionString, SqliteOpenMode.ReadWrite);
             store.Execute("VACUUM INTO $file", ("$file", partial));
             using (var copy = new FileStream(partial, FileMode.Open, FileAccess.ReadWrite))

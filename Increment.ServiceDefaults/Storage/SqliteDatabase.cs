@@ -29,6 +29,8 @@ public sealed class SqliteDatabase : IHealthCheck
         {
             if (IsCutOff(File))
                 throw new SettingException($"The database '{File}' is empty, but its write-ahead log is not: it was damaged. It was left as it is.");
+            if (settings.Mode is SqliteOpenMode.ReadWriteCreate && Directory.Exists(Path.GetDirectoryName(File)))
+                KeepToOwner(File);
             using (var connection = Open(settings.ConnectionString))
             {
                 connection.Execute($"PRAGMA page_size = {pageSize}");
@@ -61,6 +63,30 @@ public sealed class SqliteDatabase : IHealthCheck
         connection.Open();
         connection.Execute("PRAGMA synchronous = FULL");
         return connection;
+    }
+
+    /// <summary>
+    /// Lets nobody but its owner read or write a file that has hashes of passwords and keys; makes it where there is none.
+    /// SQLite gives the log and its index the same mode. A file that is there is not opened: to close it would end the locks
+    /// that SQLite holds on it in this process (https://sqlite.org/howtocorrupt.html, 2.2).
+    /// </summary>
+    internal static void KeepToOwner(string file)
+    {
+        const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        if (OperatingSystem.IsWindows())
+            return;
+        try
+        {
+            if (!System.IO.File.Exists(file))
+                new FileStream(file, new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write, UnixCreateMode = OwnerOnly }).Dispose();
+            foreach (var one in (string[])[file, file + "-wal", file + "-shm"])
+                if (System.IO.File.Exists(one))
+                    System.IO.File.SetUnixFileMode(one, OwnerOnly);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It is another user's, or cannot be made; what SQLite says of it is the better sentence.
+        }
     }
 
     /// <summary>SQLite would take an empty file for a new database, and throw away the log that still holds its data.</summary>

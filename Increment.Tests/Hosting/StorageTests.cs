@@ -1,3 +1,4 @@
+using System.Runtime.Versioning;
 using Aspire.Hosting;
 using Increment.AppHost;
 using AppHostStorage = Increment.AppHost.Storage;
@@ -66,6 +67,20 @@ public sealed class StorageTests : IDisposable
     {
         var refused = Assert.Throws<SettingException>(() => Choose(engineAnswers: false, "--Increment:Storage:Engine=containers"));
         Assert.Equal("Increment:Storage:Engine is 'containers', and no container runtime answers: start Docker or podman, or take the setting out.", refused.Message);
+    }
+
+    [Fact]
+    public void An_empty_connection_string_names_no_server() =>
+        Assert.Equal(folder.FullName, Choose(engineAnswers: false, "--ConnectionStrings:increment=").Folder);
+
+    [Fact]
+    [UnsupportedOSPlatform("windows")]
+    public void A_new_data_folder_is_its_owners_alone()
+    {
+        folder.Delete();
+        Choose(engineAnswers: false);
+
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute, File.GetUnixFileMode(folder.FullName));
     }
 
     [Fact]
