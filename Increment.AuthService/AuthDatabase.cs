@@ -52,7 +52,9 @@ static class AuthDatabase
         """
         CREATE TABLE deleted_users (
             id TEXT PRIMARY KEY,
-            deleted_at INTEGER NOT NULL
+            deleted_at INTEGER NOT NULL,
+            due_at INTEGER NOT NULL
         ) WITHOUT ROWID;
+        CREATE INDEX deleted_users_due ON deleted_users (due_at);
         """);
 }

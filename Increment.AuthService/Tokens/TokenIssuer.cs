@@ -39,7 +39,7 @@ sealed class TokenIssuer(
         var issued = await KeepAsync(value, new(id, TokenHash.Of(value), user.Id, user.Name, kind, null, Scopes.OfUsers, now, now + lifetime), context);
         // The account may have been deleted since it was looked at, or have another password. Both hide the old state
         // first and then remove its tokens: whoever still finds the old state now has a token that will be found there.
-        if (await users.FindByIdAsync(user.Id, context.RequestAborted) is not { } current || current.PasswordHash != user.PasswordHash)
+        if (await users.FindByIdAsync(user.Id, CancellationToken.None) is not { } current || current.PasswordHash != user.PasswordHash)
         {
             await tokens.RemoveAsync(user.Id, id, CancellationToken.None);
             throw new ApiException(AccountChanged);
@@ -58,7 +58,7 @@ sealed class TokenIssuer(
         var value = NewOpaque();
         var issued = await KeepAsync(
             value, new(Token.NewId(), TokenHash.Of(value), owner.UserId, owner.Name, TokenKind.Key, name, scopes, now, expiresAt), context);
-        if (await users.FindByIdAsync(owner.UserId, context.RequestAborted) is null)
+        if (await users.FindByIdAsync(owner.UserId, CancellationToken.None) is null)
         {
             await tokens.RemoveAsync(owner.UserId, issued.Token.Id, CancellationToken.None);
             throw new ApiException(ApiError.Unauthorized("The account is gone."));

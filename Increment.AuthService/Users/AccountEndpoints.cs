@@ -21,7 +21,7 @@ static class AccountEndpoints
 
         var deleted = app.MapGroup("/accounts/deleted").RequireService();
         deleted.MapGet("/", ListDeletedAsync);
-        deleted.MapDelete("/{id}", ForgetDeletedAsync);
+        deleted.MapDelete("/{id}", ConfirmRemovalAsync);
     }
 
     static async Task<IResult> RegisterAsync(HttpContext context, Accounts accounts, TokenIssuer issuer)
@@ -77,16 +77,12 @@ static class AccountEndpoints
         return Results.NoContent();
     }
 
-    /// <summary>
-    /// Accounts of which other services may still keep something. Each is listed once no request that was let in with a
-    /// token of it can be under way: a minute is longer than any service believes a token and answers a request.
-    /// </summary>
     static async Task<IResult> ListDeletedAsync(IUserStore users, TimeProvider time, CancellationToken cancellationToken) =>
-        Results.Json(await users.ListDeletedAsync(time.GetUtcNow() - TimeSpan.FromMinutes(1), cancellationToken));
+        Results.Json(await users.ListDeletedAsync(time.GetUtcNow(), cancellationToken));
 
-    static async Task<IResult> ForgetDeletedAsync(string id, IUserStore users, CancellationToken cancellationToken)
+    static async Task<IResult> ConfirmRemovalAsync(string id, IUserStore users, TimeProvider time, CancellationToken cancellationToken)
     {
-        await users.ForgetDeletedAsync(id, cancellationToken);
+        await users.ConfirmRemovalAsync(id, time.GetUtcNow(), cancellationToken);
         return Results.NoContent();
     }
 

@@ -42,11 +42,27 @@ interface IUserStore
     /// </summary>
     Task EndDeleteAsync(string id, DateTimeOffset now, CancellationToken cancellationToken);
 
-    /// <summary>Identifiers of accounts that were deleted before an instant and are not forgotten yet, 100 at most.</summary>
-    Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset before, CancellationToken cancellationToken);
+    /// <summary>
+    /// Identifiers of deleted accounts of which other services may keep something and have to remove it now, 100 at most;
+    /// an account that is there again, by a restore, is none.
+    /// </summary>
+    Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset now, CancellationToken cancellationToken);
 
-    /// <summary>Forgets the identifier of a deleted account: nothing of it is left anywhere.</summary>
-    Task ForgetDeletedAsync(string id, CancellationToken cancellationToken);
+    /// <summary>
+    /// Nothing of a deleted account is left elsewhere. It is listed once more after <see cref="Deletion.LastRemoval"/>, and
+    /// forgotten when that is confirmed.
+    /// </summary>
+    Task ConfirmRemovalAsync(string id, DateTimeOffset now, CancellationToken cancellationToken);
+}
+
+/// <summary>When other services remove what they keep of a deleted account.</summary>
+static class Deletion
+{
+    /// <summary>Longer than a service believes a token, and answers a request, while AuthService can be reached.</summary>
+    public static readonly TimeSpan FirstRemoval = TimeSpan.FromMinutes(1);
+
+    /// <summary>Again: in an outage of AuthService a service believes a token that it knows until the token expires.</summary>
+    public static readonly TimeSpan LastRemoval = TimeSpan.FromDays(1);
 }
 
 enum AddUserResult

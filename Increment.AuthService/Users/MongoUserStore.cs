@@ -77,16 +77,30 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     {
         if (!await Users(db).Find(u => u.Id == id && u.Deleting).AnyAsync(cancellationToken))
             return false;
-        await Deleted(db).ReplaceOneAsync(u => u.Id == id, new(id, now), new ReplaceOptions { IsUpsert = true }, cancellationToken);
+        await Deleted(db).ReplaceOneAsync(u => u.Id == id, new(id, now, now + Deletion.FirstRemoval), new ReplaceOptions { IsUpsert = true }, cancellationToken);
         await Users(db).DeleteOneAsync(u => u.Id == id && u.Deleting, cancellationToken);
         return true;
     }, cancellationToken);
 
-    public async Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset before, CancellationToken cancellationToken) => await database.RunAsync(
-        db => Deleted(db).Find(u => u.DeletedAt < before).Limit(100).Project(u => u.Id).ToListAsync(cancellationToken), cancellationToken);
+    public async Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset now, CancellationToken cancellationToken) => await database.RunAsync(async db =>
+    {
+        var due = await Deleted(db).Find(u => u.DueAt <= now).SortBy(u => u.DueAt).Limit(100).Project(u => u.Id).ToListAsync(cancellationToken);
+        var alive = await Users(db).Find(Filter.In(u => u.Id, due) & NotDeleting).Project(u => u.Id).ToListAsync(cancellationToken);
+        if (alive.Count > 0)
+            await Deleted(db).DeleteManyAsync(u => alive.Contains(u.Id), cancellationToken);
+        return due.Except(alive).ToList();
+    }, cancellationToken);
 
-    public Task ForgetDeletedAsync(string id, CancellationToken cancellationToken) => database.RunAsync(
-        db => Deleted(db).DeleteOneAsync(u => u.Id == id, cancellationToken), cancellationToken);
+    public Task ConfirmRemovalAsync(string id, DateTimeOffset now, CancellationToken cancellationToken) => database.RunAsync(async db =>
+    {
+        if (await Deleted(db).Find(u => u.Id == id).FirstOrDefaultAsync(cancellationToken) is not { } deleted)
+            return false;
+        if (deleted.DeletedAt + Deletion.LastRemoval <= now)
+            await Deleted(db).DeleteOneAsync(u => u.Id == id, cancellationToken);
+        else
+            await Deleted(db).UpdateOneAsync(u => u.Id == id, Builders<DeletedUser>.Update.Set(u => u.DueAt, deleted.DeletedAt + Deletion.LastRemoval), cancellationToken: cancellationToken);
+        return true;
+    }, cancellationToken);
 
     static FilterDefinition<UserDocument> NotDeleting => Filter.Ne(u => u.Deleting, true);
 
@@ -99,7 +113,7 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
 }
 
 /// <summary>What is left of an account, in the collection <c>deleted_users</c>, until nothing of it is left elsewhere.</summary>
-sealed record DeletedUser(string Id, DateTimeOffset DeletedAt);
+sealed record DeletedUser(string Id, DateTimeOffset DeletedAt, DateTimeOffset DueAt);
 
 /// <summary>An account in the collection <c>users</c>.</summary>
 sealed class UserDocument

@@ -80,19 +80,24 @@ sealed class SqliteUserStore(SqliteDatabase database) : IUserStore
         if (connection.Execute("DELETE FROM users WHERE id = $id AND deleting", ("$id", id)) == 1)
         {
             connection.Execute("DELETE FROM identities WHERE user_id = $id", ("$id", id));
-            connection.Execute("INSERT INTO deleted_users (id, deleted_at) VALUES ($id, $now)", ("$id", id), ("$now", now.ToUnixTimeMilliseconds()));
+            connection.Execute("INSERT INTO deleted_users (id, deleted_at, due_at) VALUES ($id, $now, $due)",
+                ("$id", id), ("$now", now.ToUnixTimeMilliseconds()), ("$due", (now + Deletion.FirstRemoval).ToUnixTimeMilliseconds()));
         }
         transaction.Commit();
         return Task.CompletedTask;
     }
 
-    public Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset before, CancellationToken cancellationToken) =>
-        Task.FromResult<IReadOnlyList<string>>(Ids("SELECT id FROM deleted_users WHERE deleted_at < $before LIMIT 100", ("$before", before.ToUnixTimeMilliseconds())));
+    public Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset now, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<string>>(Ids(
+        "SELECT id FROM deleted_users d WHERE due_at <= $now AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = d.id AND NOT deleting) ORDER BY due_at LIMIT 100",
+        ("$now", now.ToUnixTimeMilliseconds())));
 
-    public Task ForgetDeletedAsync(string id, CancellationToken cancellationToken)
+    public Task ConfirmRemovalAsync(string id, DateTimeOffset now, CancellationToken cancellationToken)
     {
         using var connection = database.Open();
-        connection.Execute("DELETE FROM deleted_users WHERE id = $id", ("$id", id));
+        if (connection.Execute("DELETE FROM deleted_users WHERE id = $id AND deleted_at <= $last",
+            ("$id", id), ("$last", (now - Deletion.LastRemoval).ToUnixTimeMilliseconds())) == 0)
+            connection.Execute("UPDATE deleted_users SET due_at = deleted_at + $last WHERE id = $id",
+                ("$id", id), ("$last", (long)Deletion.LastRemoval.TotalMilliseconds));
         return Task.CompletedTask;
     }
 

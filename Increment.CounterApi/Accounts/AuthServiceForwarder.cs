@@ -100,6 +100,10 @@ sealed class AuthServiceForwarder(IConfiguration configuration) : IDisposable
             request.Content = new ByteArrayContent([]);
 
         var named = NamedByConnection(incoming.Headers.Connection);
+        // Without them AuthService would see another caller than this service has seen.
+        if (named.Contains(HeaderNames.Authorization) || named.Contains(HeaderNames.Cookie))
+            throw new ApiException(ApiError.BadRequest("invalid-connection",
+                "The header 'Connection' must not name Authorization or Cookie, which are for the service itself.", ErrorSource.OfHeader("Connection")));
         foreach (var (name, values) in incoming.Headers)
         {
             if (!HopByHop.Contains(name) && !OwnRequestHeaders.Contains(name) && !named.Contains(name)

@@ -1,6 +1,5 @@
 using Increment.CounterApi.Counters;
 using Increment.ServiceDefaults.Authentication;
-using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.CounterApi.Accounts;
 
@@ -15,33 +14,37 @@ sealed partial class DeletedAccounts(
     static readonly TimeSpan Interval = TimeSpan.FromSeconds(30);
 
     /// <summary>Ends the account's tokens here and removes its counters. A failure is logged: the next round removes them.</summary>
-    public async Task TryRemoveAsync(string userId)
+    /// <returns>Whether they are removed.</returns>
+    public async Task<bool> TryRemoveAsync(string userId)
     {
         tokens.ForgetUser(userId);
         try
         {
             await counters.DeleteAllAsync(userId, CancellationToken.None);
+            return true;
         }
-        catch (ApiException e)
+        catch (Exception e)
         {
             LogFailure(e);
+            return false;
         }
     }
 
     /// <summary>Removes the counters of each account that AuthService lists, and confirms it.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
-        IReadOnlyList<string> deleted;
+        bool isThereMore;
         do
         {
-            deleted = await auth.ListDeletedAccountsAsync(cancellationToken);
-            foreach (var userId in deleted)
-            {
-                await counters.DeleteAllAsync(userId, cancellationToken);
-                await auth.ConfirmDeletionAsync(userId, cancellationToken);
-            }
+            isThereMore = false;
+            foreach (var userId in await auth.ListDeletedAccountsAsync(cancellationToken))
+                if (await TryRemoveAsync(userId))
+                {
+                    await auth.ConfirmDeletionAsync(userId, cancellationToken);
+                    isThereMore = true;
+                }
         }
-        while (deleted.Count > 0);
+        while (isThereMore);
     }
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)

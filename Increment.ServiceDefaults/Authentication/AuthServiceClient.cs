@@ -33,6 +33,8 @@ public sealed class AuthServiceClient : ITokenVerifier
     /// <summary>Who has waited for longer when AuthService fails is not asked for: it hangs.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
 
+    static readonly TimeSpan DeletionPatience = TimeSpan.FromSeconds(10);
+
     readonly HttpClient http;
     readonly TimeProvider time;
     readonly Lazy<ResiliencePipeline<HttpResponseMessage>> resilience;
@@ -158,16 +160,23 @@ public sealed class AuthServiceClient : ITokenVerifier
         return body.WrittenMemory;
     }
 
-    /// <summary>Identifiers of deleted accounts of which nothing is confirmed to be gone elsewhere, 100 at most.</summary>
-    /// <exception cref="HttpRequestException">AuthService does not answer.</exception>
-    public async Task<IReadOnlyList<string>> ListDeletedAccountsAsync(CancellationToken cancellationToken) =>
-        await http.GetFromJsonAsync<List<string>>(new Uri("accounts/deleted", UriKind.Relative), cancellationToken) ?? [];
+    /// <summary>Identifiers of deleted accounts of which a service has to remove what it keeps, 100 at most.</summary>
+    /// <exception cref="HttpRequestException">AuthService fails.</exception>
+    /// <exception cref="OperationCanceledException">It does not answer within 10 s.</exception>
+    public async Task<IReadOnlyList<string>> ListDeletedAccountsAsync(CancellationToken cancellationToken)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(DeletionPatience);
+        return await http.GetFromJsonAsync<List<string>>(new Uri("accounts/deleted", UriKind.Relative), limit.Token) ?? [];
+    }
 
     /// <summary>Confirms that nothing of a deleted account is left.</summary>
-    /// <exception cref="HttpRequestException">AuthService does not answer.</exception>
+    /// <inheritdoc cref="ListDeletedAccountsAsync" path="/exception"/>
     public async Task ConfirmDeletionAsync(string userId, CancellationToken cancellationToken)
     {
-        using var answer = await http.DeleteAsync(new Uri($"accounts/deleted/{Uri.EscapeDataString(userId)}", UriKind.Relative), cancellationToken);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        limit.CancelAfter(DeletionPatience);
+        using var answer = await http.DeleteAsync(new Uri($"accounts/deleted/{Uri.EscapeDataString(userId)}", UriKind.Relative), limit.Token);
         answer.EnsureSuccessStatusCode();
     }
 

@@ -44,13 +44,15 @@ sealed class TokenTable
         while (queue.Count > capacity)
         {
             var oldest = queue.Dequeue();
+            if (!byHash.TryGetValue(oldest.Hash, out var current) || current != oldest)
+                continue; // it was removed, and the token may have come back since
             if (!oldest.Used)
-                Remove(oldest.Hash);
-            else if (byHash.TryGetValue(oldest.Hash, out var current) && current == oldest)
             {
-                oldest.Used = false;
-                queue.Enqueue(oldest);
+                Remove(oldest.Hash);
+                continue;
             }
+            oldest.Used = false;
+            queue.Enqueue(oldest);
         }
     }
 

@@ -146,7 +146,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task A_deleted_account_is_listed_by_its_identifier_until_it_is_forgotten()
+    public async Task A_deleted_account_is_listed_after_a_minute_and_after_a_day_until_each_is_confirmed()
     {
         var (ada, bob) = (NewUser("ada@example.com"), NewUser("bob@example.com"));
         foreach (var (user, at) in ((User, DateTimeOffset)[])[(ada, Now), (bob, Now.AddMinutes(1))])
@@ -156,12 +156,28 @@ public abstract class UserStoreContract : StoreContract
             await Store.EndDeleteAsync(user.Id, at, ct);
         }
 
-        Assert.Empty(await Store.ListDeletedAsync(Now, ct));
-        Assert.Equal([ada.Id], await Store.ListDeletedAsync(Now.AddSeconds(1), ct));
-        Assert.Equal(new[] { ada.Id, bob.Id }.Order(), (await Store.ListDeletedAsync(Now.AddHours(1), ct)).Order());
-        await Store.ForgetDeletedAsync(ada.Id, ct);
-        await Store.ForgetDeletedAsync(ada.Id, ct);
-        Assert.Equal([bob.Id], await Store.ListDeletedAsync(Now.AddHours(1), ct));
+        Assert.Empty(await Store.ListDeletedAsync(Now.AddSeconds(59), ct));
+        Assert.Equal([ada.Id], await Store.ListDeletedAsync(Now.AddSeconds(60), ct));
+        Assert.Equal([ada.Id, bob.Id], await Store.ListDeletedAsync(Now.AddHours(1), ct));
+        await Store.ConfirmRemovalAsync(ada.Id, Now.AddHours(1), ct);
+        await Store.ConfirmRemovalAsync(ada.Id, Now.AddHours(1), ct);
+        Assert.Equal([bob.Id], await Store.ListDeletedAsync(Now.AddHours(23), ct));
+        Assert.Equal([bob.Id, ada.Id], await Store.ListDeletedAsync(Now.AddHours(24), ct));
+        await Store.ConfirmRemovalAsync(ada.Id, Now.AddHours(24), ct);
+        await Store.ConfirmRemovalAsync("nobody", Now.AddHours(24), ct);
+        Assert.Equal([bob.Id], await Store.ListDeletedAsync(Now.AddYears(1), ct));
+    }
+
+    [Fact]
+    public async Task A_deleted_account_that_a_restore_brings_back_is_not_listed()
+    {
+        var ada = NewUser("ada@example.com");
+        await Store.AddAsync(ada, ct);
+        await Store.BeginDeleteAsync(ada.Id, ct);
+        await Store.EndDeleteAsync(ada.Id, Now, ct);
+
+        await Store.AddAsync(ada, ct);
+        Assert.Empty(await Store.ListDeletedAsync(Now.AddHours(1), ct));
     }
 
     [Fact]

@@ -1,5 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
 using Increment.CounterApi.Accounts;
 using Increment.CounterApi.Counters;
 using Increment.Tests.Auth;
@@ -67,6 +69,19 @@ public sealed class AccountDeletionTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_deletion_that_hides_its_token_on_the_way_is_refused_and_keeps_both_accounts()
+    {
+        Assert.Equal("1", await NextAsync(counter));
+        var (_, other) = await auth.RegisterAsync();
+        foreach (var named in (string[])["authorization", "X-Hop, AUTHORIZATION", "Cookie"])
+            Assert.Equal("HTTP/1.1 400 Bad Request", await SendRawAsync(
+                $"DELETE /v1/me?token={other} HTTP/1.1\r\nHost: {new Uri(counter.Origin).Authority}\r\nAuthorization: Bearer {token}\r\nConnection: {named}\r\n\r\n"));
+
+        Assert.NotNull(await auth.CheckAsync(other));
+        Assert.Equal("2", await NextAsync(counter));
+    }
+
+    [Fact]
     public async Task A_deleted_account_stops_counting_at_once_where_it_was_deleted_and_nothing_of_it_stays_anywhere()
     {
         Assert.Equal("1", await NextAsync(counter));
@@ -78,8 +93,15 @@ public sealed class AccountDeletionTests : IAsyncLifetime
         Assert.Null(await CounterAsync());
         await SendAsync(replica, HttpMethod.Post, "/v1/next"); // which may not have heard of it yet
         time.Advance(TimeSpan.FromMinutes(2));
-        await counter.Services.GetRequiredService<DeletedAccounts>().RunAsync(ct);
+        var deleted = counter.Services.GetRequiredService<DeletedAccounts>();
+        await deleted.RunAsync(ct);
         Assert.Null(await CounterAsync());
+        // A replica that could not reach AuthService may have believed the token.
+        await counter.Services.GetRequiredService<ICounterStore>().TakeAsync(new(userId, CounterName.Default), 1, null, ct);
+        time.Advance(TimeSpan.FromDays(1));
+        await deleted.RunAsync(ct);
+        Assert.Null(await CounterAsync());
+        time.Advance(TimeSpan.FromDays(365));
         Assert.Equal("[]", await (await auth.SendAsServiceAsync(HttpMethod.Get, "accounts/deleted")).Content.ReadAsStringAsync(ct));
     }
 
@@ -99,6 +121,16 @@ public sealed class AccountDeletionTests : IAsyncLifetime
 
     ValueTask<CounterState?> CounterAsync() =>
         counter.Services.GetRequiredService<ICounterStore>().GetAsync(new(userId, CounterName.Default), ct);
+
+    /// <summary>Sends a request as it is written, and returns the answer's first line.</summary>
+    async Task<string?> SendRawAsync(string request)
+    {
+        var address = new Uri(counter.Origin);
+        using var connection = new TcpClient();
+        await connection.ConnectAsync(address.Host, address.Port, ct);
+        await connection.GetStream().WriteAsync(Encoding.ASCII.GetBytes(request), ct);
+        return await new StreamReader(connection.GetStream()).ReadLineAsync(ct);
+    }
 
     async Task<string> NextAsync(CounterServer server, string? with = null)
     {
