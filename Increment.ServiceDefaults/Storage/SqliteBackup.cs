@@ -43,7 +43,7 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
         }
     }
 
-    /// <summary>Copies the store to a new file, as it is at one moment. The file appears once the copy is complete.</summary>
+    /// <summary>Copies the state of the store at one moment to a new file, which appears once the copy is complete.</summary>
     string Backup(string connectionString, string file)
     {
         if (new SqliteConnectionStringBuilder(connectionString).DataSource is var source && !File.Exists(source))

@@ -122,7 +122,7 @@ public sealed class AccountDeletionTests : IAsyncLifetime
     ValueTask<CounterState?> CounterAsync() =>
         counter.Services.GetRequiredService<ICounterStore>().GetAsync(new(userId, CounterName.Default), ct);
 
-    /// <summary>Sends a request as it is written, and returns the answer's first line.</summary>
+    /// <summary>Sends the text of a request unchanged, and returns the answer's first line.</summary>
     async Task<string?> SendRawAsync(string request)
     {
         var address = new Uri(counter.Origin);

@@ -15,7 +15,7 @@ namespace Increment.Tests.Hosting;
 /// </summary>
 sealed partial class AppHostProcess : IAsyncDisposable
 {
-    /// <summary>The AppHost as it is built; the copy beside the tests has not all that it takes to run.</summary>
+    /// <summary>The AppHost in its own build folder; the copy beside the tests lacks files without which it does not run.</summary>
     public static readonly string AppHost = Path.Combine(Projects.Increment_AppHost.ProjectPath, "bin",
         typeof(AppHostProcess).Assembly.GetCustomAttribute<AssemblyConfigurationAttribute>()!.Configuration, "net10.0", "Increment.AppHost.dll");
 
