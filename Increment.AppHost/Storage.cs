@@ -1,5 +1,3 @@
-using System.ComponentModel;
-using System.Diagnostics;
 using Microsoft.Extensions.Configuration;
 
 namespace Increment.AppHost;
@@ -36,7 +34,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
         }
 
         var folder = Path.GetFullPath(configuration["Increment:Storage:Path"] is { Length: > 0 } path ? path : ".data", builder.AppHostDirectory);
-        var runtime = new Lazy<bool>(() => ContainerRuntimeAnswers(configuration["ASPIRE_CONTAINER_RUNTIME"]));
+        var runtime = new Lazy<bool>(() => ContainerRuntime.Find(configuration["ASPIRE_CONTAINER_RUNTIME"]) is not null);
         var recorded = ReadRecord(folder);
         var engine = setting is not "auto" ? setting : recorded ?? (runtime.Value ? "containers" : "embedded");
         if (engine is "containers" && !runtime.Value)
@@ -93,32 +91,4 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     }
 
     static string RecordIn(string folder) => Path.Combine(folder, "engine");
-
-    /// <summary>Asks the runtime that Aspire would use; a client on the PATH without an engine counts as none.</summary>
-    static bool ContainerRuntimeAnswers(string? configured)
-    {
-        string[] candidates = configured is { Length: > 0 } ? [configured] : ["docker", "podman"];
-        return candidates.Any(runtime =>
-        {
-            try
-            {
-                using var process = Process.Start(new ProcessStartInfo(runtime, ["info"])
-                {
-                    RedirectStandardOutput = true,
-                    RedirectStandardError = true,
-                })!;
-                process.OutputDataReceived += (_, _) => { };
-                process.BeginOutputReadLine();
-                process.BeginErrorReadLine();
-                if (process.WaitForExit(TimeSpan.FromSeconds(10)))
-                    return process.ExitCode == 0;
-                process.Kill(entireProcessTree: true);
-                return false;
-            }
-            catch (Win32Exception)
-            {
-                return false;
-            }
-        });
-    }
 }

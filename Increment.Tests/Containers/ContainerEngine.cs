@@ -1,5 +1,5 @@
-using System.ComponentModel;
 using System.Diagnostics;
+using Increment.AppHost;
 
 namespace Increment.Tests.Containers;
 
@@ -10,11 +10,7 @@ static class ContainerEngine
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
     /// <summary>The command, in the order in which Aspire looks for one; null where no engine answers.</summary>
-    static readonly Lazy<string?> Command = new(() =>
-    {
-        var configured = Environment.GetEnvironmentVariable("ASPIRE_CONTAINER_RUNTIME");
-        return (configured is null ? (string[])["docker", "podman"] : [configured]).FirstOrDefault(Answers);
-    });
+    static readonly Lazy<string?> Command = new(() => ContainerRuntime.Find(Environment.GetEnvironmentVariable("ASPIRE_CONTAINER_RUNTIME")));
 
     public static bool IsThere => Command.Value is not null;
 
@@ -35,7 +31,11 @@ static class ContainerEngine
     /// <summary>Runs a command of the engine that may fail.</summary>
     public static async Task<(int ExitCode, string Output, string Error)> TryRunAsync(params string[] arguments)
     {
-        using var process = Start(Command.Value ?? throw new InvalidOperationException("No container engine answers."), arguments);
+        using var process = Process.Start(new ProcessStartInfo(Command.Value ?? throw new InvalidOperationException("No container engine answers."), arguments)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        })!;
         using var timeout = new CancellationTokenSource(Patience);
         try
         {
@@ -57,27 +57,13 @@ static class ContainerEngine
     /// <summary>The address at which a port of a container is published on this machine.</summary>
     public static async Task<Uri> PublishedAsync(string container, int port) => new($"http://{(await RunAsync("port", container, $"{port}/tcp"))[0]}");
 
-    /// <summary>Whether the engine behind a command answers; a command may be there without an engine.</summary>
-    static bool Answers(string command)
-    {
-        try
-        {
-            using var process = Start(command, ["info"]);
-            process.OutputDataReceived += (_, _) => { };
-            process.ErrorDataReceived += (_, _) => { };
-            process.BeginOutputReadLine();
-            process.BeginErrorReadLine();
-            if (process.WaitForExit(TimeSpan.FromSeconds(10)))
-                return process.ExitCode == 0;
-            process.Kill(entireProcessTree: true);
-            return false;
-        }
-        catch (Win32Exception)
-        {
-            return false;
-        }
-    }
+    /// <summary>The volumes that have this in their names.</summary>
+    public static Task<string[]> VolumesAsync(string name) => RunAsync("volume", "ls", "--quiet", "--filter", $"name={name}");
 
-    static Process Start(string command, string[] arguments) =>
-        Process.Start(new ProcessStartInfo(command, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+    /// <summary>Removes the volumes that have this in their names.</summary>
+    public static async Task RemoveVolumesAsync(string name)
+    {
+        foreach (var volume in await VolumesAsync(name))
+            await RunAsync("volume", "rm", volume);
+    }
 }

@@ -1,10 +1,9 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Reflection;
 using System.Security.Cryptography;
 using System.Text.RegularExpressions;
+using Increment.Bench;
 using Increment.Tests.Containers;
 
 namespace Increment.Tests.Hosting;
@@ -47,10 +46,10 @@ sealed partial class AppHostProcess : IAsyncDisposable
                 ["Increment__Storage__Engine"] = engine.ToString().ToLowerInvariant(),
                 ["Increment__Storage__Path"] = folder.FullName,
                 ["DOTNET_ENVIRONMENT"] = "Development",
-                ["ASPNETCORE_URLS"] = FreeAddress(),
+                ["ASPNETCORE_URLS"] = $"http://localhost:{Server.FreePort()}",
                 ["ASPIRE_ALLOW_UNSECURED_TRANSPORT"] = "true",
-                ["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"] = FreeAddress(),
-                ["ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"] = FreeAddress(),
+                ["ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL"] = $"http://localhost:{Server.FreePort()}",
+                ["ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"] = $"http://localhost:{Server.FreePort()}",
             },
         };
         Process = Process.Start(start)!;
@@ -129,8 +128,7 @@ sealed partial class AppHostProcess : IAsyncDisposable
         foreach (var container in await ContainersAsync())
             await ContainerEngine.RunAsync("rm", "--force", container);
         if (engine is Engine.Containers)
-            foreach (var volume in await ContainerEngine.RunAsync("volume", "ls", "--quiet", "--filter", $"name={mark[..10]}"))
-                await ContainerEngine.RunAsync("volume", "rm", volume);
+            await ContainerEngine.RemoveVolumesAsync(mark[..10]);
         folder.Delete(recursive: true);
     }
 
@@ -144,7 +142,7 @@ sealed partial class AppHostProcess : IAsyncDisposable
     {
         if (engine is Engine.Embedded)
             return [];
-        var volumes = await ContainerEngine.RunAsync("volume", "ls", "--quiet", "--filter", $"name={mark[..10]}");
+        var volumes = await ContainerEngine.VolumesAsync(mark[..10]);
         return volumes.Length == 0 ? []
             : await ContainerEngine.RunAsync(["ps", "--all", "--format", "{{.Names}}", .. volumes.Select(volume => $"--filter=volume={volume}")]);
     }
@@ -188,13 +186,6 @@ sealed partial class AppHostProcess : IAsyncDisposable
         {
             return ""; // It has ended, or is somebody else's.
         }
-    }
-
-    static string FreeAddress()
-    {
-        using var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp);
-        socket.Bind(new IPEndPoint(IPAddress.Loopback, 0));
-        return $"http://localhost:{((IPEndPoint)socket.LocalEndPoint!).Port}";
     }
 
     void Note(string? line)

@@ -171,10 +171,7 @@ public sealed class TestSystem : IAsyncDisposable
         {
             folder.Delete(recursive: true);
             if (engine is Engine.Containers)
-            {
-                foreach (var volume in await ContainerEngine.RunAsync("volume", "ls", "--quiet", "--filter", $"name={hash[..10]}"))
-                    await ContainerEngine.RunAsync("volume", "rm", volume);
-            }
+                await ContainerEngine.RemoveVolumesAsync(hash[..10]);
         }
     }
 
