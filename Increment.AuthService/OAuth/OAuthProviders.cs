@@ -12,6 +12,9 @@ namespace Increment.AuthService.OAuth;
 /// </summary>
 static partial class OAuthProviders
 {
+    /// <summary>Short: one is sent with every request for each sign-in that was begun and not ended.</summary>
+    const string CorrelationCookie = "oauth.";
+
     public static void AddOAuthProviders(this WebApplicationBuilder builder)
     {
         var authentication = builder.Services.AddAuthentication();
@@ -35,8 +38,17 @@ static partial class OAuthProviders
                 options.EventsType = typeof(OAuthSignIn);
                 options.BackchannelTimeout = builder.Configuration.GetSetting("Increment:OAuth:Timeout", TimeSpan.FromSeconds(10));
                 options.BackchannelHttpHandler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false };
+                options.CorrelationCookie.Name = CorrelationCookie;
                 options.CorrelationCookie.SameSite = SameSiteMode.Lax;
                 options.CorrelationCookie.SecurePolicy = CookieSecurePolicy.SameAsRequest;
+                if (builder.Configuration.GetPublicOrigin()?.Scheme is "https")
+                {
+                    // Browsers take this name only from the host itself, over TLS, for every path (RFC 6265bis, 4.1.3.2): a
+                    // sibling's page cannot plant one.
+                    options.CorrelationCookie.Name = "__Host-" + CorrelationCookie;
+                    options.CorrelationCookie.Path = "/";
+                    options.CorrelationCookie.SecurePolicy = CookieSecurePolicy.Always;
+                }
                 Preset(name, options);
                 settings.Bind(options);
                 if (settings["Scopes"] is { } scopes)

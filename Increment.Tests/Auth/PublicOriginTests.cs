@@ -82,6 +82,28 @@ public sealed class PublicOriginTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Over_TLS_the_cookie_that_ties_a_sign_in_to_its_browser_is_the_hosts_own()
+    {
+        await using var tls = new AuthServer([("Increment:PublicOrigin", "https://integers.example"), .. provider.Discovered("example")]);
+        var begun = await tls.Http.GetAsync("v1/oauth/example", ct);
+        var cookie = Assert.Single(begun.Headers.GetValues("Set-Cookie"));
+        Assert.StartsWith("__Host-", cookie, StringComparison.Ordinal);
+        foreach (var part in (string[])["; path=/;", "; secure", "; httponly", "; samesite=lax"])
+            Assert.Contains(part, cookie, StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain("; domain", cookie, StringComparison.OrdinalIgnoreCase);
+
+        async Task<HttpResponseMessage> EndAsync(string name)
+        {
+            using var callback = new HttpRequestMessage(HttpMethod.Get, new Uri(provider.Consent(begun.Headers.Location!)).PathAndQuery);
+            callback.Headers.Add("Cookie", name + cookie.Split(';')[0]["__Host-".Length..]);
+            return await tls.Http.SendAsync(callback, ct);
+        }
+        provider.User = new { sub = "planted" };
+        await (await EndAsync("")).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
+        Assert.Equal(HttpStatusCode.Redirect, (await EndAsync("__Host-")).StatusCode);
+    }
+
+    [Fact]
     public async Task Each_header_comes_once()
     {
         var answer = await page.GetAsync("v1/oauth", ct);
