@@ -21,6 +21,8 @@ sealed partial class Audit(ILoggerFactory loggers)
 
     public void IdentityLinked(string userId, string provider, HttpContext context) => IdentityLinked(userId, provider, context.ClientAddress());
 
+    public void IdentityUnlinked(string userId, string provider, HttpContext context) => IdentityUnlinked(userId, provider, context.ClientAddress());
+
     public void TokenMade(Token token, HttpContext context) =>
         TokenMade(token.UserId, token.Id, token.Kind, string.Join(' ', token.Scopes), context.ClientAddress());
 
@@ -51,4 +53,7 @@ sealed partial class Audit(ILoggerFactory loggers)
 
     [LoggerMessage(8, LogLevel.Information, "Account {UserId} deleted from {Address}")]
     partial void AccountDeleted(string userId, string address);
+
+    [LoggerMessage(9, LogLevel.Information, "Identity at {Provider} unlinked from {UserId} from {Address}")]
+    partial void IdentityUnlinked(string userId, string provider, string address);
 }

@@ -56,5 +56,13 @@ static class AuthDatabase
             due_at INTEGER NOT NULL
         ) WITHOUT ROWID;
         CREATE INDEX deleted_users_due ON deleted_users (due_at);
+        """,
+        """
+        ALTER TABLE users ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE users ADD COLUMN spared_login TEXT;
+        CREATE INDEX users_ending_logins ON users (id) WHERE spared_login IS NOT NULL;
+
+        ALTER TABLE tokens ADD COLUMN generation INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE tokens ADD COLUMN makers TEXT;
         """);
 }

@@ -7,8 +7,8 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.AuthService;
 
 /// <summary>
-/// Every now and then: writes down when tokens were used, removes those that expired, and ends deletions of accounts that
-/// a failure broke off. Replicas may do it at once.
+/// Every now and then: writes down when tokens were used, removes those that expired, and ends what a failure broke off: removals
+/// of logins, and deletions of accounts. Replicas may do it at once.
 /// </summary>
 sealed partial class Housekeeping(
     IUserStore users, ITokenStore tokens, TokenUses uses, Accounts accounts, SigningKeys keys, TimeProvider time, ILogger<Housekeeping> logger) : BackgroundService
@@ -59,6 +59,8 @@ sealed partial class Housekeeping(
         if (uses.TakeAll() is { Count: > 0 } taken)
             await tokens.NoteUseAsync(taken, cancellationToken);
         await tokens.RemoveExpiredAsync(time.GetUtcNow(), cancellationToken);
+        foreach (var user in await users.ListEndingLoginsAsync(cancellationToken))
+            await accounts.EndLoginsAsync(user.Id);
         foreach (var userId in await users.ListBeingDeletedAsync(cancellationToken))
             await accounts.DeleteAsync(userId);
     }

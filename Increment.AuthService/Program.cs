@@ -24,6 +24,7 @@ builder.Services.AddSingleton<TokenUses>();
 builder.Services.AddSingleton<Audit>();
 builder.Services.AddSingleton<StoreTokenVerifier>();
 builder.Services.AddSingleton<RecentTokens>();
+builder.Services.AddSingleton<TokenRevoker>();
 builder.Services.AddSingleton<ITokenVerifier>(services => services.GetRequiredService<RecentTokens>());
 builder.Services.AddHostedService<DemoToken>();
 builder.Services.AddHostedService<Housekeeping>();

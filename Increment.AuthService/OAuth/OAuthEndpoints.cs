@@ -1,3 +1,4 @@
+using Increment.AuthService.Tokens;
 using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
@@ -17,7 +18,7 @@ static class OAuthEndpoints
         var oauth = app.MapGroup("/v1/oauth").LimitByAddress(new("oauth", 60, TimeSpan.FromMinutes(1)));
         oauth.MapGet("/", ListAsync);
         oauth.MapGet("/{provider}", BeginAsync);
-        oauth.MapPost("/{provider}", BeginLinkAsync).RequireScope(Scopes.Account);
+        oauth.MapPost("/{provider}", BeginLinkAsync).RequireScope(Scopes.Account).RequireRecentAuthentication();
         oauth.MapGet("/{provider}/callback", EndAsync);
     }
 

@@ -114,6 +114,9 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issue
             case AddIdentityResult.Taken:
                 throw new ApiException(ApiError.Conflict("identity-taken",
                     $"This {identity.Provider} identity signs in to another account. Delete that account first, or use another identity."));
+            case AddIdentityResult.TooMany:
+                throw new ApiException(ApiError.Conflict("too-many-identities",
+                    $"The account has {IUserStore.MaxIdentities} identities, and no more are linked. Unlink one."));
             default:
                 throw new ApiException(ApiError.Unauthorized("The session that asked for the link has ended. Sign in and start again."));
         }

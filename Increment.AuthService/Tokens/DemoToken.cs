@@ -8,7 +8,7 @@ namespace Increment.AuthService.Tokens;
 /// The user <c>density</c>, whose token is the setting <c>Increment:DemoToken</c>; without the setting there is none.
 /// A token that was set before and is no longer is revoked.
 /// </summary>
-sealed class DemoToken(IUserStore users, ITokenStore tokens, RecentTokens recentTokens, TimeProvider time, IConfiguration configuration) : BackgroundService
+sealed class DemoToken(IUserStore users, ITokenStore tokens, TokenRevoker revoker, TimeProvider time, IConfiguration configuration) : BackgroundService
 {
     const string UserId = "demo";
     const string UserName = "density";
@@ -55,6 +55,6 @@ sealed class DemoToken(IUserStore users, ITokenStore tokens, RecentTokens recent
             await tokens.AddAsync(new(id!, hash, UserId, UserName, TokenKind.Key, "demo",
                 [Scopes.Counters, Scopes.JobsRead, Scopes.JobsWrite], now, null), cancellationToken);
         }
-        await recentTokens.AnnounceRevokedAsync(await tokens.RemoveAllAsync(UserId, [TokenKind.Key], id, cancellationToken));
+        await revoker.RevokeAllAsync(UserId, new([TokenKind.Key], ExceptId: id));
     }
 }

@@ -3,6 +3,9 @@ namespace Increment.AuthService.Tokens;
 /// <summary>The live tokens; one that is revoked is gone. Hash and identifier are unique.</summary>
 interface ITokenStore
 {
+    /// <summary>Tokens that one call removes.</summary>
+    const int MaxRemoved = 1000;
+
     /// <summary>Adds a token; false when its hash or identifier is there already.</summary>
     Task<bool> AddAsync(Token token, CancellationToken cancellationToken);
 
@@ -26,15 +29,32 @@ interface ITokenStore
     /// <summary>Removes one of a user's tokens and answers its hash; null when the user has none with that identifier.</summary>
     Task<string?> RemoveAsync(string userId, string id, CancellationToken cancellationToken);
 
+    /// <summary>Removes some of a user's tokens, <see cref="MaxRemoved"/> at most, and answers their hashes.</summary>
+    Task<IReadOnlyList<string>> RemoveSomeAsync(string userId, TokenSelection selection, CancellationToken cancellationToken);
+
     /// <summary>
-    /// Removes a user's tokens that are there when the call begins, and answers their hashes. With
-    /// <paramref name="kinds"/> only those of these kinds; <paramref name="exceptId"/> is spared.
+    /// Removes a user's oldest logins and sessions, so that <paramref name="keep"/> are left, and answers the hashes of the
+    /// removed, <see cref="MaxRemoved"/> at most.
     /// </summary>
-    Task<IReadOnlyList<string>> RemoveAllAsync(string userId, IReadOnlyList<TokenKind> kinds, string? exceptId, CancellationToken cancellationToken);
+    Task<IReadOnlyList<string>> RemoveOldestLoginsAsync(string userId, int keep, CancellationToken cancellationToken);
 
     /// <summary>Removes tokens that have expired by <paramref name="now"/>, and answers how many.</summary>
     Task<int> RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken);
 
     /// <summary>Notes when tokens, named by their hashes, were last used; never earlier than noted already.</summary>
     Task NoteUseAsync(IReadOnlyCollection<KeyValuePair<string, DateTimeOffset>> uses, CancellationToken cancellationToken);
+}
+
+/// <summary>Which of a user's tokens.</summary>
+/// <param name="Kinds">Those of these kinds.</param>
+/// <param name="ExceptId">But this one; null for none.</param>
+/// <param name="BeforeGeneration">Only those of earlier generations of logins; null for all.</param>
+/// <param name="MadeBy">Only those that this key made, or a key that it made; null for all.</param>
+sealed record TokenSelection(IReadOnlyList<TokenKind> Kinds, string? ExceptId = null, int? BeforeGeneration = null, string? MadeBy = null)
+{
+    /// <summary>All of them.</summary>
+    public static readonly TokenSelection All = new(Enum.GetValues<TokenKind>());
+
+    /// <summary>What a sign-in gives.</summary>
+    public static readonly IReadOnlyList<TokenKind> Logins = [TokenKind.Login, TokenKind.Session];
 }

@@ -50,13 +50,25 @@ sealed class MongoTokenStore(MongoDatabase database) : ITokenStore
     public async Task<string?> RemoveAsync(string userId, string id, CancellationToken cancellationToken) => (await database.RunAsync(
         db => Tokens(db).FindOneAndDeleteAsync(t => t.Id == id && t.UserId == userId, cancellationToken: cancellationToken), cancellationToken))?.Hash;
 
-    public async Task<IReadOnlyList<string>> RemoveAllAsync(
-        string userId, IReadOnlyList<TokenKind> kinds, string? exceptId, CancellationToken cancellationToken) => await database.RunAsync(async db =>
+    public Task<IReadOnlyList<string>> RemoveSomeAsync(string userId, TokenSelection selection, CancellationToken cancellationToken)
     {
-        // First who, then away with just these: nothing may be removed whose hash is not answered.
-        var hashes = await Tokens(db).Find(Filter.Eq(t => t.UserId, userId) & Filter.In(t => t.Kind, kinds) & Filter.Ne(t => t.Id, exceptId))
-            .Project(t => t.Hash).ToListAsync(cancellationToken);
-        await Tokens(db).DeleteManyAsync(Filter.In(t => t.Hash, hashes), cancellationToken);
+        var filter = Filter.Eq(t => t.UserId, userId) & Filter.In(t => t.Kind, selection.Kinds) & Filter.Ne(t => t.Id, selection.ExceptId);
+        if (selection.BeforeGeneration is { } generation) // a token of an earlier version has none
+            filter &= Filter.Not(Filter.Gte(t => t.Generation, generation));
+        if (selection.MadeBy is { } maker)
+            filter &= Filter.AnyEq(t => t.Makers, maker);
+        return RemoveAsync(tokens => tokens.Find(filter), cancellationToken);
+    }
+
+    public Task<IReadOnlyList<string>> RemoveOldestLoginsAsync(string userId, int keep, CancellationToken cancellationToken) => RemoveAsync(
+        tokens => tokens.Find(Filter.Eq(t => t.UserId, userId) & Filter.In(t => t.Kind, TokenSelection.Logins)).SortByDescending(t => t.Id).Skip(keep), cancellationToken);
+
+    /// <summary>First their hashes, then just these are removed: nothing may be removed whose hash is not answered.</summary>
+    async Task<IReadOnlyList<string>> RemoveAsync(Func<IMongoCollection<Token>, IFindFluent<Token, Token>> find, CancellationToken cancellationToken) => await database.RunAsync(async db =>
+    {
+        var hashes = await find(Tokens(db)).Limit(ITokenStore.MaxRemoved).Project(t => t.Hash).ToListAsync(cancellationToken);
+        if (hashes.Count > 0)
+            await Tokens(db).DeleteManyAsync(Filter.In(t => t.Hash, hashes), cancellationToken);
         return hashes;
     }, cancellationToken);
 

@@ -6,7 +6,7 @@ namespace Increment.AuthService.Tokens;
 
 sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore, IDisposable
 {
-    const string Columns = "id, hash, user_id, user_name, kind, name, scopes, created_at, expires_at, last_used_at";
+    const string Columns = "id, hash, user_id, user_name, kind, name, scopes, created_at, expires_at, last_used_at, generation, makers";
 
     /// <summary>Look-ups that are not under way, each on a connection of its own: compiling the SQL takes longer than running it.</summary>
     readonly ConcurrentBag<SqliteCommand> finders = [];
@@ -16,12 +16,13 @@ sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore, IDisposabl
         using var connection = database.Open();
         return Task.FromResult(connection.Execute(
             $"""
-            INSERT INTO tokens ({Columns}) VALUES ($id, $hash, $user, $userName, $kind, $name, $scopes, $created, $expires, $used)
+            INSERT INTO tokens ({Columns}) VALUES ($id, $hash, $user, $userName, $kind, $name, $scopes, $created, $expires, $used, $generation, $makers)
             ON CONFLICT DO NOTHING
             """,
             ("$id", token.Id), ("$hash", token.Hash), ("$user", token.UserId), ("$userName", token.UserName), ("$kind", token.Kind.ToString()),
             ("$name", token.Name), ("$scopes", string.Join(' ', token.Scopes)), ("$created", token.CreatedAt.ToUnixTimeMilliseconds()),
-            ("$expires", token.ExpiresAt?.ToUnixTimeMilliseconds()), ("$used", token.LastUsedAt?.ToUnixTimeMilliseconds())) == 1);
+            ("$expires", token.ExpiresAt?.ToUnixTimeMilliseconds()), ("$used", token.LastUsedAt?.ToUnixTimeMilliseconds()),
+            ("$generation", token.Generation), ("$makers", token.Makers is null ? null : string.Join(' ', token.Makers))) == 1);
     }
 
     public ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken)
@@ -84,22 +85,23 @@ sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore, IDisposabl
         return Task.FromResult((string?)command.ExecuteScalar());
     }
 
-    public Task<IReadOnlyList<string>> RemoveAllAsync(
-        string userId, IReadOnlyList<TokenKind> kinds, string? exceptId, CancellationToken cancellationToken)
-    {
-        using var connection = database.Open();
-        using var command = connection.Command(
-            """
-            DELETE FROM tokens WHERE user_id = $user AND id IS NOT $except AND kind IN (SELECT value FROM json_each($kinds))
-            RETURNING hash
-            """,
-            ("$user", userId), ("$except", exceptId), ("$kinds", $"[{string.Join(',', kinds.Select(kind => $"\"{kind}\""))}]"));
-        using var reader = command.ExecuteReader();
-        var hashes = new List<string>();
-        while (reader.Read())
-            hashes.Add(reader.GetString(0));
-        return Task.FromResult<IReadOnlyList<string>>(hashes);
-    }
+    public Task<IReadOnlyList<string>> RemoveSomeAsync(string userId, TokenSelection selection, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<string>>(Texts(
+        $"""
+        DELETE FROM tokens WHERE hash IN (
+            SELECT hash FROM tokens WHERE user_id = $user AND id IS NOT $except AND kind IN (SELECT value FROM json_each($kinds))
+            AND generation < $generation AND ($maker IS NULL OR instr(' ' || makers || ' ', ' ' || $maker || ' ')) LIMIT {ITokenStore.MaxRemoved})
+        RETURNING hash
+        """,
+        ("$user", userId), ("$except", selection.ExceptId), ("$kinds", Json(selection.Kinds)), ("$generation", selection.BeforeGeneration ?? int.MaxValue), ("$maker", selection.MadeBy)));
+
+    public Task<IReadOnlyList<string>> RemoveOldestLoginsAsync(string userId, int keep, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<string>>(Texts(
+        $"""
+        DELETE FROM tokens WHERE hash IN (
+            SELECT hash FROM tokens WHERE user_id = $user AND kind IN (SELECT value FROM json_each($kinds))
+            ORDER BY id DESC LIMIT {ITokenStore.MaxRemoved} OFFSET $keep)
+        RETURNING hash
+        """,
+        ("$user", userId), ("$kinds", Json(TokenSelection.Logins)), ("$keep", keep)));
 
     public Task<int> RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken)
     {
@@ -124,6 +126,19 @@ sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore, IDisposabl
             Close(finder);
     }
 
+    List<string> Texts(string sql, params ReadOnlySpan<(string, object?)> parameters)
+    {
+        using var connection = database.Open();
+        using var command = connection.Command(sql, parameters);
+        using var reader = command.ExecuteReader();
+        var texts = new List<string>();
+        while (reader.Read())
+            texts.Add(reader.GetString(0));
+        return texts;
+    }
+
+    static string Json(IReadOnlyList<TokenKind> kinds) => $"[{string.Join(',', kinds.Select(kind => $"\"{kind}\""))}]";
+
     static void Close(SqliteCommand finder)
     {
         finder.Connection!.Dispose();
@@ -133,7 +148,11 @@ sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore, IDisposabl
     static Token Read(SqliteDataReader reader) => new(
         reader.GetString(0), reader.GetString(1), reader.GetString(2), reader.GetString(3), Enum.Parse<TokenKind>(reader.GetString(4)),
         reader.IsDBNull(5) ? null : reader.GetString(5), reader.GetString(6).Split(' ', StringSplitOptions.RemoveEmptyEntries),
-        DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(7)), Instant(reader, 8), Instant(reader, 9));
+        DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(7)), Instant(reader, 8), Instant(reader, 9))
+    {
+        Generation = reader.GetInt32(10),
+        Makers = reader.IsDBNull(11) ? null : reader.GetString(11).Split(' '),
+    };
 
     static DateTimeOffset? Instant(SqliteDataReader reader, int column) =>
         reader.IsDBNull(column) ? null : DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(column));

@@ -15,6 +15,15 @@ sealed record Token(
     string Id, string Hash, string UserId, string UserName, TokenKind Kind, string? Name, IReadOnlyList<string> Scopes,
     DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt = null)
 {
+    /// <summary>The generation of the account's logins that it belongs to: <see cref="Users.User.Generation"/>.</summary>
+    public int Generation { get; init; }
+
+    /// <summary>
+    /// Identifiers of the key that made this key, of the key that made that one, and so on; null where a login made it. A
+    /// key ends when one of them does.
+    /// </summary>
+    public IReadOnlyList<string>? Makers { get; init; }
+
     /// <summary>An identifier for a new token.</summary>
     public static string NewId() => Guid.CreateVersion7().ToString("n");
 }

@@ -107,24 +107,28 @@ static partial class TokenEndpoints
             : NotFound;
     }
 
-    static async Task<IResult> AddAsync(HttpContext context, TokenIssuer issuer, TimeProvider time)
+    static async Task<IResult> AddAsync(HttpContext context, ITokenStore tokens, TokenIssuer issuer, TimeProvider time)
     {
-        var caller = context.GetPrincipal();
         var body = await RequestBody.ReadAsync(context.Request, "token");
-        var (value, token) = await issuer.IssueKeyAsync(caller, ReadName(body), ReadScopes(body, caller), ReadExpiry(body, time.GetUtcNow()), context);
+        var maker = await tokens.FindCallerAsync(context);
+        var (name, scopes) = (ReadName(body), ReadScopes(body, maker));
+        var now = time.GetUtcNow();
+        var expiresAt = BoundExpiry(ReadExpiry(body, now), maker, now, body);
+        if (scopes.Contains(Scopes.Account) && !maker.IsRecentLogin(now))
+            throw new ApiException(RecentAuthentication.Refusal);
+        var (value, token) = await issuer.IssueKeyAsync(maker, name, scopes, expiresAt, context);
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.Location = "/v1/tokens/" + token.Id;
         return JsonApiResults.Resource("token", token.Id,
             new NewKeyAttributes(value, token.Name!, token.Scopes, token.CreatedAt, token.ExpiresAt), StatusCodes.Status201Created);
     }
 
-    static async Task<IResult> RevokeAsync(string id, HttpContext context, ITokenStore tokens, RecentTokens recentTokens, Audit audit)
+    static async Task<IResult> RevokeAsync(string id, HttpContext context, TokenRevoker revoker, Audit audit)
     {
         var caller = context.GetPrincipal();
         id = IdOf(id, caller);
-        if (await tokens.RemoveAsync(caller.UserId, id, CancellationToken.None) is not { } hash)
+        if (!await revoker.RevokeAsync(caller.UserId, id))
             return NotFound;
-        await recentTokens.AnnounceRevokedAsync([hash]);
         audit.TokenRevoked(caller.UserId, id, context);
         if (id == caller.TokenId)
             SessionCookie.Clear(context);
@@ -144,11 +148,11 @@ static partial class TokenEndpoints
     }
 
     /// <summary>A JSON array of names, or, where the body is a form, names with spaces between.</summary>
-    static string[] ReadScopes(RequestBody body, Principal caller)
+    static string[] ReadScopes(RequestBody body, Token maker)
     {
         string[] scopes = body["scopes"] switch
         {
-            null => [.. caller.Scopes.Where(scope => scope != Scopes.Account)],
+            null => [.. maker.Scopes.Where(scope => scope != Scopes.Account)],
             { ValueKind: JsonValueKind.String } => body.GetText("scopes").Split(' ', StringSplitOptions.RemoveEmptyEntries),
             { ValueKind: JsonValueKind.Array } array => [.. array.EnumerateArray().Select(
                 scope => scope.ValueKind is JsonValueKind.String ? Scopes.All.FirstOrDefault(scope.ValueEquals) ?? "" : "")],
@@ -157,7 +161,7 @@ static partial class TokenEndpoints
         if (scopes.Length == 0 || scopes.Distinct().Count() != scopes.Length || scopes.Except(Scopes.All).Any())
             throw new ApiException(ApiError.BadRequest("invalid-scopes",
                 $"The field 'scopes' must be a list of some of {string.Join(", ", Scopes.All)}, each once.", body.SourceOf("scopes")));
-        if (scopes.Except(caller.Scopes).FirstOrDefault() is { } excess)
+        if (scopes.Except(maker.Scopes).FirstOrDefault() is { } excess)
             throw new ApiException(ApiError.Forbidden($"A token can give only scopes that it has itself, and this one lacks '{excess}'.") with
             {
                 Source = body.SourceOf("scopes"),
@@ -173,6 +177,21 @@ static partial class TokenEndpoints
             && instant > now ? instant
             : throw new ApiException(ApiError.BadRequest("invalid-field",
                 "The field 'expiresAt' must be an instant to come, as '2030-01-31T12:00:00Z' or '2030-01-31T12:00:00+01:00' (RFC 3339).", body.SourceOf("expiresAt")));
+    }
+
+    /// <summary>
+    /// A key never outlives the key that made it, and ends with it unless told to end before. A login may make a key for
+    /// longer than itself while it is recent.
+    /// </summary>
+    /// <exception cref="ApiException">400: the key would outlive its maker; 401: a recent sign-in may make it.</exception>
+    static DateTimeOffset? BoundExpiry(DateTimeOffset? wanted, Token maker, DateTimeOffset now, RequestBody body)
+    {
+        if (maker.ExpiresAt is not { } bound || wanted <= bound || maker.IsRecentLogin(now))
+            return wanted;
+        if (maker.Kind is not TokenKind.Key)
+            throw new ApiException(RecentAuthentication.Refusal);
+        return wanted is null ? bound : throw new ApiException(ApiError.BadRequest("invalid-field",
+            $"The field 'expiresAt' must not be later than {bound:yyyy-MM-dd'T'HH:mm:ss'Z'}, when the key ends that makes this one.", body.SourceOf("expiresAt")));
     }
 
     /// <summary>Date, time and offset (https://www.rfc-editor.org/rfc/rfc3339#section-5.6); that they exist is for the parser.</summary>

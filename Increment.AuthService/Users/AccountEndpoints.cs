@@ -1,3 +1,4 @@
+using System.Threading.RateLimiting;
 using Increment.AuthService.Tokens;
 using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
@@ -8,6 +9,10 @@ namespace Increment.AuthService.Users;
 /// <summary>Registering, signing in, and the caller's own account.</summary>
 static class AccountEndpoints
 {
+    /// <summary>The users that take their data away, each one at a time.</summary>
+    static readonly PartitionedRateLimiter<string> Exports = PartitionedRateLimiter.Create<string, string>(
+        userId => RateLimitPartition.GetConcurrencyLimiter(userId, static _ => new() { PermitLimit = 1 }));
+
     public static void MapAccounts(this IEndpointRouteBuilder app)
     {
         app.MapPost("/v1/register", RegisterAsync).LimitByAddress(new("register", 240, TimeSpan.FromMinutes(1)));
@@ -17,7 +22,8 @@ static class AccountEndpoints
         me.MapGet("/", GetAsync);
         me.MapGet("/export", ExportAsync);
         me.MapPut("/password", ChangePasswordAsync);
-        me.MapDelete("/", DeleteAsync);
+        me.MapDelete("/identities/{id}", UnlinkAsync).RequireRecentAuthentication();
+        me.MapDelete("/", DeleteAsync).RequireRecentAuthentication();
 
         var deleted = app.MapGroup("/accounts/deleted").RequireService();
         deleted.MapGet("/", ListDeletedAsync);
@@ -45,26 +51,40 @@ static class AccountEndpoints
         return JsonApiResults.Resource("user", user.Id, UserAttributes.Of(user));
     }
 
-    static async Task<IResult> ExportAsync(HttpContext context, Accounts accounts, ITokenStore tokens, TimeProvider time)
+    static async Task ExportAsync(HttpContext context, Accounts accounts, ITokenStore tokens, TimeProvider time)
     {
         var user = await accounts.GetAsync(context);
-        var kept = new List<TokenAttributes>();
-        for (string? after = null; ;)
-        {
-            var page = await tokens.ListAsync(user.Id, after, 1000, time.GetUtcNow(), context.RequestAborted);
-            kept.AddRange(page.Select(token => TokenAttributes.Of(token, context.GetPrincipal())));
-            if (page.Count < 1000)
-                break;
-            after = page[^1].Id;
-        }
+        using var export = Exports.AttemptAcquire(user.Id);
+        if (!export.IsAcquired)
+            throw new ApiException(new(429, "export-under-way", "Too many requests", "An export of this account is under way, and there is one at a time. Wait for it.") { RetryAfter = 1 });
         context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.ContentDisposition = "attachment; filename=\"increment-account.json\"";
-        return Results.Json(new AccountExport(user.Id, UserAttributes.Of(user), kept));
+        await Results.Json(new AccountExport(user.Id, UserAttributes.Of(user), ListTokensAsync())).ExecuteAsync(context);
+
+        async IAsyncEnumerable<TokenAttributes> ListTokensAsync()
+        {
+            const int PageSize = 100;
+            IReadOnlyList<Token> page;
+            for (string? after = null; ; after = page[^1].Id)
+            {
+                page = await tokens.ListAsync(user.Id, after, PageSize, time.GetUtcNow(), context.RequestAborted);
+                foreach (var token in page)
+                    yield return TokenAttributes.Of(token, context.GetPrincipal());
+                if (page.Count < PageSize)
+                    break;
+            }
+        }
     }
 
     static async Task<IResult> ChangePasswordAsync(HttpContext context, Accounts accounts)
     {
         await accounts.ChangePasswordAsync(await RequestBody.ReadAsync(context.Request, "user"), context);
+        return Results.NoContent();
+    }
+
+    static async Task<IResult> UnlinkAsync(string id, HttpContext context, Accounts accounts)
+    {
+        await accounts.UnlinkAsync(id, context);
         return Results.NoContent();
     }
 
@@ -122,4 +142,4 @@ sealed record UserAttributes(string Name, DateTimeOffset CreatedAt, bool HasPass
 }
 
 /// <summary>All that AuthService keeps about a user; hashes of passwords and tokens excepted.</summary>
-sealed record AccountExport(string Id, UserAttributes User, IReadOnlyList<TokenAttributes> Tokens);
+sealed record AccountExport(string Id, UserAttributes User, IAsyncEnumerable<TokenAttributes> Tokens);

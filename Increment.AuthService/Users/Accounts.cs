@@ -8,11 +8,9 @@ namespace Increment.AuthService.Users;
 
 /// <summary>What can be done with an account.</summary>
 sealed class Accounts(
-    IUserStore users, ITokenStore tokens, RecentTokens recentTokens, Passwords passwords, WrongPasswords wrongPasswords,
+    IUserStore users, TokenRevoker revoker, Passwords passwords, WrongPasswords wrongPasswords,
     Audit audit, TimeProvider time)
 {
-    static readonly IReadOnlyList<TokenKind> AllKinds = Enum.GetValues<TokenKind>();
-
     /// <summary>Makes an account with an e-mail address and a password.</summary>
     /// <exception cref="ApiException">400: the address or the password is not accepted; 409: the address is taken.</exception>
     public async Task<User> RegisterAsync(RequestBody body, HttpContext context)
@@ -23,7 +21,7 @@ sealed class Accounts(
         // Asked first, so that no hash is made in vain; the store's word below is the one that counts.
         if (await users.FindByNameAsync(email, context.RequestAborted) is not null)
             throw Taken(body);
-        var user = new User(User.NewId(), email, await passwords.HashAsync(password, context.RequestAborted), time.GetUtcNow());
+        var user = new User(User.NewId(), email, await passwords.HashAsync(password, HashingOrder.Registration, context.ClientAddress(), context.RequestAborted), time.GetUtcNow());
         if (await users.AddAsync(user, context.RequestAborted) is not AddUserResult.Added)
             throw Taken(body);
         audit.SignedUp(user.Id, "password", context);
@@ -46,7 +44,11 @@ sealed class Accounts(
             throw new ApiException(new(401, "wrong-credentials", "Wrong e-mail address or password", "The e-mail address or the password is wrong."));
         }
         if (result is PasswordVerificationResult.SuccessRehashNeeded)
-            user = await ReplacePasswordAsync(user, password, context) ?? throw new ApiException(TokenIssuer.AccountChanged);
+        {
+            var hash = await passwords.HashAsync(password, HashingOrder.SignIn, context.ClientAddress(), context.RequestAborted);
+            user = await users.SetPasswordHashAsync(user.Id, user.PasswordHash, hash, context.RequestAborted) ? user with { PasswordHash = hash }
+                : throw new ApiException(TokenIssuer.AccountChanged);
+        }
         audit.LoggedIn(user.Id, "password", context);
         return user;
     }
@@ -73,11 +75,44 @@ sealed class Accounts(
                 Source = body.SourceOf("currentPassword"),
             });
         }
-        if (await ReplacePasswordAsync(user, password, context) is null)
+        var hash = await passwords.HashAsync(password, HashingOrder.SignIn, context.ClientAddress(), context.RequestAborted);
+        if (!await users.ChangePasswordAsync(user.Id, user.PasswordHash, hash, caller.TokenId, context.RequestAborted))
             throw new ApiException(ApiError.Conflict("account-changed", "The password has just been changed by another request."));
         audit.PasswordChanged(user.Id, context);
-        await recentTokens.AnnounceRevokedAsync(
-            await tokens.RemoveAllAsync(user.Id, [TokenKind.Login, TokenKind.Session], caller.TokenId, CancellationToken.None));
+        await EndLoginsAsync(user.Id);
+    }
+
+    /// <summary>
+    /// Unlinks an identity from the caller's account, and ends every login and session but the one that asks: one of them
+    /// may be of the identity.
+    /// </summary>
+    /// <exception cref="ApiException">404: the account has no such identity; 409: it is the last way to sign in.</exception>
+    public async Task UnlinkAsync(string identityId, HttpContext context)
+    {
+        var user = await GetAsync(context);
+        var identity = user.Identities.FirstOrDefault(identity => identity.Id == identityId);
+        switch (identity is null ? RemoveIdentityResult.NotFound
+            : await users.RemoveIdentityAsync(user.Id, identity, context.GetPrincipal().TokenId, context.RequestAborted))
+        {
+            case RemoveIdentityResult.NotFound:
+                throw new ApiException(ApiError.NotFound("The account has no identity with this id. GET /v1/me lists them."));
+            case RemoveIdentityResult.LastWay:
+                throw new ApiException(ApiError.Conflict("last-identity",
+                    "Without this identity nobody could sign in to the account. Link another identity first, or delete the account."));
+        }
+        audit.IdentityUnlinked(user.Id, identity!.Provider, context);
+        await EndLoginsAsync(user.Id);
+    }
+
+    /// <summary>
+    /// Ends the logins that the account has begun to end. What fails on the way <see cref="Housekeeping"/> takes up.
+    /// </summary>
+    public async Task EndLoginsAsync(string userId)
+    {
+        if (await users.FindByIdAsync(userId, CancellationToken.None) is not { SparedLogin: { } spared } user)
+            return;
+        await revoker.RevokeAllAsync(userId, new(TokenSelection.Logins, spared, user.Generation));
+        await users.ConfirmLoginsEndedAsync(userId, user.Generation, CancellationToken.None);
     }
 
     /// <summary>The caller's account.</summary>
@@ -93,14 +128,8 @@ sealed class Accounts(
     public async Task DeleteAsync(string userId)
     {
         await users.BeginDeleteAsync(userId, CancellationToken.None);
-        await recentTokens.AnnounceRevokedAsync(await tokens.RemoveAllAsync(userId, AllKinds, null, CancellationToken.None));
+        await revoker.RevokeAllAsync(userId, TokenSelection.All);
         await users.EndDeleteAsync(userId, time.GetUtcNow(), CancellationToken.None);
-    }
-
-    async Task<User?> ReplacePasswordAsync(User user, string password, HttpContext context)
-    {
-        var hash = await passwords.HashAsync(password, context.RequestAborted);
-        return await users.SetPasswordHashAsync(user.Id, user.PasswordHash, hash, context.RequestAborted) ? user with { PasswordHash = hash } : null;
     }
 
     static string ReadNewPassword(RequestBody body, string field, string userName)

@@ -6,6 +6,9 @@ namespace Increment.AuthService.Users;
 /// </summary>
 interface IUserStore
 {
+    /// <summary>Identities of one account.</summary>
+    const int MaxIdentities = 20;
+
     /// <summary>Adds an account whole, identities included, or changes nothing.</summary>
     Task<AddUserResult> AddAsync(User user, CancellationToken cancellationToken);
 
@@ -18,14 +21,32 @@ interface IUserStore
     /// <summary>The account that this identity signs in to, or null when there is none or it is being deleted.</summary>
     Task<User?> FindByIdentityAsync(ExternalIdentity identity, CancellationToken cancellationToken);
 
-    /// <summary>Lets an identity sign in to an account; does nothing when it does already.</summary>
+    /// <summary>Lets an identity sign in to an account of fewer than <see cref="MaxIdentities"/>; does nothing when it does already.</summary>
     Task<AddIdentityResult> AddIdentityAsync(string id, ExternalIdentity identity, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Changes the password, provided that it is still <paramref name="expectedHash"/>: false when it is not, or the
-    /// account is gone.
+    /// Lets an identity sign in no longer, and begins to end every login but <paramref name="sparedLogin"/>, in one write.
+    /// The last way to sign in is not removed.
+    /// </summary>
+    Task<RemoveIdentityResult> RemoveIdentityAsync(string id, ExternalIdentity identity, string sparedLogin, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Keeps the same password under another hash, provided that it is still <paramref name="expectedHash"/>: false when it
+    /// is not, or the account is gone.
     /// </summary>
     Task<bool> SetPasswordHashAsync(string id, string? expectedHash, string newHash, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Changes the password, and begins to end every login but <paramref name="sparedLogin"/>, in one write, provided that
+    /// the hash is still <paramref name="expectedHash"/>: false when it is not, or the account is gone.
+    /// </summary>
+    Task<bool> ChangePasswordAsync(string id, string? expectedHash, string newHash, string sparedLogin, CancellationToken cancellationToken);
+
+    /// <summary>Accounts whose logins of earlier generations are still to be removed, 100 at most.</summary>
+    Task<IReadOnlyList<User>> ListEndingLoginsAsync(CancellationToken cancellationToken);
+
+    /// <summary>No login of a generation before this one is left. Does nothing when the account has begun another.</summary>
+    Task ConfirmLoginsEndedAsync(string id, int generation, CancellationToken cancellationToken);
 
     /// <summary>
     /// Begins to delete an account: from now on it is not found, but its name and identities stay taken. Does nothing
@@ -83,6 +104,20 @@ enum AddIdentityResult
     /// <summary>It signs in to another account.</summary>
     Taken,
 
+    /// <summary>The account has <see cref="IUserStore.MaxIdentities"/> already.</summary>
+    TooMany,
+
     /// <summary>There is no such account, or it is being deleted.</summary>
     NoUser,
+}
+
+enum RemoveIdentityResult
+{
+    Removed,
+
+    /// <summary>The account has no such identity.</summary>
+    NotFound,
+
+    /// <summary>Without it nobody could sign in to the account.</summary>
+    LastWay,
 }

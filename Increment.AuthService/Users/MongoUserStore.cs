@@ -19,6 +19,7 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
             new(user.Ascending(u => u.Name), new() { Unique = true }),
             new(user.Ascending(u => u.Identities), new() { Unique = true, Sparse = true }),
             new(user.Ascending(u => u.Deleting), new() { Sparse = true }),
+            new(user.Ascending(u => u.SparedLogin), new() { Sparse = true }),
         ], cancellationToken);
     }
 
@@ -49,9 +50,12 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     {
         try
         {
-            var result = await Users(db).UpdateOneAsync(Filter.Eq(u => u.Id, id) & NotDeleting,
-                Update.AddToSet(u => u.Identities, UserDocument.Of(identity)), cancellationToken: cancellationToken);
-            return result.MatchedCount == 1 ? AddIdentityResult.Added : AddIdentityResult.NoUser;
+            var text = UserDocument.Of(identity);
+            var hasRoom = Filter.AnyEq(u => u.Identities, text) | Filter.SizeLt(u => u.Identities, IUserStore.MaxIdentities) | Filter.Exists(u => u.Identities, false);
+            var result = await Users(db).UpdateOneAsync(Filter.Eq(u => u.Id, id) & NotDeleting & hasRoom,
+                Update.AddToSet(u => u.Identities, text), cancellationToken: cancellationToken);
+            return result.MatchedCount == 1 ? AddIdentityResult.Added
+                : await Users(db).Find(Filter.Eq(u => u.Id, id) & NotDeleting).AnyAsync(cancellationToken) ? AddIdentityResult.TooMany : AddIdentityResult.NoUser;
         }
         catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
         {
@@ -59,12 +63,30 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
         }
     }, cancellationToken);
 
-    public Task<bool> SetPasswordHashAsync(string id, string? expectedHash, string newHash, CancellationToken cancellationToken) => database.RunAsync(async db =>
+    public Task<RemoveIdentityResult> RemoveIdentityAsync(string id, ExternalIdentity identity, string sparedLogin, CancellationToken cancellationToken) => database.RunAsync(async db =>
     {
-        var result = await Users(db).UpdateOneAsync(Filter.Eq(u => u.Id, id) & Filter.Eq(u => u.PasswordHash, expectedHash) & NotDeleting,
-            Update.Set(u => u.PasswordHash, newHash), cancellationToken: cancellationToken);
-        return result.MatchedCount == 1;
+        var text = UserDocument.Of(identity);
+        var owner = Filter.Eq(u => u.Id, id) & Filter.AnyEq(u => u.Identities, text) & NotDeleting;
+        // The last one takes the field with it: the unique index would take two empty lists for the same.
+        if (await ChangesAsync(db, owner & Filter.SizeGt(u => u.Identities, 1), EndLogins(Update.Pull(u => u.Identities, text), sparedLogin), cancellationToken)
+            || await ChangesAsync(db, owner & Filter.Size(u => u.Identities, 1) & Filter.Ne(u => u.PasswordHash, null),
+                EndLogins(Update.Unset(u => u.Identities), sparedLogin), cancellationToken))
+            return RemoveIdentityResult.Removed;
+        return await Users(db).Find(owner).AnyAsync(cancellationToken) ? RemoveIdentityResult.LastWay : RemoveIdentityResult.NotFound;
     }, cancellationToken);
+
+    public Task<bool> SetPasswordHashAsync(string id, string? expectedHash, string newHash, CancellationToken cancellationToken) => database.RunAsync(
+        db => ChangesAsync(db, HasPassword(id, expectedHash), Update.Set(u => u.PasswordHash, newHash), cancellationToken), cancellationToken);
+
+    public Task<bool> ChangePasswordAsync(string id, string? expectedHash, string newHash, string sparedLogin, CancellationToken cancellationToken) => database.RunAsync(
+        db => ChangesAsync(db, HasPassword(id, expectedHash), EndLogins(Update.Set(u => u.PasswordHash, newHash), sparedLogin), cancellationToken), cancellationToken);
+
+    public async Task<IReadOnlyList<User>> ListEndingLoginsAsync(CancellationToken cancellationToken) =>
+        [.. (await database.RunAsync(db => Users(db).Find(Filter.Exists(u => u.SparedLogin) & NotDeleting).Limit(100).ToListAsync(cancellationToken), cancellationToken))
+            .Select(user => user.ToUser())];
+
+    public Task ConfirmLoginsEndedAsync(string id, int generation, CancellationToken cancellationToken) => database.RunAsync(
+        db => ChangesAsync(db, Filter.Eq(u => u.Id, id) & Filter.Eq(u => u.Generation, generation), Update.Unset(u => u.SparedLogin), cancellationToken), cancellationToken);
 
     public Task BeginDeleteAsync(string id, CancellationToken cancellationToken) => database.RunAsync(
         db => Users(db).UpdateOneAsync(u => u.Id == id, Update.Set(u => u.Deleting, true), cancellationToken: cancellationToken), cancellationToken);
@@ -102,6 +124,15 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
         return true;
     }, cancellationToken);
 
+    static async Task<bool> ChangesAsync(
+        IMongoDatabase db, FilterDefinition<UserDocument> filter, UpdateDefinition<UserDocument> update, CancellationToken cancellationToken) =>
+        (await Users(db).UpdateOneAsync(filter, update, cancellationToken: cancellationToken)).MatchedCount == 1;
+
+    static UpdateDefinition<UserDocument> EndLogins(UpdateDefinition<UserDocument> update, string sparedLogin) =>
+        update.Inc(u => u.Generation, 1).Set(u => u.SparedLogin, sparedLogin);
+
+    static FilterDefinition<UserDocument> HasPassword(string id, string? hash) => Filter.Eq(u => u.Id, id) & Filter.Eq(u => u.PasswordHash, hash) & NotDeleting;
+
     static FilterDefinition<UserDocument> NotDeleting => Filter.Ne(u => u.Deleting, true);
 
     async Task<User?> FindAsync(FilterDefinition<UserDocument> condition, CancellationToken cancellationToken) =>
@@ -134,6 +165,12 @@ sealed class UserDocument
     [BsonIgnoreIfDefault]
     public bool Deleting { get; init; }
 
+    public int Generation { get; init; }
+
+    /// <summary>There only while logins are to be ended, for the sparse index.</summary>
+    [BsonIgnoreIfNull]
+    public string? SparedLogin { get; init; }
+
     public static UserDocument Of(User user) => new()
     {
         Id = user.Id,
@@ -148,6 +185,8 @@ sealed class UserDocument
 
     public User ToUser() => new(Id, Name, PasswordHash, CreatedAt)
     {
+        Generation = Generation,
+        SparedLogin = SparedLogin,
         Identities = [.. (Identities ?? []).Select(identity => identity.Split(':', 2)).Select(parts => new ExternalIdentity(parts[0], parts[1]))],
     };
 }

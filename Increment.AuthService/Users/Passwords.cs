@@ -12,12 +12,11 @@ namespace Increment.AuthService.Users;
 /// What passwords are accepted, and how they are kept: by ASP.NET Core Identity's hasher, PBKDF2-HMAC-SHA512 with a salt
 /// of 128 bits and OWASP's number of iterations.
 /// </summary>
-sealed class Passwords : IDisposable
+sealed class Passwords
 {
     public const int MinLength = 8;
     public const int MaxLength = 256;
     const int Iterations = 210_000;
-    const int MaxWaiting = 64;
 
     // Identity's hasher has a user in its signatures and never looks at it.
     static readonly object Nobody = new();
@@ -25,10 +24,8 @@ sealed class Passwords : IDisposable
 
     readonly PasswordHasher<object> hasher = new(Options.Create(new PasswordHasherOptions { IterationCount = Iterations }));
 
-    // A hash takes a tenth of a second of a core. One core is left for everything else, and who would wait longer than
-    // a client does is told so at once.
-    readonly SemaphoreSlim slots = new(Math.Max(1, Environment.ProcessorCount - 1));
-    int waiting;
+    // A hash takes a tenth of a second of a core. One core is left for everything else.
+    readonly HashingQueue queue = new(Math.Max(1, Environment.ProcessorCount - 1));
 
     /// <summary>What a login at an account that does not exist, or has no password, is held against.</summary>
     readonly string dummyHash = MakeDummyHash();
@@ -47,8 +44,8 @@ sealed class Passwords : IDisposable
 
     /// <summary>Hashes a new password.</summary>
     /// <exception cref="ApiException">503: too many are waiting.</exception>
-    public Task<string> HashAsync(string password, CancellationToken cancellationToken) =>
-        InSlotAsync(() => hasher.HashPassword(Nobody, Normalize(password)), cancellationToken);
+    public Task<string> HashAsync(string password, HashingOrder order, string clientAddress, CancellationToken cancellationToken) =>
+        queue.RunAsync(order, clientAddress, () => hasher.HashPassword(Nobody, Normalize(password)), cancellationToken);
 
     /// <summary>
     /// Whether it is the password; it takes as long when <paramref name="hash"/> is null. The attempt is checked and
@@ -56,7 +53,7 @@ sealed class Passwords : IDisposable
     /// </summary>
     /// <exception cref="ApiException">429: too many wrong ones; 503: too many are waiting.</exception>
     public Task<PasswordVerificationResult> VerifyAsync(
-        string? hash, string password, WrongPasswords.Attempt attempt, CancellationToken cancellationToken) => InSlotAsync(() =>
+        string? hash, string password, WrongPasswords.Attempt attempt, CancellationToken cancellationToken) => queue.RunAsync(HashingOrder.SignIn, attempt.ClientAddress, () =>
     {
         attempt.ThrowIfReached();
         var result = hasher.VerifyHashedPassword(Nobody, hash ?? dummyHash, Normalize(password));
@@ -66,33 +63,6 @@ sealed class Passwords : IDisposable
             attempt.Count();
         return result;
     }, cancellationToken);
-
-    public void Dispose() => slots.Dispose();
-
-    async Task<T> InSlotAsync<T>(Func<T> work, CancellationToken cancellationToken)
-    {
-        if (Interlocked.Increment(ref waiting) > MaxWaiting)
-        {
-            Interlocked.Decrement(ref waiting);
-            throw new ApiException(ApiError.Unavailable("busy", "Too many are signing in at once. Try again in a moment.", 2));
-        }
-        try
-        {
-            await slots.WaitAsync(cancellationToken);
-        }
-        finally
-        {
-            Interlocked.Decrement(ref waiting);
-        }
-        try
-        {
-            return await Task.Run(work, cancellationToken);
-        }
-        finally
-        {
-            slots.Release();
-        }
-    }
 
     /// <summary>The same password typed on two keyboards has the same characters, if not the same code points (NIST SP 800-63B, 3.1.1.2).</summary>
     static string Normalize(string password) => password.Normalize(NormalizationForm.FormKC);

@@ -5,6 +5,8 @@ namespace Increment.AuthService.Users;
 
 sealed class SqliteUserStore(SqliteDatabase database) : IUserStore
 {
+    const string EndLogins = "generation = generation + 1, spared_login = $spared";
+
     public Task<AddUserResult> AddAsync(User user, CancellationToken cancellationToken)
     {
         using var connection = database.Open();
@@ -50,9 +52,29 @@ sealed class SqliteUserStore(SqliteDatabase database) : IUserStore
             ("$provider", identity.Provider), ("$subject", identity.Subject));
         if (owner.ExecuteScalar() is string ownerId)
             return Task.FromResult(ownerId == id ? AddIdentityResult.Added : AddIdentityResult.Taken);
+        if (Identities(connection, id).Count >= IUserStore.MaxIdentities)
+            return Task.FromResult(AddIdentityResult.TooMany);
         InsertIdentity(connection, id, identity);
         transaction.Commit();
         return Task.FromResult(AddIdentityResult.Added);
+    }
+
+    public Task<RemoveIdentityResult> RemoveIdentityAsync(string id, ExternalIdentity identity, string sparedLogin, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        using var transaction = connection.BeginTransaction();
+        if (connection.Execute("DELETE FROM identities WHERE user_id = $id AND provider = $provider AND subject = $subject",
+            ("$id", id), ("$provider", identity.Provider), ("$subject", identity.Subject)) == 0)
+            return Task.FromResult(RemoveIdentityResult.NotFound);
+        if (connection.Execute(
+            $"""
+            UPDATE users SET {EndLogins} WHERE id = $id AND NOT deleting
+            AND (password_hash IS NOT NULL OR EXISTS (SELECT 1 FROM identities WHERE user_id = $id))
+            """,
+            ("$id", id), ("$spared", sparedLogin)) == 0)
+            return Task.FromResult(RemoveIdentityResult.LastWay);
+        transaction.Commit();
+        return Task.FromResult(RemoveIdentityResult.Removed);
     }
 
     public Task<bool> SetPasswordHashAsync(string id, string? expectedHash, string newHash, CancellationToken cancellationToken)
@@ -61,6 +83,24 @@ sealed class SqliteUserStore(SqliteDatabase database) : IUserStore
         return Task.FromResult(connection.Execute(
             "UPDATE users SET password_hash = $new WHERE id = $id AND password_hash IS $expected AND NOT deleting",
             ("$id", id), ("$expected", expectedHash), ("$new", newHash)) == 1);
+    }
+
+    public Task<bool> ChangePasswordAsync(string id, string? expectedHash, string newHash, string sparedLogin, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        return Task.FromResult(connection.Execute(
+            $"UPDATE users SET password_hash = $new, {EndLogins} WHERE id = $id AND password_hash IS $expected AND NOT deleting",
+            ("$id", id), ("$expected", expectedHash), ("$new", newHash), ("$spared", sparedLogin)) == 1);
+    }
+
+    public Task<IReadOnlyList<User>> ListEndingLoginsAsync(CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<User>>(FindAll("spared_login IS NOT NULL", 100));
+
+    public Task ConfirmLoginsEndedAsync(string id, int generation, CancellationToken cancellationToken)
+    {
+        using var connection = database.Open();
+        connection.Execute("UPDATE users SET spared_login = NULL WHERE id = $id AND generation = $generation", ("$id", id), ("$generation", generation));
+        return Task.CompletedTask;
     }
 
     public Task BeginDeleteAsync(string id, CancellationToken cancellationToken)
@@ -112,19 +152,27 @@ sealed class SqliteUserStore(SqliteDatabase database) : IUserStore
         return ids;
     }
 
-    Task<User?> Find(string condition, params ReadOnlySpan<(string, object?)> parameters)
+    Task<User?> Find(string condition, params ReadOnlySpan<(string, object?)> parameters) =>
+        Task.FromResult(FindAll(condition, 1, parameters).FirstOrDefault());
+
+    List<User> FindAll(string condition, int limit, params ReadOnlySpan<(string, object?)> parameters)
     {
         using var connection = database.Open();
         // A transaction, so that the account and its identities are of one moment.
         using var transaction = connection.BeginTransaction(deferred: true);
         using var command = connection.Command(
-            $"SELECT id, name, password_hash, created_at FROM users WHERE {condition} AND NOT deleting", parameters);
+            $"SELECT id, name, password_hash, created_at, generation, spared_login FROM users WHERE {condition} AND NOT deleting LIMIT {limit}", parameters);
         using var reader = command.ExecuteReader();
-        if (!reader.Read())
-            return Task.FromResult<User?>(null);
-        var user = new User(reader.GetString(0), reader.GetString(1), reader.IsDBNull(2) ? null : reader.GetString(2),
-            DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(3)));
-        return Task.FromResult<User?>(user with { Identities = Identities(connection, user.Id) });
+        var users = new List<User>();
+        while (reader.Read())
+            users.Add(new(reader.GetString(0), reader.GetString(1), reader.IsDBNull(2) ? null : reader.GetString(2),
+                DateTimeOffset.FromUnixTimeMilliseconds(reader.GetInt64(3)))
+            {
+                Identities = Identities(connection, reader.GetString(0)),
+                Generation = reader.GetInt32(4),
+                SparedLogin = reader.IsDBNull(5) ? null : reader.GetString(5),
+            });
+        return users;
     }
 
     static List<ExternalIdentity> Identities(SqliteConnection connection, string userId)

@@ -40,6 +40,9 @@ sealed class WrongPasswords : IDisposable
         readonly ReadOnlyMemory<((RateLimit Limit, PartitionedRateLimiter<string> Limiter), string Key)> counts =
             new[] { (limits.account, accountName), (limits.address, clientAddress) };
 
+        /// <summary>Where it comes from.</summary>
+        public string ClientAddress => clientAddress;
+
         /// <summary>Asks without counting.</summary>
         /// <exception cref="ApiException">429: a limit is reached.</exception>
         public void ThrowIfReached()

@@ -18,6 +18,7 @@ static class AccountEndpoints
         ("/v1/me", ["GET"]),
         ("/v1/me/export", ["GET"]),
         ("/v1/me/password", ["PUT"]),
+        ("/v1/me/identities/{id}", ["DELETE"]),
         ("/v1/oauth", ["GET"]),
         ("/v1/oauth/{provider}", ["GET", "POST"]),
         ("/v1/oauth/{provider}/callback", ["GET"]),

@@ -1,6 +1,7 @@
-import { Refusal, call, explain } from './api.js';
+import { Refusal, call, explain, isKey, revoke, tokens } from './api.js';
 import { announce, ask, busy, day, make, say } from './dom.js';
 import { live } from './live.js';
+import { recently } from './recent.js';
 
 /** The account: sign out, password, providers, export, deletion. */
 export function account(main, user, leave) {
@@ -46,6 +47,7 @@ export function account(main, user, leave) {
         part.username.value = name;
         announce('The password is changed.');
         part.passwordDone.hidden = false;
+        await showAlive(part, user);
       } catch (problem) {
         say(part.passwordError, explain(problem));
         part.passwordError.focus();
@@ -53,7 +55,12 @@ export function account(main, user, leave) {
     });
   });
 
-  showWays(part, user.attributes.identities);
+  carry(part.revokeKeys, async () => {
+    for (const key of (await tokens()).filter(isKey)) await revoke(key);
+    await showAlive(part, user);
+  });
+
+  showWays(part, user);
 
   part.delete.addEventListener('click', async () => {
     const done = await ask({
@@ -63,40 +70,73 @@ export function account(main, user, leave) {
       field: { label: 'Name of the account' },
       action: async typed => {
         if (typed.trim().toLowerCase() !== name.toLowerCase()) throw new Refusal(400, 'wrong-name', 'That is not the name of this account.');
-        await call('DELETE', 'v1/me');
       },
     });
-    if (done) leave('Your account is deleted.');
+    if (!done) return;
+    try {
+      if (await recently(user, () => call('DELETE', 'v1/me'))) leave('Your account is deleted.');
+    } catch (problem) {
+      say(part.error, explain(problem));
+    }
   });
 
   main.replaceChildren(root);
   return () => {};
 }
 
-/** The providers that are offered, and which of them sign in to the account. */
-async function showWays(part, identities) {
+/** What goes on after a new password: the keys, and the identities that are listed below. */
+async function showAlive(part, user) {
+  const keys = (await tokens()).filter(isKey).length;
+  const identities = user.attributes.identities.length;
+  const count = (number, one, many) => number === 1 ? `1 ${one}` : `${number} ${many}`;
+  part.alive.textContent = keys || identities
+    ? `Still in use: ${count(keys, 'API key', 'API keys')} and ${count(identities, 'linked provider', 'linked providers')}. End what you do not know.`
+    : 'No API key and no linked provider is in use.';
+  part.revokeKeys.hidden = keys === 0;
+}
+
+/** The identities that sign in to the account, and the providers that are offered. */
+async function showWays(part, user) {
   let providers;
   try {
     providers = (await call('GET', 'v1/oauth')).data;
   } catch {
     return;
   }
-  part.wayList.append(...providers.map(({ id, attributes: { name, start } }) => {
-    const [row, way] = make('way');
-    way.name.textContent = name;
-    way.linkName.textContent = ` ${name}`;
-    way.linked.hidden = !identities.some(identity => identity.provider === id);
-    way.link.hidden = !way.linked.hidden;
-    way.link.addEventListener('click', () => busy(way.link, async () => {
+  const { identities } = user.attributes;
+  const nameOf = id => providers.find(provider => provider.id === id)?.attributes.name ?? id;
+  const row = (name, provider, identity) => {
+    const [item, way] = make('way');
+    const act = (button, action) => button.addEventListener('click', () => busy(button, async () => {
       say(part.waysError);
       try {
-        const { data } = await call('POST', `${start}?returnTo=${encodeURIComponent('/#/account')}`);
-        location.assign(data.attributes.address);
+        await action();
       } catch (problem) {
         say(part.waysError, explain(problem));
       }
     }));
-    return row;
-  }));
-  part.ways.hidden = providers.length === 0;
+    way.name.textContent = name;
+    way.linkName.textContent = way.unlinkName.textContent = ` ${name}`;
+    way.linked.hidden = way.unlink.hidden = !identity;
+    way.link.hidden = !!identity;
+    act(way.link, () => recently(user, async () => {
+      const { data } = await call('POST', `${provider.attributes.start}?returnTo=${encodeURIComponent('/#/account')}`);
+      location.assign(data.attributes.address);
+    }));
+    act(way.unlink, async () => {
+      const isSure = await ask({
+        title: `Unlink ${name}?`, text: 'It signs in to this account no longer, and all other browsers and programs are signed out.',
+        confirm: 'Unlink', danger: true, explain, action: () => {},
+      });
+      if (!isSure || !await recently(user, () => call('DELETE', `v1/me/identities/${identity.id}`))) return;
+      Object.assign(user, (await call('GET', 'v1/me')).data);
+      announce(`${name} is unlinked.`);
+      await showWays(part, user);
+    });
+    return item;
+  };
+  part.wayList.replaceChildren(
+    ...identities.map(identity => row(nameOf(identity.provider), null, identity)),
+    ...providers.filter(provider => !identities.some(identity => identity.provider === provider.id)).map(provider => row(provider.attributes.name, provider)));
+  part.ways.hidden = !part.wayList.children.length;
 }

@@ -65,7 +65,7 @@ export function explain(problem) {
   if (problem.code === 'oauth-provider-failed') return problem.message;
   const words = {
     0: navigator.onLine ? 'No answer from the service. Try again in a moment.' : 'You are offline. Try again when you are back.',
-    401: 'Your session has ended. Sign in again.',
+    401: 'Your session has ended, or this takes a recent sign-in. Sign in again.',
     429: `That was too often. Try again in ${problem.retryAfter ?? 60} seconds.`,
     500: 'The service made a mistake. Nothing was lost; try again.',
     502: 'The service is starting or busy. Try again in a moment.',
@@ -74,6 +74,21 @@ export function explain(problem) {
   };
   return words[problem.status] ?? (problem.message || `The service refused this (${problem.status}).`);
 }
+
+/** The live tokens of the user, the newest first. */
+export async function tokens() {
+  const all = [];
+  for (let page = 'v1/tokens?page[size]=100'; page; ) {
+    const answer = await call('GET', page);
+    all.push(...answer.data);
+    page = answer.links?.next;
+  }
+  return all.reverse();
+}
+
+export const isKey = token => token.attributes.kind === 'key';
+
+export const revoke = token => call('DELETE', `v1/tokens/${encodeURIComponent(token.id)}`);
 
 const pathOf = name => name === 'default' ? '/v1' : `/v1/counters/${encodeURIComponent(name)}`;
 const attributes = answer => answer.data.attributes;

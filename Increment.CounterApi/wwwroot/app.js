@@ -27,7 +27,7 @@ function route(message) {
     if (isHere) tab.setAttribute('aria-current', 'page'); else tab.removeAttribute('aria-current');
   }
   switch (place) {
-    case 'keys': takeDown = keys(main); break;
+    case 'keys': takeDown = keys(main, user); break;
     case 'account': takeDown = account(main, user, leave); break;
     case 'counters': takeDown = counters(main, decode(name)); break;
     default: takeDown = counters(main, 'default');

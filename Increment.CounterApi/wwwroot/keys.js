@@ -1,9 +1,10 @@
-import { call, explain } from './api.js';
+import { call, explain, isKey, revoke, tokens } from './api.js';
 import { ask, busy, copy, day, make, say } from './dom.js';
+import { recently } from './recent.js';
 import { fresh } from './snippets.js';
 
 /** The API keys: made, shown once, listed, revoked. */
-export function keys(main) {
+export function keys(main, user) {
   const [root, part] = make('keys');
   document.title = 'API keys · Increment';
 
@@ -25,9 +26,9 @@ export function keys(main) {
     cell.revoke.addEventListener('click', async () => {
       const done = await ask({
         title: kind === 'key' ? `Revoke “${name}”?` : 'End this sign-in?',
-        text: kind === 'key' ? 'Programs that use this key are refused within seconds. This cannot be undone.' : 'It is signed out within seconds.',
+        text: kind === 'key' ? 'Programs that use this key, or a key that it made, are refused within seconds. This cannot be undone.' : 'It is signed out within seconds.',
         confirm: 'Revoke', danger: true, explain,
-        action: () => call('DELETE', `v1/tokens/${encodeURIComponent(token.id)}`),
+        action: () => revoke(token),
       });
       if (!done) return;
       if (fresh.id === token.id) {
@@ -41,19 +42,12 @@ export function keys(main) {
 
   const show = async () => {
     try {
-      const tokens = [];
-      for (let page = 'v1/tokens?page[size]=100'; page; ) {
-        const answer = await call('GET', page);
-        tokens.push(...answer.data);
-        page = answer.links?.next;
-      }
+      const all = await tokens();
       say(part.listError);
-      tokens.reverse(); // the newest first
-      const isKey = token => token.attributes.kind === 'key';
-      part.list.replaceChildren(...tokens.filter(isKey).map(row));
-      part.empty.hidden = tokens.some(isKey);
-      part.sessionList.replaceChildren(...tokens.filter(token => !isKey(token)).map(row));
-      part.sessions.hidden = tokens.every(isKey);
+      part.list.replaceChildren(...all.filter(isKey).map(row));
+      part.empty.hidden = all.some(isKey);
+      part.sessionList.replaceChildren(...all.filter(token => !isKey(token)).map(row));
+      part.sessions.hidden = all.every(isKey);
     } catch (problem) {
       say(part.listError, explain(problem));
     }
@@ -76,7 +70,9 @@ export function keys(main) {
     busy(event.submitter, async () => {
       try {
         const expiresAt = expiry.value ? new Date(Date.now() + expiry.value * 86_400_000).toISOString() : undefined;
-        const { data } = await call('POST', 'v1/tokens', { name: name.value.trim(), scopes, expiresAt });
+        let data;
+        const isMade = await recently(user, async () => ({ data } = await call('POST', 'v1/tokens', { name: name.value.trim(), scopes, expiresAt })));
+        if (!isMade) return;
         fresh.key = data.attributes.token;
         fresh.id = data.id;
         part.madeName.textContent = `“${data.attributes.name}” is made.`;

@@ -41,7 +41,8 @@ public static class SessionCookie
             };
     }
 
-    internal static string? Read(HttpRequest request) => request.Headers.Cookie.Count == 0 ? null : request.Cookies[NameFor(request)];
+    /// <summary>The token in the cookie, or null.</summary>
+    public static string? Read(HttpRequest request) => request.Headers.Cookie.Count == 0 ? null : request.Cookies[NameFor(request)];
 
     /// <summary>Why a request that comes with the cookie may not do what it asks for; null when it may.</summary>
     internal static ApiError? Refusal(HttpContext context)

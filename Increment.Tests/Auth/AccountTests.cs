@@ -4,6 +4,7 @@ using System.Text;
 using Increment.AuthService;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
+using Increment.ServiceDefaults.Storage;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Auth;
@@ -145,12 +146,12 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [Fact]
     public async Task Where_there_is_no_account_a_password_is_hashed_all_the_same()
     {
-        using var passwords = new Passwords();
+        var passwords = new Passwords();
         using var limits = new WrongPasswords(auth.Services.GetRequiredService<Microsoft.Extensions.Configuration.IConfiguration>());
         var before = Cpu();
         await passwords.VerifyAsync(null, "whatever it is", limits.Begin("a", "b"), ct);
         var nobody = Cpu() - before;
-        var hash = await passwords.HashAsync("something else", ct);
+        var hash = await passwords.HashAsync("something else", HashingOrder.SignIn, "b", ct);
         before = Cpu();
         await passwords.VerifyAsync(hash, "whatever it is", limits.Begin("a", "b"), ct);
         var somebody = Cpu() - before;
@@ -175,6 +176,102 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
         Assert.Null(await auth.CheckAsync(other));
         await (await auth.Http.PostAsJsonAsync("v1/login", new { email, password = Password }, ct)).AssertErrorAsync(HttpStatusCode.Unauthorized, "wrong-credentials");
         Assert.Equal(HttpStatusCode.OK, (await auth.Http.PostAsJsonAsync("v1/login", new { email, password = "another horse" }, ct)).StatusCode);
+    }
+
+    [Fact]
+    public async Task A_password_change_that_broke_off_is_ended_by_housekeeping_and_spares_what_came_after_it()
+    {
+        PausingTokenStore? store = null;
+        await using var server = new AuthServer
+        {
+            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
+        };
+        var (email, token) = await server.RegisterAsync();
+        var other = await server.Http.LoginAsync(email);
+        store!.BeforeRemove = () => throw new Microsoft.Data.Sqlite.SqliteException("as if the process had been killed here", 5);
+        await (await server.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = "another horse" }))
+            .AssertErrorAsync(HttpStatusCode.ServiceUnavailable, "store-busy");
+        store.BeforeRemove = null;
+        Assert.NotNull(await server.CheckAsync(other));
+        var later = await server.Http.LoginAsync(email, "another horse");
+
+        await server.Services.GetServices<Microsoft.Extensions.Hosting.IHostedService>().OfType<Housekeeping>().Single().RunAsync(ct);
+        Assert.Null(await server.CheckAsync(other));
+        Assert.NotNull(await server.CheckAsync(token));
+        Assert.NotNull(await server.CheckAsync(later));
+    }
+
+    [Fact]
+    public async Task A_file_of_the_version_before_opens_and_its_accounts_and_tokens_go_on()
+    {
+        await using var file = new SqliteFile();
+        string email, token;
+        await using (var server = new AuthServer(file.ConnectionString, null))
+            (email, token) = await server.RegisterAsync();
+        using (var connection = file.Open().Open())
+        {
+            connection.Execute("""
+                DROP INDEX users_ending_logins;
+                ALTER TABLE users DROP COLUMN generation;
+                ALTER TABLE users DROP COLUMN spared_login;
+                ALTER TABLE tokens DROP COLUMN generation;
+                ALTER TABLE tokens DROP COLUMN makers;
+                PRAGMA user_version = 2;
+                """);
+        }
+        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools(); // those there know the columns that are gone
+        await using (var server = new AuthServer(file.ConnectionString, null))
+        {
+            Assert.NotNull(await server.CheckAsync(token));
+            var later = await server.Http.LoginAsync(email);
+            Assert.Equal(HttpStatusCode.NoContent, (await server.SendAsync(later, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = "another horse" })).StatusCode);
+            Assert.Null(await server.CheckAsync(token));
+            Assert.NotNull(await server.CheckAsync(later));
+        }
+    }
+
+    [Fact]
+    public async Task A_sign_in_beyond_a_thousand_ends_the_oldest()
+    {
+        var (email, token) = await auth.RegisterAsync();
+        var store = auth.Services.GetRequiredService<ITokenStore>();
+        var userId = (await auth.CheckAsync(token))!.Value.GetProperty("userId").GetString()!;
+        for (var i = 0; i < 999; i++)
+            await store.AddAsync(new(Token.NewId(), Token.NewId(), userId, email, TokenKind.Session, null, [], DateTimeOffset.UtcNow, null), ct);
+        Assert.NotNull(await auth.CheckAsync(token));
+        var newest = await auth.Http.LoginAsync(email);
+        Assert.Null(await auth.CheckAsync(token));
+        Assert.NotNull(await auth.CheckAsync(newest));
+        Assert.Equal(1000, (await store.ListAsync(userId, null, 2000, DateTimeOffset.UtcNow, ct)).Count);
+    }
+
+    [Fact]
+    public async Task An_export_is_sent_as_it_is_read_and_one_at_a_time()
+    {
+        PausingTokenStore? store = null;
+        await using var server = new AuthServer
+        {
+            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
+        };
+        var (email, token) = await server.RegisterAsync();
+        var userId = (await server.CheckAsync(token))!.Value.GetProperty("userId").GetString()!;
+        for (var i = 0; i < 250; i++)
+            await store!.AddAsync(new(Token.NewId(), Token.NewId(), userId, email, TokenKind.Session, null, [], DateTimeOffset.UtcNow, null), ct);
+        var (pages, second, goOn) = (0, new TaskCompletionSource(), new TaskCompletionSource());
+        store!.BeforeList = () =>
+        {
+            if (++pages == 1)
+                return Task.CompletedTask;
+            second.TrySetResult();
+            return goOn.Task;
+        };
+        var export = server.SendAsync(token, HttpMethod.Get, "v1/me/export");
+        await second.Task.WaitAsync(ct);
+        await (await server.SendAsync(token, HttpMethod.Get, "v1/me/export")).AssertErrorAsync(HttpStatusCode.TooManyRequests, "export-under-way");
+        goOn.SetResult();
+        Assert.Equal(251, (await (await export).ReadJsonAsync()).GetProperty("tokens").GetArrayLength());
+        Assert.Equal(3, pages);
+        Assert.Equal(HttpStatusCode.OK, (await server.SendAsync(token, HttpMethod.Get, "v1/me/export")).StatusCode);
     }
 
     [Fact]

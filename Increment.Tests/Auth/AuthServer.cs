@@ -146,6 +146,14 @@ static class Answers
         return (email, (await answer.ReadAttributesAsync()).GetProperty("token").GetString()!);
     }
 
+    /// <summary>Signs in, and answers the token.</summary>
+    public static async Task<string> LoginAsync(this HttpClient http, string email, string password = "correct horse battery")
+    {
+        var answer = await http.PostAsJsonAsync("v1/login", new { email, password }, TestContext.Current.CancellationToken);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        return (await answer.ReadAttributesAsync()).GetProperty("token").GetString()!;
+    }
+
     public static async Task<JsonElement> ReadJsonAsync(this HttpResponseMessage answer) =>
         JsonDocument.Parse(await answer.Content.ReadAsStringAsync(TestContext.Current.CancellationToken)).RootElement;
 

@@ -10,6 +10,10 @@ sealed class PausingTokenStore(SqliteDatabase database) : ITokenStore, IDisposab
 
     public Func<Task>? BeforeAdd { get; set; }
 
+    public Func<Task>? BeforeRemove { get; set; }
+
+    public Func<Task>? BeforeList { get; set; }
+
     public Func<Task>? AfterFind { get; set; }
 
     /// <summary>The token that was added last.</summary>
@@ -31,16 +35,25 @@ sealed class PausingTokenStore(SqliteDatabase database) : ITokenStore, IDisposab
 
     public Task<Token?> FindByIdAsync(string userId, string id, CancellationToken cancellationToken) => store.FindByIdAsync(userId, id, cancellationToken);
 
-    public Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken) =>
-        store.ListAsync(userId, after, limit, now, cancellationToken);
+    public async Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken)
+    {
+        await (BeforeList?.Invoke() ?? Task.CompletedTask);
+        return await store.ListAsync(userId, after, limit, now, cancellationToken);
+    }
 
     public Task<int> CountAsync(string userId, TokenKind kind, DateTimeOffset now, CancellationToken cancellationToken) =>
         store.CountAsync(userId, kind, now, cancellationToken);
 
     public Task<string?> RemoveAsync(string userId, string id, CancellationToken cancellationToken) => store.RemoveAsync(userId, id, cancellationToken);
 
-    public Task<IReadOnlyList<string>> RemoveAllAsync(string userId, IReadOnlyList<TokenKind> kinds, string? exceptId, CancellationToken cancellationToken) =>
-        store.RemoveAllAsync(userId, kinds, exceptId, cancellationToken);
+    public async Task<IReadOnlyList<string>> RemoveSomeAsync(string userId, TokenSelection selection, CancellationToken cancellationToken)
+    {
+        await (BeforeRemove?.Invoke() ?? Task.CompletedTask);
+        return await store.RemoveSomeAsync(userId, selection, cancellationToken);
+    }
+
+    public Task<IReadOnlyList<string>> RemoveOldestLoginsAsync(string userId, int keep, CancellationToken cancellationToken) =>
+        store.RemoveOldestLoginsAsync(userId, keep, cancellationToken);
 
     public Task<int> RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken) => store.RemoveExpiredAsync(now, cancellationToken);
 

@@ -6,8 +6,6 @@ namespace Increment.Tests.Auth;
 /// <summary>What every engine's token store keeps to.</summary>
 public abstract class TokenStoreContract : StoreContract
 {
-    static readonly IReadOnlyList<TokenKind> AllKinds = Enum.GetValues<TokenKind>();
-
     /// <summary>The store that was opened last.</summary>
     private protected abstract ITokenStore Store { get; }
 
@@ -91,10 +89,51 @@ public abstract class TokenStoreContract : StoreContract
         foreach (var token in (List<Token>)[.. mine, theirs])
             await Store.AddAsync(token, ct);
 
-        Assert.Equal([mine[1].Hash], await Store.RemoveAllAsync("ada", [TokenKind.Login, TokenKind.Session], mine[2].Id, ct));
+        Assert.Equal([mine[1].Hash], await Store.RemoveSomeAsync("ada", new(TokenSelection.Logins, mine[2].Id), ct));
         Assert.Equal(new[] { mine[0].Id, mine[2].Id }.Order(), (await Store.ListAsync("ada", null, 10, Now, ct)).Select(t => t.Id));
-        Assert.Equal(new[] { mine[0].Hash, mine[2].Hash }.Order(), (await Store.RemoveAllAsync("ada", AllKinds, null, ct)).Order());
-        Assert.Empty(await Store.RemoveAllAsync("ada", AllKinds, null, ct));
+        Assert.Equal(new[] { mine[0].Hash, mine[2].Hash }.Order(), (await Store.RemoveSomeAsync("ada", TokenSelection.All, ct)).Order());
+        Assert.Empty(await Store.RemoveSomeAsync("ada", TokenSelection.All, ct));
+        AssertSame(theirs, await Store.FindAsync(theirs.Hash, ct));
+    }
+
+    [Fact]
+    public async Task Logins_of_earlier_generations_are_removed_and_those_of_this_one_stay()
+    {
+        List<Token> logins = [.. Enumerable.Range(0, 4).Select(generation => NewToken("ada") with { Kind = TokenKind.Login, Generation = generation })];
+        foreach (var login in logins)
+            await Store.AddAsync(login, ct);
+        Assert.Equal(new[] { logins[0].Hash, logins[2].Hash }.Order(),
+            (await Store.RemoveSomeAsync("ada", new(TokenSelection.Logins, logins[1].Id, BeforeGeneration: 3), ct)).Order());
+        Assert.Equal(new[] { logins[1].Id, logins[3].Id }.Order(), (await Store.ListAsync("ada", null, 10, Now, ct)).Select(t => t.Id));
+        AssertSame(logins[3], await Store.FindAsync(logins[3].Hash, ct));
+    }
+
+    [Fact]
+    public async Task The_keys_that_a_key_made_are_removed_with_those_that_they_made()
+    {
+        Token first = NewToken("ada"), second = NewToken("ada") with { Makers = [first.Id] };
+        Token third = NewToken("ada") with { Makers = [first.Id, second.Id] }, other = NewToken("ada"), ofOther = NewToken("ada") with { Makers = [other.Id] };
+        foreach (var token in (Token[])[first, second, third, other, ofOther])
+            await Store.AddAsync(token, ct);
+        AssertSame(third, await Store.FindAsync(third.Hash, ct));
+        Assert.Equal([third.Hash], await Store.RemoveSomeAsync("ada", new([TokenKind.Key], MadeBy: second.Id), ct));
+        Assert.Equal([second.Hash], await Store.RemoveSomeAsync("ada", new([TokenKind.Key], MadeBy: first.Id), ct));
+        Assert.Equal(new[] { first.Id, other.Id, ofOther.Id }.Order(), (await Store.ListAsync("ada", null, 10, Now, ct)).Select(t => t.Id).Order());
+    }
+
+    [Fact]
+    public async Task Of_many_tokens_a_thousand_are_removed_at_a_time_and_of_logins_the_newest_stay()
+    {
+        Token key = NewToken("ada"), theirs = NewToken("bob") with { Kind = TokenKind.Login };
+        List<Token> logins = [.. Enumerable.Range(0, 1005).Select(i => NewToken("ada") with { Id = $"{i:0000}", Kind = i % 2 == 0 ? TokenKind.Login : TokenKind.Session })];
+        foreach (var token in (List<Token>)[key, theirs, .. logins])
+            await Store.AddAsync(token, ct);
+
+        Assert.Equal([logins[0].Hash, logins[1].Hash], (await Store.RemoveOldestLoginsAsync("ada", 1003, ct)).OrderBy(hash => logins.FindIndex(login => login.Hash == hash)));
+        Assert.Empty(await Store.RemoveOldestLoginsAsync("ada", 1003, ct));
+        Assert.Equal(1000, (await Store.RemoveSomeAsync("ada", new(TokenSelection.Logins), ct)).Count);
+        Assert.Equal(3, (await Store.RemoveSomeAsync("ada", new(TokenSelection.Logins), ct)).Count);
+        AssertSame(key, Assert.Single(await Store.ListAsync("ada", null, 10, Now, ct)));
         AssertSame(theirs, await Store.FindAsync(theirs.Hash, ct));
     }
 
@@ -142,7 +181,8 @@ public abstract class TokenStoreContract : StoreContract
     static void AssertSame(Token expected, Token? found)
     {
         Assert.NotNull(found);
-        Assert.Equal(expected with { Scopes = [] }, found with { Scopes = [] });
+        Assert.Equal(expected with { Scopes = [], Makers = null }, found with { Scopes = [], Makers = null });
         Assert.Equal(expected.Scopes, found.Scopes);
+        Assert.Equal(expected.Makers, found.Makers);
     }
 }

@@ -111,6 +111,82 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
+    public async Task A_changed_password_begins_to_end_the_logins_in_the_same_write()
+    {
+        var ada = NewUser("ada@example.com");
+        await Store.AddAsync(ada, ct);
+        Assert.True(await Store.SetPasswordHashAsync(ada.Id, ada.PasswordHash, "rehashed", ct));
+        Assert.Empty(await Store.ListEndingLoginsAsync(ct));
+        Assert.False(await Store.ChangePasswordAsync(ada.Id, "other", "new", "login", ct));
+        Assert.False(await Store.ChangePasswordAsync("nobody", null, "new", "login", ct));
+        Assert.Empty(await Store.ListEndingLoginsAsync(ct));
+
+        Assert.True(await Store.ChangePasswordAsync(ada.Id, "rehashed", "new", "first", ct));
+        Assert.True(await Store.ChangePasswordAsync(ada.Id, "new", "newer", "second", ct));
+        var ending = Assert.Single(await Store.ListEndingLoginsAsync(ct));
+        Assert.Equal((ada.Id, "newer", 2, "second"), (ending.Id, ending.PasswordHash, ending.Generation, ending.SparedLogin));
+
+        await Store.ConfirmLoginsEndedAsync(ada.Id, 1, ct);
+        Assert.Single(await Store.ListEndingLoginsAsync(ct));
+        await Store.ConfirmLoginsEndedAsync(ada.Id, 2, ct);
+        Assert.Empty(await Store.ListEndingLoginsAsync(ct));
+        Assert.Equal(2, (await Store.FindByIdAsync(ada.Id, ct))!.Generation);
+    }
+
+    [Fact]
+    public async Task An_identity_is_unlinked_and_free_but_not_the_last_way_to_sign_in()
+    {
+        ExternalIdentity google = new("google", "1");
+        var ada = NewUser("ada@example.com") with { PasswordHash = null, Identities = [Octocat, google] };
+        await Store.AddAsync(ada, ct);
+        Assert.Equal(RemoveIdentityResult.NotFound, await Store.RemoveIdentityAsync(ada.Id, Octocat with { Subject = "2" }, "login", ct));
+        Assert.Equal(RemoveIdentityResult.NotFound, await Store.RemoveIdentityAsync("nobody", Octocat, "login", ct));
+        Assert.Empty(await Store.ListEndingLoginsAsync(ct));
+
+        Assert.Equal(RemoveIdentityResult.Removed, await Store.RemoveIdentityAsync(ada.Id, Octocat, "login", ct));
+        Assert.Null(await Store.FindByIdentityAsync(Octocat, ct));
+        var ending = Assert.Single(await Store.ListEndingLoginsAsync(ct));
+        Assert.Equal((1, "login"), (ending.Generation, ending.SparedLogin));
+        Assert.Equal([google], ending.Identities);
+        Assert.Equal(RemoveIdentityResult.LastWay, await Store.RemoveIdentityAsync(ada.Id, google, "login", ct));
+        Assert.Equal(1, (await Store.FindByIdentityAsync(google, ct))!.Generation);
+
+        // Two accounts without identities, and a third that takes one of theirs.
+        foreach (var name in (string[])["bob@example.com", "eve@example.com"])
+        {
+            var user = NewUser(name) with { Identities = [Octocat] };
+            Assert.Equal(AddUserResult.Added, await Store.AddAsync(user, ct));
+            Assert.Equal(RemoveIdentityResult.Removed, await Store.RemoveIdentityAsync(user.Id, Octocat, "login", ct));
+        }
+        Assert.Equal(AddIdentityResult.Added, await Store.AddIdentityAsync(ada.Id, Octocat, ct));
+    }
+
+    [Fact]
+    public async Task Of_two_identities_that_are_unlinked_at_once_one_stays()
+    {
+        ExternalIdentity google = new("google", "1");
+        var ada = NewUser("ada@example.com") with { PasswordHash = null, Identities = [Octocat, google] };
+        await Store.AddAsync(ada, ct);
+        var results = await RaceAsync(i => Store.RemoveIdentityAsync(ada.Id, i % 2 == 0 ? Octocat : google, "login", ct));
+        Assert.Single(results, RemoveIdentityResult.Removed);
+        Assert.Single((await Store.FindByIdAsync(ada.Id, ct))!.Identities);
+    }
+
+    [Fact]
+    public async Task An_account_has_20_identities_at_most_also_in_a_race()
+    {
+        var ada = NewUser("ada@example.com");
+        await Store.AddAsync(ada, ct);
+        for (var i = 0; i < 15; i++)
+            Assert.Equal(AddIdentityResult.Added, await Store.AddIdentityAsync(ada.Id, new("google", $"{i}"), ct));
+        var results = await RaceAsync(i => Store.AddIdentityAsync(ada.Id, new("github", $"{i}"), ct));
+        Assert.Equal(5, results.Count(result => result is AddIdentityResult.Added));
+        Assert.Equal(11, results.Count(result => result is AddIdentityResult.TooMany));
+        Assert.Equal(AddIdentityResult.Added, await Store.AddIdentityAsync(ada.Id, new("google", "3"), ct));
+        Assert.Equal(20, (await Store.FindByIdAsync(ada.Id, ct))!.Identities.Count);
+    }
+
+    [Fact]
     public async Task An_account_that_is_being_deleted_is_not_found_and_holds_its_name_and_identity_to_the_end()
     {
         var ada = NewUser("ada@example.com") with { Identities = [Octocat] };

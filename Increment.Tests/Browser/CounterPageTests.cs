@@ -247,7 +247,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Expect(page.GetByText("The current password is wrong.")).ToBeVisibleAsync();
         await page.GetByLabel("Current password").FillAsync(Password);
         await page.GetByRole(AriaRole.Button, new() { Name = "Change the password" }).ClickAsync();
-        await Expect(page.GetByText("Other browsers are signed out")).ToBeVisibleAsync();
+        await Expect(page.GetByText("other browsers and programs are signed out")).ToBeVisibleAsync();
 
         await page.GetByRole(AriaRole.Button, new() { Name = "Delete…" }).ClickAsync();
         await page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Textbox).FillAsync(email);

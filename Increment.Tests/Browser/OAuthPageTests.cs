@@ -12,6 +12,7 @@ namespace Increment.Tests.Browser;
 public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
 {
     readonly SqliteFile counters = new();
+    readonly ManualTime time = new(DateTimeOffset.UtcNow);
     OAuthProvider provider = null!;
     AuthServer auth = null!;
     CounterServer counter = null!;
@@ -19,7 +20,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     public async ValueTask InitializeAsync()
     {
         provider = await OAuthProvider.StartAsync();
-        auth = new([("environment", "Development"), ("Increment:Proxies", "127.0.0.1"), .. provider.Discovered("Example")]);
+        auth = new(null, time, [("environment", "Development"), ("Increment:Proxies", "127.0.0.1"), .. provider.Discovered("Example")]);
         counter = new(counters.ConnectionString, auth.Origin);
     }
 
@@ -69,6 +70,69 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
 
         await SignsInAndTakesAsync(page, 2);
         visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task After_a_while_an_identity_is_unlinked_with_the_password_and_a_new_password_shows_what_goes_on()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        var email = await SignUpAsync(page);
+        await Tab(page, "Account").ClickAsync();
+        provider.User = new { sub = "4", email, email_verified = true };
+        await GoThroughAsync(page, Link(page));
+        await Expect(Linked(page)).ToBeVisibleAsync();
+        time.Advance(TimeSpan.FromMinutes(11));
+
+        await Tab(page, "API keys").ClickAsync();
+        await page.GetByLabel("Name").FillAsync("invoices");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Make the key" }).ClickAsync();
+        await SignInAgainAsync(page, "not the password");
+        await Expect(page.GetByText("The password is wrong.")).ToBeVisibleAsync();
+        await visit.LookAsync("a wrong password when signing in again");
+        await SignInAgainAsync(page, Password);
+        await Expect(page.GetByText("“invoices” is made.")).ToBeVisibleAsync();
+
+        await Tab(page, "Account").ClickAsync();
+        await page.GetByLabel("Current password").FillAsync(Password);
+        await page.GetByLabel("New password").FillAsync("another horse");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Change the password" }).ClickAsync();
+        await Expect(page.GetByText("Still in use: 1 API key and 1 linked provider.")).ToBeVisibleAsync();
+        await visit.LookAsync("what goes on after a new password");
+        await page.GetByRole(AriaRole.Button, new() { Name = "Revoke all API keys" }).ClickAsync();
+        await Expect(page.GetByText("Still in use: 0 API keys and 1 linked provider.")).ToBeVisibleAsync();
+
+        time.Advance(TimeSpan.FromMinutes(11));
+        await page.GetByRole(AriaRole.Button, new() { Name = "Unlink" }).ClickAsync();
+        await page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Unlink" }).ClickAsync();
+        await SignInAgainAsync(page, "another horse");
+        await Expect(Link(page)).ToBeVisibleAsync();
+        await Expect(Linked(page)).ToBeHiddenAsync();
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task An_account_of_a_provider_alone_is_deleted_after_signing_in_through_it_again()
+    {
+        provider.User = new { sub = "5", email = "eve@example.com", email_verified = true };
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        await GoThroughAsync(page, Continue(page));
+        await Tab(page, "Account").ClickAsync();
+        time.Advance(TimeSpan.FromMinutes(11));
+        await DeleteAsync(page);
+        await GoThroughAsync(page, page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Continue with Example" }));
+        await Expect(page.GetByText("Signed in as eve@example.com")).ToBeVisibleAsync();
+        await DeleteAsync(page);
+        await Expect(page.GetByText("Your account is deleted.")).ToBeVisibleAsync();
+        visit.AssertNoComplaints();
+
+        static async Task DeleteAsync(IPage page)
+        {
+            await page.GetByRole(AriaRole.Button, new() { Name = "Delete…" }).ClickAsync();
+            await page.GetByLabel("Name of the account").FillAsync("eve@example.com");
+            await page.GetByRole(AriaRole.Button, new() { Name = "Delete everything" }).ClickAsync();
+        }
     }
 
     [Fact]
@@ -136,6 +200,15 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await Next(page).ClickAsync();
         await Expect(page.GetByText($"You took {expected}.")).ToBeVisibleAsync();
     }
+
+    static async Task SignInAgainAsync(IPage page, string password)
+    {
+        var dialog = page.GetByRole(AriaRole.Dialog, new() { Name = "Sign in again" });
+        await dialog.GetByLabel("Password").FillAsync(password);
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Go on" }).ClickAsync();
+    }
+
+    static ILocator Linked(IPage page) => page.GetByText("Linked", new() { Exact = true });
 
     static ILocator Continue(IPage page) => page.GetByRole(AriaRole.Link, new() { Name = "Continue with Example" });
 

@@ -1,0 +1,45 @@
+using System.Globalization;
+using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.JsonApi;
+
+namespace Increment.AuthService.Tokens;
+
+/// <summary>
+/// What decides who has an account from now on asks for a login of the last minutes, so that a stolen token alone does not
+/// give the account away: a step up, as RFC 9470 has it. A caller steps up by signing in again.
+/// </summary>
+static class RecentAuthentication
+{
+    /// <summary>How old the login may be.</summary>
+    public static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(10);
+
+    /// <summary>Refuses a caller whose token is no login or session of the last <see cref="MaxAge"/>.</summary>
+    public static TBuilder RequireRecentAuthentication<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
+        builder.AddEndpointFilter(static async (context, next) =>
+        {
+            var services = context.HttpContext.RequestServices;
+            var caller = await services.GetRequiredService<ITokenStore>().FindCallerAsync(context.HttpContext);
+            return caller.IsRecentLogin(services.GetRequiredService<TimeProvider>().GetUtcNow()) ? await next(context) : Refusal;
+        });
+
+    /// <summary>Whether a sign-in of the last <see cref="MaxAge"/> made the token.</summary>
+    public static bool IsRecentLogin(this Token token, DateTimeOffset now) => token.Kind is not TokenKind.Key && now - token.CreatedAt <= MaxAge;
+
+    /// <summary>The caller's token, as the store has it now.</summary>
+    /// <exception cref="ApiException">401: it has just been revoked.</exception>
+    public static async Task<Token> FindCallerAsync(this ITokenStore tokens, HttpContext context)
+    {
+        var caller = context.GetPrincipal();
+        return await tokens.FindByIdAsync(caller.UserId, caller.TokenId, context.RequestAborted)
+            ?? throw new ApiException(ApiError.Unauthorized("The token has just been revoked. Sign in."));
+    }
+
+    /// <summary>401: sign in again.</summary>
+    public static ApiError Refusal { get; } = new(401, "insufficient-user-authentication", "A recent sign-in is required",
+        $"This needs a login of the last {MaxAge.TotalMinutes:0} minutes. Sign in again, and repeat the request with the new token.")
+    {
+        Source = ErrorSource.OfHeader("Authorization"),
+        Headers = [new("WWW-Authenticate", string.Create(CultureInfo.InvariantCulture,
+            $"Bearer error=\"insufficient_user_authentication\", error_description=\"A recent sign-in is required\", max_age=\"{MaxAge.TotalSeconds:0}\""))],
+    };
+}

@@ -1,0 +1,42 @@
+import { call, explain } from './api.js';
+import { ask } from './dom.js';
+
+/**
+ * Does what takes a recent sign-in, and has the user sign in again where the last one is too long ago.
+ * @returns {Promise<boolean>} whether it was done; a user that signs in through a provider leaves the page, and does it anew.
+ */
+export async function recently(user, action) {
+  try {
+    await action();
+    return true;
+  } catch (problem) {
+    if (problem.code !== 'insufficient-user-authentication') throw problem;
+  }
+  const { name, hasPassword, identities } = user.attributes;
+  const title = 'Sign in again';
+  if (hasPassword) {
+    return ask({
+      title,
+      text: `Your last sign-in is too long ago for this. Give the password of ${name}.`,
+      confirm: 'Go on',
+      field: { label: 'Password', type: 'password', autocomplete: 'current-password' },
+      explain: problem => problem.code === 'wrong-credentials' ? 'The password is wrong.' : explain(problem),
+      action: async password => {
+        await call('POST', 'v1/login', { email: name, password, session: true });
+        await action();
+      },
+    });
+  }
+  const { data } = await call('GET', 'v1/oauth');
+  const provider = data.find(one => identities.some(identity => identity.provider === one.id));
+  if (!provider) throw new Error(`No provider is offered that signs in to ${name}.`);
+  const leaves = await ask({
+    title,
+    text: `Your last sign-in is too long ago for this. Sign in through ${provider.attributes.name}; you come back to this page, and can do it then.`,
+    confirm: `Continue with ${provider.attributes.name}`,
+    explain,
+    action: () => {},
+  });
+  if (leaves) location.assign(`${provider.attributes.start}?returnTo=${encodeURIComponent(`/${location.hash}`)}`);
+  return false;
+}

@@ -1,0 +1,109 @@
+using Increment.AuthService.Users;
+using Increment.ServiceDefaults.JsonApi;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>Who hashes next. The one slot is held by the test while others come to wait.</summary>
+public sealed class HashingQueueTests
+{
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    readonly HashingQueue queue = new(1);
+    readonly TaskCompletionSource release = new();
+    readonly List<string> served = [];
+    readonly List<Task> waiting = [];
+
+    [Fact]
+    public async Task Addresses_take_turns_however_many_requests_each_has()
+    {
+        Hold();
+        Wait(HashingOrder.SignIn, "a", "a1", "a2", "a3", "a4");
+        Wait(HashingOrder.SignIn, "b", "b1", "b2");
+        Wait(HashingOrder.SignIn, "c", "c1");
+        Assert.Equal(["a1", "b1", "c1", "a2", "b2", "a3", "a4"], await ServeAsync());
+    }
+
+    [Fact]
+    public async Task Sign_ins_go_before_registrations_whenever_they_come()
+    {
+        Hold();
+        Wait(HashingOrder.Registration, "a", "r1", "r2");
+        Wait(HashingOrder.Registration, "b", "r3");
+        Wait(HashingOrder.SignIn, "a", "s1");
+        Wait(HashingOrder.SignIn, "c", "s2");
+        Assert.Equal(["s1", "s2", "r1", "r3", "r2"], await ServeAsync());
+    }
+
+    [Fact]
+    public async Task An_address_that_comes_again_and_again_does_not_pass_one_that_waits()
+    {
+        Hold();
+        Wait(HashingOrder.SignIn, "a", "a1", "a2");
+        // Comes again whenever it was served.
+        waiting.Add(Task.Run(async () =>
+        {
+            for (var i = 1; i <= 5; i++)
+                await queue.RunAsync(HashingOrder.SignIn, "b", () => Serve($"b{i}"), ct);
+        }, ct));
+        await Task.Run(() => SpinWait.SpinUntil(() => queue.Waiting == 3), ct);
+        var order = await ServeAsync();
+        Assert.True(order.IndexOf("a2") <= 3, string.Join(' ', order));
+    }
+
+    [Fact]
+    public async Task Past_64_that_wait_the_one_that_would_be_last_is_refused_and_never_the_newcomer_of_another_address()
+    {
+        Hold();
+        Wait(HashingOrder.Registration, "a", [.. Enumerable.Range(0, 64).Select(i => $"r{i}")]);
+        Assert.DoesNotContain(waiting, one => one.IsCompleted);
+        Wait(HashingOrder.Registration, "b", "other address");
+        Wait(HashingOrder.SignIn, "a", "sign-in");
+        Wait(HashingOrder.Registration, "a", "too many");
+        Task[] refused = [waiting[63], waiting[64], waiting[^1]]; // r62, r63 and the last
+        foreach (var one in refused)
+            Assert.Equal(503, (await Assert.ThrowsAsync<ApiException>(() => one.WaitAsync(ct))).Error.Status);
+        waiting.RemoveAll(refused.Contains);
+        var order = await ServeAsync();
+        Assert.Equal(["sign-in", "r0", "other address", "r1"], order.Take(4));
+        Assert.Equal(64, order.Count);
+    }
+
+    [Fact]
+    public async Task Who_gives_up_leaves_the_queue_and_a_failure_frees_the_slot()
+    {
+        Hold();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var given = queue.RunAsync(HashingOrder.SignIn, "a", () => Serve("given up"), stop.Token);
+        var failing = queue.RunAsync<bool>(HashingOrder.SignIn, "a", () => throw new InvalidOperationException("broken"), ct);
+        Wait(HashingOrder.SignIn, "b", "b1");
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => given);
+        Assert.Equal(["b1"], await ServeAsync());
+        await Assert.ThrowsAsync<InvalidOperationException>(() => failing);
+        Assert.True(await queue.RunAsync(HashingOrder.Registration, "z", () => true, ct));
+    }
+
+    void Hold() => waiting.Add(queue.RunAsync(HashingOrder.SignIn, "holder", () =>
+    {
+        release.Task.Wait();
+        return true;
+    }, ct));
+
+    void Wait(HashingOrder order, string address, params string[] names)
+    {
+        foreach (var name in names)
+            waiting.Add(queue.RunAsync(order, address, () => Serve(name), ct));
+    }
+
+    bool Serve(string name)
+    {
+        served.Add(name);
+        return true;
+    }
+
+    async Task<List<string>> ServeAsync()
+    {
+        release.SetResult();
+        await Task.WhenAll(waiting).WaitAsync(ct);
+        return served;
+    }
+}

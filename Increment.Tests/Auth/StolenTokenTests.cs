@@ -1,0 +1,175 @@
+using System.Net;
+using System.Text.Json;
+using Increment.AuthService.Tokens;
+using Increment.AuthService.Users;
+using Increment.ServiceDefaults.Authentication;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Increment.Tests.Auth;
+
+/// <summary>What a thief can do with a token, and what takes a sign-in of the last ten minutes.</summary>
+public sealed class StolenTokenTests : IAsyncLifetime
+{
+    const string Password = "correct horse battery";
+
+    readonly CancellationToken ct = TestContext.Current.CancellationToken;
+    readonly ManualTime time = new(DateTimeOffset.UtcNow);
+    OAuthProvider provider = null!;
+    AuthServer auth = null!;
+
+    public async ValueTask InitializeAsync()
+    {
+        provider = await OAuthProvider.StartAsync();
+        auth = new(null, time, [("environment", "Development"), .. provider.Discovered("example")]);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await auth.DisposeAsync();
+        await provider.DisposeAsync();
+    }
+
+    [Theory]
+    [InlineData("POST", "v1/oauth/example", null)]
+    [InlineData("DELETE", "v1/me/identities/none", null)]
+    [InlineData("DELETE", "v1/me", null)]
+    [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["account"],"expiresAt":"SOON"}""")]
+    [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["counters"]}""")]
+    [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["counters"],"expiresAt":"LATER"}""")]
+    public async Task What_decides_about_the_account_takes_a_recent_sign_in(string method, string address, string? body)
+    {
+        var (email, token) = await auth.RegisterAsync();
+        var key = (await (await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "k", scopes = new[] { "account", "counters" }, expiresAt = time.GetUtcNow().AddHours(1) }))
+            .ReadAttributesAsync()).GetProperty("token").GetString()!;
+        var json = body?.Replace("SOON", $"{time.GetUtcNow().AddMinutes(30):O}", StringComparison.Ordinal).Replace("LATER", $"{time.GetUtcNow().AddYears(1):O}", StringComparison.Ordinal);
+        Task<HttpResponseMessage> Send(string with) => auth.SendAsync(with, new(method), address, json is null ? null : JsonSerializer.Deserialize<JsonElement>(json));
+
+        time.Advance(TimeSpan.FromMinutes(10) + TimeSpan.FromSeconds(1));
+        var refused = await Send(token);
+        await refused.AssertErrorAsync(HttpStatusCode.Unauthorized, "insufficient-user-authentication");
+        Assert.Equal("Bearer error=\"insufficient_user_authentication\", error_description=\"A recent sign-in is required\", max_age=\"600\"",
+            refused.Headers.WwwAuthenticate.ToString());
+        if (address != "v1/tokens" || json!.Contains("account", StringComparison.Ordinal))
+            await (await Send(key)).AssertErrorAsync(HttpStatusCode.Unauthorized, "insufficient-user-authentication");
+        Assert.NotNull(await auth.CheckAsync(token));
+
+        var again = await Send(await auth.Http.LoginAsync(email));
+        Assert.True(again.IsSuccessStatusCode || again.StatusCode is HttpStatusCode.NotFound, $"{again.StatusCode}");
+    }
+
+    [Fact]
+    public async Task A_password_is_changed_with_the_old_one_and_a_key_within_the_logins_time_is_made_without_signing_in_again()
+    {
+        var (_, token) = await auth.RegisterAsync();
+        time.Advance(TimeSpan.FromHours(1));
+        Assert.Equal(HttpStatusCode.Created, (await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "k", expiresAt = time.GetUtcNow().AddHours(1) })).StatusCode);
+        Assert.Equal(HttpStatusCode.NoContent, (await auth.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = "another horse" })).StatusCode);
+    }
+
+    [Fact]
+    public async Task An_identity_is_listed_and_its_removal_ends_the_sessions_that_it_may_have_made()
+    {
+        var (email, token) = await auth.RegisterAsync();
+        var users = auth.Services.GetRequiredService<IUserStore>();
+        await users.AddIdentityAsync((await users.FindByNameAsync(email, ct))!.Id, new("example", "the thief's/own"), ct);
+        var thief = await auth.Http.LoginAsync(email);
+        var identity = Assert.Single((await (await auth.SendAsync(token, HttpMethod.Get, "v1/me")).ReadAttributesAsync()).GetProperty("identities").EnumerateArray());
+        Assert.Equal(("example", "the thief's/own"), (identity.GetProperty("provider").GetString(), identity.GetProperty("subject").GetString()));
+
+        var address = $"v1/me/identities/{identity.GetProperty("id").GetString()}";
+        Assert.Equal(HttpStatusCode.NoContent, (await auth.SendAsync(token, HttpMethod.Delete, address)).StatusCode);
+        Assert.Null(await users.FindByIdentityAsync(new("example", "the thief's/own"), ct));
+        Assert.Null(await auth.CheckAsync(thief));
+        Assert.NotNull(await auth.CheckAsync(token));
+        await (await auth.SendAsync(token, HttpMethod.Delete, address)).AssertErrorAsync(HttpStatusCode.NotFound, "not-found");
+    }
+
+    [Fact]
+    public async Task The_last_way_to_sign_in_stays()
+    {
+        var cookies = new CookieContainer();
+        using var browser = auth.CreateHttp(cookies);
+        provider.User = new { sub = "1" };
+        var begun = await browser.GetAsync("v1/oauth/example", ct);
+        await browser.GetAsync(provider.Consent(begun.Headers.Location!), ct);
+        var identity = (await (await browser.GetAsync("v1/me", ct)).ReadAttributesAsync()).GetProperty("identities")[0].GetProperty("id").GetString();
+        using var unlink = new HttpRequestMessage(HttpMethod.Delete, $"v1/me/identities/{identity}") { Headers = { { "Origin", auth.Origin } } };
+        await (await browser.SendAsync(unlink, ct)).AssertErrorAsync(HttpStatusCode.Conflict, "last-identity");
+        Assert.Equal(HttpStatusCode.OK, (await browser.GetAsync("v1/me", ct)).StatusCode);
+    }
+
+    [Fact]
+    public async Task A_key_never_outlives_the_key_that_made_it()
+    {
+        var (_, token) = await auth.RegisterAsync();
+        var bound = DateTimeOffset.FromUnixTimeSeconds(time.GetUtcNow().ToUnixTimeSeconds() + 5);
+        var maker = await MakeKeyAsync(token, new { name = "maker", scopes = new[] { "account", "counters" }, expiresAt = bound });
+        await (await auth.SendAsync(maker.Token, HttpMethod.Post, "v1/tokens", new { name = "k", scopes = new[] { "counters" }, expiresAt = bound.AddSeconds(1) }))
+            .AssertErrorAsync(HttpStatusCode.BadRequest, "invalid-field");
+        Assert.Equal(bound, (await MakeKeyAsync(maker.Token, new { name = "k", scopes = new[] { "counters" } })).ExpiresAt);
+        Assert.Equal(bound.AddSeconds(-1), (await MakeKeyAsync(maker.Token, new { name = "k", scopes = new[] { "counters" }, expiresAt = bound.AddSeconds(-1) })).ExpiresAt);
+
+        var endless = await MakeKeyAsync(token, new { name = "endless", scopes = new[] { "account", "counters" } });
+        Assert.Null(endless.ExpiresAt);
+        Assert.Null((await MakeKeyAsync(endless.Token, new { name = "k", scopes = new[] { "counters" } })).ExpiresAt);
+    }
+
+    [Fact]
+    public async Task A_revoked_key_takes_along_what_it_made_and_what_that_made()
+    {
+        var (_, token) = await auth.RegisterAsync();
+        var other = await MakeKeyAsync(token, new { name = "other" });
+        var stolen = await MakeKeyAsync(token, new { name = "stolen", scopes = new[] { "account", "counters" } });
+        var made = await MakeKeyAsync(stolen.Token, new { name = "made", scopes = new[] { "counters" } });
+        Assert.NotNull(await auth.CheckAsync(made.Token));
+        Assert.Equal(HttpStatusCode.NoContent, (await auth.SendAsync(token, HttpMethod.Delete, $"v1/tokens/{stolen.Id}")).StatusCode);
+        Assert.Null(await auth.CheckAsync(stolen.Token));
+        Assert.Null(await auth.CheckAsync(made.Token));
+        Assert.NotNull(await auth.CheckAsync(other.Token));
+    }
+
+    [Fact]
+    public async Task A_key_that_is_revoked_while_it_makes_another_leaves_none()
+    {
+        PausingTokenStore? store = null;
+        await using var server = new AuthServer
+        {
+            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
+        };
+        var (_, token) = await server.RegisterAsync();
+        var stolen = (await (await server.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "stolen", scopes = new[] { "account", "counters" } })).ReadJsonAsync()).GetProperty("data");
+        store!.BeforeAdd = async () =>
+        {
+            store.BeforeAdd = null;
+            await server.SendAsync(token, HttpMethod.Delete, $"v1/tokens/{stolen.GetProperty("id").GetString()}");
+        };
+        await (await server.SendAsync(stolen.GetProperty("attributes").GetProperty("token").GetString()!, HttpMethod.Post, "v1/tokens", new { name = "k", scopes = new[] { "counters" } }))
+            .AssertErrorAsync(HttpStatusCode.Unauthorized, "unauthorized");
+        Assert.Null(await store.FindAsync(store.Added!.Hash, ct));
+    }
+
+    [Fact]
+    public async Task Keys_that_are_made_at_once_are_100_at_most()
+    {
+        var (_, token) = await auth.RegisterAsync();
+        var principal = (await auth.CheckAsync(token))!.Value.Deserialize<Principal>(JsonSerializerOptions.Web)!;
+        var store = auth.Services.GetRequiredService<ITokenStore>();
+        for (var i = 0; i < 95; i++)
+            await store.AddAsync(new(Token.NewId(), $"{principal.UserId} {i}", principal.UserId, principal.Name, TokenKind.Key, "k", [Scopes.Counters], time.GetUtcNow(), null), ct);
+        var answers = await Task.WhenAll(Enumerable.Range(0, 30).Select(_ => auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "key" })));
+        var made = answers.Count(answer => answer.StatusCode is HttpStatusCode.Created);
+        Assert.All(answers.Where(answer => answer.StatusCode is not HttpStatusCode.Created), answer => Assert.Equal(HttpStatusCode.Conflict, answer.StatusCode));
+        Assert.InRange(made, 0, 5);
+        Assert.Equal(95 + made, await store.CountAsync(principal.UserId, TokenKind.Key, time.GetUtcNow(), ct));
+    }
+
+    async Task<(string Id, string Token, DateTimeOffset? ExpiresAt)> MakeKeyAsync(string token, object key)
+    {
+        var answer = await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", key);
+        Assert.Equal(HttpStatusCode.Created, answer.StatusCode);
+        var data = (await answer.ReadJsonAsync()).GetProperty("data");
+        var made = data.GetProperty("attributes");
+        return (data.GetProperty("id").GetString()!, made.GetProperty("token").GetString()!,
+            made.TryGetProperty("expiresAt", out var at) && at.ValueKind is not JsonValueKind.Null ? at.GetDateTimeOffset() : null);
+    }
+}
