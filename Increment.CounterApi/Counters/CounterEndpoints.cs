@@ -80,7 +80,7 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 
     static CounterKey CounterOf(HttpContext context) => new(context.GetPrincipal().UserId, CounterRequest.ReadName(context.Request));
 
-    static Task RefuseAsync(HttpContext context, CounterOutcome outcome) => (outcome switch
+    Task RefuseAsync(HttpContext context, CounterOutcome outcome) => (outcome switch
     {
         CounterOutcome.EndOfRange => ApiError.Conflict("end-of-range",
             "Fewer integers are left up to 9223372036854775807 than were asked for. PUT current sets the counter back."),
@@ -89,6 +89,8 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         CounterOutcome.KeyReused => new(422, "idempotency-key-reused", "The idempotency key was used for another request",
             "This Idempotency-Key was used with another count. Use a new key for a new request.")
         { Source = ErrorSource.OfHeader(CounterRequest.IdempotencyKey) },
+        CounterOutcome.TooManyKeys => new(429, "too-many-idempotency-keys", "Too many requests",
+            $"You have used {options.KeysPerUser} idempotency keys in {options.KeyRetention.TotalHours:0} hours, and no more are remembered for one user. Go on without keys, or when the oldest are forgotten.") { RetryAfter = 60 },
         CounterOutcome.TooManyCounters => ApiError.Conflict("too-many-counters",
             "You have as many named counters as one user may have. Delete one first."),
         CounterOutcome.NotFound => ApiError.NotFound("You have no counter with this name. Its first next, or PUT current, makes it."),

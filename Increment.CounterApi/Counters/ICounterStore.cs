@@ -26,7 +26,8 @@ interface ICounterStore
     /// <param name="cancellationToken">The caller gives up.</param>
     /// <returns>
     /// <see cref="CounterOutcome.Done"/> with the first and the last integer; or, with nothing changed,
-    /// <see cref="CounterOutcome.EndOfRange"/>, <see cref="CounterOutcome.KeyReused"/>, <see cref="CounterOutcome.TooManyCounters"/>.
+    /// <see cref="CounterOutcome.EndOfRange"/>, <see cref="CounterOutcome.KeyReused"/>, <see cref="CounterOutcome.TooManyKeys"/>,
+    /// <see cref="CounterOutcome.TooManyCounters"/>.
     /// </returns>
     ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken);
 
@@ -109,7 +110,10 @@ enum CounterOutcome
     /// <summary>The idempotency key was used for another count.</summary>
     KeyReused,
 
-    /// <summary>The owner has as many counters as he may have.</summary>
+    /// <summary>The owner has as many idempotency keys as are remembered for one.</summary>
+    TooManyKeys,
+
+    /// <summary>The owner has as many counters as one may have.</summary>
     TooManyCounters,
 
     /// <summary>There is no such counter.</summary>

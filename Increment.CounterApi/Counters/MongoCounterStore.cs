@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.Storage;
 using MongoDB.Bson;
@@ -49,6 +50,13 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
         Projection = Builders<CounterDocument>.Projection.Exclude(counter => counter.Keys),
     };
 
+    /// <summary>How long a count of an owner's keys is good, but for what this process adds to it.</summary>
+    static readonly TimeSpan KeyCountAge = TimeSpan.FromSeconds(10);
+
+    /// <summary>Owners whose counts are remembered.</summary>
+    const int MaxKeyCounts = 10_000;
+
+    readonly ConcurrentDictionary<string, KeyCount> keyCounts = new(StringComparer.Ordinal);
     readonly Lock gate = new();
     readonly Dictionary<CounterKey, Queue> queues = [];
     int writers;
@@ -64,7 +72,11 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
             new(counter.Ascending("keys.usedAt"), new() { Sparse = true }),
         ], cancellationToken);
         var key = Builders<KeyDocument>.IndexKeys;
-        await Keys(database).Indexes.CreateManyAsync([new(key.Ascending(k => k.UsedAt).Ascending(k => k.First))], cancellationToken);
+        await Keys(database).Indexes.CreateManyAsync(
+        [
+            new(key.Ascending(k => k.UsedAt).Ascending(k => k.First)),
+            new(key.Ascending(k => k.Owner), new() { Sparse = true }),
+        ], cancellationToken);
     }
 
     public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) =>
@@ -86,7 +98,11 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
         (await FindAsync(Filter.In("_id.owner", owners), int.MaxValue, cancellationToken)).ToLookup(counter => counter.Id.Owner, counter => counter.Named);
 
     public async ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) =>
-        await database.RunAsync(db => Counters(db).DeleteManyAsync(Filter.Eq("_id.owner", owner), cancellationToken), cancellationToken);
+        await database.RunAsync(async db =>
+        {
+            await Counters(db).DeleteManyAsync(Filter.Eq("_id.owner", owner), cancellationToken);
+            return await Keys(db).DeleteManyAsync(key => key.Owner == owner, cancellationToken);
+        }, cancellationToken);
 
     public async ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => await database.RunAsync(async db =>
     {
@@ -176,7 +192,7 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
             Filter.Eq(c => c.Id, id) & Filter.Lte(c => c.Current, long.MaxValue - total),
             Update.Inc(c => c.Current, total).Inc(c => c.Version, 1), After);
         if (after is not null)
-            Plan(takes, after.Current - total, []);
+            Plan(takes, after.Current - total, [], 0);
         return after is not null;
     }
 
@@ -191,7 +207,8 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
         }
         var used = counter is null ? [] : await FindKeysAsync(db, counter, takes);
         var before = counter?.Current ?? options.InitialValue;
-        var plan = Plan(takes, before, used);
+        var room = takes.Exists(take => take.Key is not null) ? await CountRoomAsync(db, id.Owner) : 0;
+        var plan = Plan(takes, before, used, room);
         if (plan.Total == 0)
             return true;
 
@@ -200,6 +217,8 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
             var created = await TryInsertAsync(db, id, before + plan.Total, plan.Keys);
             if (created is { Outcome: not CounterOutcome.Done } refused)
                 takes.ForEach(take => take.Result = take.Result.Outcome == CounterOutcome.Done ? refused : take.Result);
+            if (created is not null)
+                AddKeys(id.Owner, plan.Keys.Count);
             return created is not null;
         }
 
@@ -209,15 +228,43 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
         if (plan.Keys.Count > 0)
             condition &= Filter.Eq(c => c.Moves, counter.Moves) & Filter.Nin("keys.key", plan.Keys.Select(key => key.Key));
         var after = await Counters(db).FindOneAndUpdateAsync(condition, Taking(plan, before), After);
-        if (after is not null)
-            Plan(takes, after.Current - plan.Total, used); // others may have taken since it was looked at
-        return after is not null;
+        if (after is null)
+            return false;
+        Plan(takes, after.Current - plan.Total, used, room); // others may have taken since it was looked at
+        AddKeys(id.Owner, plan.Keys.Count);
+        return true;
+    }
+
+    /// <summary>
+    /// How many more keys an owner may use. Keys are counted when they have moved out of their counters, and anew every
+    /// <see cref="KeyCountAge"/>, so other processes may go past the limit for as long, and each counter by
+    /// <see cref="MaxKeys"/>.
+    /// </summary>
+    async Task<long> CountRoomAsync(IMongoDatabase db, string owner)
+    {
+        if (!keyCounts.TryGetValue(owner, out var count) || Environment.TickCount64 - count.CountedAt > KeyCountAge.TotalMilliseconds)
+        {
+            if (keyCounts.Count >= MaxKeyCounts)
+                keyCounts.Clear();
+            var counted = await Keys(db).CountDocumentsAsync(key => key.Owner == owner, new() { Limit = (long)options.KeysPerUser + 1 });
+            keyCounts[owner] = count = new(counted, Environment.TickCount64);
+        }
+        return options.KeysPerUser - count.Keys;
+    }
+
+    void AddKeys(string owner, int keys)
+    {
+        for (; keys > 0 && keyCounts.TryGetValue(owner, out var count) && !keyCounts.TryUpdate(owner, count with { Keys = count.Keys + keys }, count);) { }
     }
 
     /// <summary>
     /// What the takes get when the counter stands at <paramref name="current"/>, one after the other; sets their results.
     /// </summary>
-    static TakePlan Plan(List<Take> takes, long current, Dictionary<string, UsedKey> used)
+    /// <param name="takes">The takes.</param>
+    /// <param name="current">Where the counter stands.</param>
+    /// <param name="used">The keys of theirs that were used before.</param>
+    /// <param name="room">How many keys may be used for the first time.</param>
+    static TakePlan Plan(List<Take> takes, long current, Dictionary<string, UsedKey> used, long room)
     {
         var (total, refuses) = (0L, false);
         List<UsedKey> keys = [];
@@ -227,6 +274,10 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
             if (known is not null)
             {
                 take.Result = known.Count == take.Count ? new(CounterOutcome.Done, known.First, known.First + known.Count - 1) : new(CounterOutcome.KeyReused);
+            }
+            else if (take.Key is not null && keys.Count >= room)
+            {
+                take.Result = new(CounterOutcome.TooManyKeys);
             }
             else if (take.Count > long.MaxValue - current)
             {
@@ -379,7 +430,7 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
     static async Task MoveKeysAsync(IMongoDatabase db, CounterDocument counter)
     {
         var filter = Builders<KeyDocument>.Filter;
-        var documents = counter.Keys.Select(key => new KeyDocument(new(counter.Incarnation, key.Key), key.First, key.Count, key.UsedAt));
+        var documents = counter.Keys.Select(key => new KeyDocument(new(counter.Incarnation, key.Key), key.First, key.Count, key.UsedAt) { Owner = counter.Id.Owner });
         try
         {
             // An older document with this key is of a use that was forgotten since; a newer one stays.
@@ -430,6 +481,11 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
         public Precondition Precondition => precondition;
     }
 
+    /// <summary>How many keys an owner has.</summary>
+    /// <param name="Keys">As counted, and added here since.</param>
+    /// <param name="CountedAt">When, as <see cref="Environment.TickCount64"/>.</param>
+    readonly record struct KeyCount(long Keys, long CountedAt);
+
     /// <summary>What takes together do to a counter.</summary>
     /// <param name="Total">How many integers they take.</param>
     /// <param name="Keys">The keys that are used for the first time.</param>
@@ -477,7 +533,11 @@ sealed record CounterId(string Owner, string Name);
 sealed record UsedKey(string Key, long First, int Count, DateTimeOffset UsedAt);
 
 /// <summary>An idempotency key in the collection <c>idempotency_key</c>.</summary>
-sealed record KeyDocument(KeyId Id, long First, int Count, DateTimeOffset UsedAt);
+sealed record KeyDocument(KeyId Id, long First, int Count, DateTimeOffset UsedAt)
+{
+    /// <summary>Whose it is; null for one of an earlier version, which is not counted.</summary>
+    public string? Owner { get; init; }
+}
 
 /// <summary>A key of one incarnation of a counter.</summary>
 sealed record KeyId(ObjectId Counter, string Key);

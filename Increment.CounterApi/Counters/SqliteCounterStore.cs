@@ -34,6 +34,17 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
             id INTEGER PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL,
             first INTEGER NOT NULL, count INTEGER NOT NULL, used_at INTEGER NOT NULL, UNIQUE (owner, name, key)) STRICT
         """,
+        """
+        CREATE TABLE idempotency_key_count (owner TEXT PRIMARY KEY, keys INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        INSERT INTO idempotency_key_count (owner, keys) SELECT owner, count(*) FROM idempotency_key GROUP BY owner;
+        CREATE TRIGGER idempotency_key_added AFTER INSERT ON idempotency_key BEGIN
+            INSERT INTO idempotency_key_count (owner, keys) VALUES (new.owner, 1) ON CONFLICT (owner) DO UPDATE SET keys = keys + 1;
+        END;
+        CREATE TRIGGER idempotency_key_removed AFTER DELETE ON idempotency_key BEGIN
+            UPDATE idempotency_key_count SET keys = keys - 1 WHERE owner = old.owner;
+            DELETE FROM idempotency_key_count WHERE owner = old.owner AND keys = 0;
+        END
+        """,
     ];
 
     /// <summary>

@@ -19,7 +19,7 @@ sealed class SqliteCounterWriter : IDisposable
     readonly HashSet<CounterKey> changed = [];
     readonly List<SqliteStatement> statements = [];
     readonly SqliteStatement begin, commit, checkpoint, filePages, select, insert, update, delete, deleteKeys, deleteAll,
-        deleteAllKeys, countNamed, selectKey, insertKey, forgetKeys;
+        deleteAllKeys, countNamed, countKeys, selectKey, insertKey, forgetKeys;
     long contendedUntil;
 
     /// <exception cref="SqliteException">The file cannot be opened.</exception>
@@ -39,6 +39,7 @@ sealed class SqliteCounterWriter : IDisposable
         deleteAll = Prepare("DELETE FROM incremental_counter WHERE owner = ?1");
         deleteAllKeys = Prepare("DELETE FROM idempotency_key WHERE owner = ?1");
         countNamed = Prepare($"SELECT count(*), 0 FROM incremental_counter WHERE owner = ?1 AND name <> '{CounterName.Default}'");
+        countKeys = Prepare("SELECT keys, 0 FROM idempotency_key_count WHERE owner = ?1");
         selectKey = Prepare("SELECT first, count FROM idempotency_key WHERE owner = ?1 AND name = ?2 AND key = ?3");
         insertKey = Prepare(
             "INSERT INTO idempotency_key (owner, name, key, first, count, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
@@ -84,13 +85,15 @@ sealed class SqliteCounterWriter : IDisposable
         var before = state?.Current ?? options.InitialValue;
         if (count > long.MaxValue - before)
             return new(CounterOutcome.EndOfRange);
+        if (idempotencyKey is not null && (countKeys.Bind(1, counter.Owner).TryRead(out var keys, out _) ? keys : 0) >= options.KeysPerUser)
+            return new(CounterOutcome.TooManyKeys);
         if (!TryWrite(counter, state, before + count))
             return new(CounterOutcome.TooManyCounters);
         if (idempotencyKey is not null)
         {
             insertKey.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, idempotencyKey)
                 .Bind(4, before + 1).Bind(5, count).Bind(6, now.ToUnixTimeMilliseconds()).Run();
-            PagesWritten += 2;
+            PagesWritten += 3;
         }
         return new(CounterOutcome.Done, before + 1, before + count);
     }

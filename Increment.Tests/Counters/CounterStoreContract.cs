@@ -270,6 +270,22 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Past_the_limit_of_one_owners_idempotency_keys_a_new_key_takes_nothing_and_known_ones_answer()
+    {
+        var limited = await OpenAsync(new(KeysPerUser: 100));
+        for (var i = 1; i <= 100; i++)
+            Assert.Equal(i, (await limited.TakeAsync(Default, 1, $"k{i}", ct)).Current);
+        Assert.Equal(CounterOutcome.TooManyKeys, (await limited.TakeAsync(Default, 1, "new", ct)).Outcome);
+        Assert.Equal(CounterOutcome.TooManyKeys, (await limited.TakeAsync(Invoices, 1, "new", ct)).Outcome);
+        Assert.Null(await store.GetAsync(Invoices, ct));
+        Assert.Equal(1, (await limited.TakeAsync(Default, 1, "k1", ct)).Current);
+        Assert.Equal(100, (await limited.TakeAsync(Default, 1, "k100", ct)).Current);
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(Default with { Owner = "bob" }, 1, "new", ct)).Outcome);
+        Assert.Equal(101, (await limited.TakeAsync(Default, 1, null, ct)).Current);
+        Assert.Equal(101, await Current(Default));
+    }
+
+    [Fact]
     public async Task An_owner_has_at_most_as_many_named_counters_as_the_limit_says()
     {
         var limited = await OpenAsync(new(LimitPerUser: 2));
@@ -329,11 +345,15 @@ public abstract class CounterStoreContract : IAsyncLifetime
         await store.TakeAsync(Default, 1, "k", ct);
         await store.TakeAsync(Invoices, 1, "k", ct);
         await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", ct);
+        for (var i = 0; i < 70; i++)
+            await store.TakeAsync(Invoices, 1, $"k{i}", ct);
         await store.DeleteAllAsync("alice", ct);
         await store.DeleteAllAsync("alice", ct);
+        Assert.Equal(1, await store.ForgetKeysAsync(DateTimeOffset.UtcNow.AddMinutes(1), 100, ct)); // bob's
+        await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", ct);
         Assert.Empty(await store.ListAsync("alice", null, 10, ct));
-        Assert.Equal(5, await Current(Default with { Owner = "bob" }));
-        Assert.Equal(5, (await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", ct)).Current);
+        Assert.Equal(10, await Current(Default with { Owner = "bob" }));
+        Assert.Equal(10, (await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", ct)).Current);
         Assert.Equal(2, (await store.TakeAsync(Default, 2, "k", ct)).Current);
     }
 
