@@ -1,18 +1,16 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
-using System.Threading.RateLimiting;
 using Increment.ServiceDefaults.Authentication;
-using Increment.ServiceDefaults.JsonApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.RateLimiting;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using StackExchange.Redis;
 
 namespace Increment.ServiceDefaults;
 
-/// <summary>How often something may be done in a window of time; each replica counts for itself.</summary>
+/// <summary>How often something may be done in a window of time.</summary>
 /// <param name="Name">By which it is set, and told in the RateLimit headers.</param>
 /// <param name="Permits">How often; 0 for no limit.</param>
 /// <param name="Window">After which the count begins anew, in whole seconds.</param>
@@ -28,20 +26,16 @@ public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
             $"{section.Path}:Permits must be 0 (no limit) or more, and {section.Path}:Window at least a second, as '00:01:00'.");
     }
 
-    /// <summary>One count for each key.</summary>
-    public RateLimitPartition<TKey> Partition<TKey>(TKey key) => Permits == 0 ? RateLimitPartition.GetNoLimiter(key)
-        : RateLimitPartition.GetFixedWindowLimiter(key, _ => new() { PermitLimit = Permits, Window = Window });
-
-    /// <summary>The answer where the limit is reached, 429.</summary>
-    public ApiError Refusal(RateLimitLease lease)
+    /// <summary>
+    /// What counts where a client's address is limited: the limit for the address itself; and of IPv6 for the /48 around it
+    /// too, which a single customer may have, with 65,536 addresses. That one has the name NAME-network and 16 times as much.
+    /// </summary>
+    /// <param name="clientAddress">As <see cref="RateLimits.ClientAddress"/> has it.</param>
+    public IEnumerable<(RateLimit Limit, string Key)> ForAddress(string clientAddress)
     {
-        var seconds = lease.TryGetMetadata(MetadataName.RetryAfter, out var wait) ? Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)) : 1;
-        return new(429, "too-many-requests", "Too many requests",
-            $"The limit '{Name}' is {Permits} in {Window.TotalSeconds:0} s. Try again in {seconds} s.")
-        {
-            RetryAfter = seconds,
-            Headers = [PolicyHeader, StateHeader(0, seconds)],
-        };
+        yield return (this, clientAddress);
+        if (RateLimits.NetworkAround(clientAddress) is { } network)
+            yield return (this with { Name = Name + "-network", Permits = (int)Math.Min(16L * Permits, int.MaxValue) }, network);
     }
 
     // https://datatracker.ietf.org/doc/draft-ietf-httpapi-ratelimit-headers/, version 10
@@ -53,8 +47,9 @@ public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
 }
 
 /// <summary>
-/// Limits by ASP.NET Core's rate limiter: for one address where an endpoint says so, and for one token everywhere if
-/// <c>Increment:Limits:token:Permits</c> is set (<c>:Window</c>, a minute unless set).
+/// Limits how often requests come: for one address where an endpoint says so, and for one token everywhere if
+/// <c>Increment:Limits:token:Permits</c> is set (<c>:Window</c>, a minute unless set). <see cref="RateCounts"/> counts. It
+/// stands in the place of ASP.NET Core's middleware, which keeps the lease, and with it what the headers say, to itself.
 /// </summary>
 public static class RateLimits
 {
@@ -74,33 +69,42 @@ public static class RateLimits
             address = address.MapToIPv4();
         if (address.AddressFamily is not AddressFamily.InterNetworkV6)
             return address.ToString();
+        return Network(address, 64);
+    }
+
+    /// <summary>The /48 around an IPv6 address that <see cref="ClientAddress"/> gave; null for any other.</summary>
+    internal static string? NetworkAround(string clientAddress) =>
+        clientAddress.EndsWith("/64", StringComparison.Ordinal) ? Network(IPAddress.Parse(clientAddress.AsSpan()[..^"/64".Length]), 48) : null;
+
+    static string Network(IPAddress address, int prefixLength)
+    {
         var bytes = address.GetAddressBytes();
-        bytes.AsSpan(8).Clear();
-        return new IPAddress(bytes) + "/64";
+        bytes.AsSpan(prefixLength / 8).Clear();
+        return $"{new IPAddress(bytes)}/{prefixLength}";
     }
 
     internal static void AddRateLimits(this WebApplicationBuilder builder)
     {
         var tokenLimit = new RateLimit("token", 0, TimeSpan.FromMinutes(1)).Configured(builder.Configuration);
-        var limits = new Limits(builder.Configuration, tokenLimit);
-        builder.Services.AddSingleton(limits);
-        builder.Services.AddRateLimiter(options =>
-        {
-            options.GlobalLimiter = limits.Limiter;
-            options.OnRejected = async (rejected, _) => await limits.Of(rejected.HttpContext)!.Refusal(rejected.Lease).ExecuteAsync(rejected.HttpContext);
-        });
+        builder.Services.AddSingleton(services => new Limits(builder.Configuration, tokenLimit, services.GetRequiredService<RateCounts>()));
+        builder.Services.AddSingleton(services => new RateCounts(
+            services.GetRequiredService<ServiceSecret>(), services.GetService<IConnectionMultiplexer>(), services.GetService<RedisDeadline>()));
     }
 
     internal static void UseRateLimits(this WebApplication app)
     {
         var limits = app.Services.GetRequiredService<Limits>();
-        app.UseWhen(context => limits.Of(context) is { Permits: > 0 }, limited => limited.UseRateLimiter().Use((context, next) =>
+        app.UseWhen(context => limits.Of(context) is { Permits: > 0 }, limited => limited.Use(async (context, next) =>
         {
-            var limit = limits.Of(context)!;
-            var remaining = limits.Limiter.GetStatistics(context)?.CurrentAvailablePermits ?? 0;
-            foreach (var (name, value) in (ReadOnlySpan<KeyValuePair<string, string>>)[limit.PolicyHeader, limit.StateHeader(remaining, null)])
+            var count = await limits.CountAsync(context);
+            if (count.IsReached)
+            {
+                await count.Refusal().ExecuteAsync(context);
+                return;
+            }
+            foreach (var (name, value) in (KeyValuePair<string, string>[])[count.Limit.PolicyHeader, count.Limit.StateHeader(count.Remaining, null)])
                 context.Response.Headers[name] = value;
-            return next(context);
+            await next(context);
         }));
     }
 
@@ -111,29 +115,30 @@ public static class RateLimits
         public RateLimit Configured(IConfiguration configuration) => configured ??= limit.Configured(configuration);
     }
 
-    sealed class Limits : IDisposable
+    sealed class Limits(IConfiguration configuration, RateLimit tokenLimit, RateCounts counts)
     {
-        readonly IConfiguration configuration;
-        readonly RateLimit tokenLimit;
-
-        public Limits(IConfiguration configuration, RateLimit tokenLimit)
-        {
-            (this.configuration, this.tokenLimit) = (configuration, tokenLimit);
-            Limiter = PartitionedRateLimiter.Create<HttpContext, (string, string)>(context =>
-                Of(context) is { } limit ? limit.Partition((limit.Name, KeyOf(context, limit))) : RateLimitPartition.GetNoLimiter(("", "")));
-        }
-
-        public PartitionedRateLimiter<HttpContext> Limiter { get; }
-
         /// <summary>The limit that a request falls under, or null.</summary>
         public RateLimit? Of(HttpContext context) =>
             context.GetEndpoint()?.Metadata.GetMetadata<AddressLimit>() is { } address ? address.Configured(configuration)
                 : tokenLimit.Permits > 0 && context.Features.Get<Principal>() is not null ? tokenLimit
                 : null;
 
-        public void Dispose() => Limiter.Dispose();
-
-        string KeyOf(HttpContext context, RateLimit limit) =>
-            ReferenceEquals(limit, tokenLimit) ? context.Features.Get<Principal>()!.TokenId : context.ClientAddress();
+        /// <summary>Counts a request that falls under a limit: what is reached, or else what has least left.</summary>
+        public async ValueTask<RateCount> CountAsync(HttpContext context)
+        {
+            var limit = Of(context)!;
+            if (ReferenceEquals(limit, tokenLimit))
+                return await counts.CountAsync(limit, context.Features.Get<Principal>()!.TokenId);
+            RateCount? least = null;
+            foreach (var (counted, key) in limit.ForAddress(context.ClientAddress()))
+            {
+                var count = await counts.CountAsync(counted, key);
+                if (count.IsReached)
+                    return count;
+                if (least is null || count.Remaining < least.Value.Remaining)
+                    least = count;
+            }
+            return least!.Value;
+        }
     }
 }

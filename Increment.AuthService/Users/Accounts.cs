@@ -35,7 +35,7 @@ sealed class Accounts(
         var email = EmailAddress.Normalize(body.GetText("email"));
         var password = body.GetText("password");
         var attempt = wrongPasswords.Begin(email ?? "(none)", context.ClientAddress());
-        attempt.ThrowIfReached();
+        await attempt.ThrowIfReachedAsync();
         var user = email is null ? null : await users.FindByNameAsync(email, context.RequestAborted);
         var result = await passwords.VerifyAsync(user?.PasswordHash, password, attempt, context.RequestAborted);
         if (user is null || result is PasswordVerificationResult.Failed)
@@ -65,7 +65,7 @@ sealed class Accounts(
         var current = body.GetText("currentPassword");
         var password = ReadNewPassword(body, "newPassword", user.Name);
         var attempt = wrongPasswords.Begin(user.Name, context.ClientAddress());
-        attempt.ThrowIfReached();
+        await attempt.ThrowIfReachedAsync();
         if (await passwords.VerifyAsync(user.PasswordHash, current, attempt, context.RequestAborted) is PasswordVerificationResult.Failed)
         {
             audit.LoginFailed(user.Id, context);

@@ -31,7 +31,7 @@ sealed class HashingQueue(int slots)
 
     /// <summary>Does the work when its turn has come.</summary>
     /// <exception cref="ApiException">503: too many are waiting.</exception>
-    public async Task<T> RunAsync<T>(HashingOrder order, string address, Func<T> work, CancellationToken cancellationToken)
+    public async Task<T> RunAsync<T>(HashingOrder order, string address, Func<Task<T>> work, CancellationToken cancellationToken)
     {
         await EnterAsync(order, address, cancellationToken);
         try

@@ -45,22 +45,23 @@ sealed class Passwords
     /// <summary>Hashes a new password.</summary>
     /// <exception cref="ApiException">503: too many are waiting.</exception>
     public Task<string> HashAsync(string password, HashingOrder order, string clientAddress, CancellationToken cancellationToken) =>
-        queue.RunAsync(order, clientAddress, () => hasher.HashPassword(Nobody, Normalize(password)), cancellationToken);
+        queue.RunAsync(order, clientAddress, () => Task.FromResult(hasher.HashPassword(Nobody, Normalize(password))), cancellationToken);
 
     /// <summary>
     /// Whether it is the password; it takes as long when <paramref name="hash"/> is null. The attempt is checked and
-    /// counted while it has the hasher, so that attempts that wait together cannot pass a limit together.
+    /// counted while it has the hasher, so that of attempts that come together no more can pass a limit together than
+    /// there are hashers, in all replicas.
     /// </summary>
     /// <exception cref="ApiException">429: too many wrong ones; 503: too many are waiting.</exception>
     public Task<PasswordVerificationResult> VerifyAsync(
-        string? hash, string password, WrongPasswords.Attempt attempt, CancellationToken cancellationToken) => queue.RunAsync(HashingOrder.SignIn, attempt.ClientAddress, () =>
+        string? hash, string password, WrongPasswords.Attempt attempt, CancellationToken cancellationToken) => queue.RunAsync(HashingOrder.SignIn, attempt.ClientAddress, async () =>
     {
-        attempt.ThrowIfReached();
+        await attempt.ThrowIfReachedAsync();
         var result = hasher.VerifyHashedPassword(Nobody, hash ?? dummyHash, Normalize(password));
         if (hash is null)
             result = PasswordVerificationResult.Failed;
         if (result is PasswordVerificationResult.Failed)
-            attempt.Count();
+            await attempt.CountAsync();
         return result;
     }, cancellationToken);
 

@@ -2,7 +2,10 @@ namespace Increment.ServiceDefaults.Authentication;
 
 /// <summary>Whose token it is, and what it may do: AuthService's answer to <c>POST /auth</c>.</summary>
 /// <param name="UserId">The user's identifier; never reused.</param>
-/// <param name="Name">The user's name: the e-mail address, or the demo user's name.</param>
+/// <param name="Name">
+/// The user's name: the e-mail address, or the demo user's name. Only AuthService may rely on it: in an answer that another
+/// service took from Redis it is empty, so that no e-mail address is there.
+/// </param>
 /// <param name="TokenId">The token's identifier, by which it is revoked.</param>
 /// <param name="Scopes">What the token may do; see <see cref="Authentication.Scopes"/>.</param>
 /// <param name="ExpiresAt">When the token ends; null for never.</param>

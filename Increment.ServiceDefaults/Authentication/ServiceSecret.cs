@@ -32,6 +32,13 @@ public sealed class ServiceSecret
     /// <summary>The secret itself.</summary>
     public string Value { get; }
 
+    /// <summary>
+    /// A key of 256 bits for one purpose, by HKDF-SHA256 (RFC 5869): the same in all services, and of no use for another
+    /// purpose or to find the secret.
+    /// </summary>
+    internal byte[] DeriveKey(string purpose) => HKDF.DeriveKey(
+        HashAlgorithmName.SHA256, Encoding.ASCII.GetBytes(Value), HMACSHA256.HashSizeInBytes, info: Encoding.ASCII.GetBytes("increment: " + purpose));
+
     /// <summary>Whether a request comes from a service that knows the secret.</summary>
     public bool IsProvenBy(HttpRequest request) =>
         request.Headers.Authorization is [{ } sent] && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(sent), expected);

@@ -19,8 +19,9 @@ static class SharedTokenCache
         }
         builder.AddRedisClient(ConnectionName,
             settings => (settings.DisableHealthChecks, settings.DisableTracing) = (true, true),
-            RedisTokenCacheLayer.Configure);
-        builder.Services.AddSingleton<RedisTokenCacheLayer>()
+            RedisDeadline.Configure);
+        builder.Services.AddSingleton<RedisDeadline>()
+            .AddSingleton<RedisTokenCacheLayer>()
             .AddSingleton<ITokenCacheLayer>(services => services.GetRequiredService<RedisTokenCacheLayer>())
             .AddSingleton<ITokenRevocations>(services => services.GetRequiredService<RedisTokenCacheLayer>())
             .AddHostedService(services => services.GetRequiredService<RedisTokenCacheLayer>());

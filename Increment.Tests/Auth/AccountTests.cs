@@ -147,7 +147,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     public async Task Where_there_is_no_account_a_password_is_hashed_all_the_same()
     {
         var passwords = new Passwords();
-        using var limits = new WrongPasswords(auth.Services.GetRequiredService<Microsoft.Extensions.Configuration.IConfiguration>());
+        var limits = auth.Services.GetRequiredService<WrongPasswords>();
         var before = Cpu();
         await passwords.VerifyAsync(null, "whatever it is", limits.Begin("a", "b"), ct);
         var nobody = Cpu() - before;

@@ -20,7 +20,10 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     /// <summary>What every service in the tests knows.</summary>
     public const string ServiceSecret = "a-secret-of-the-services-of-the-tests";
 
-    internal static readonly ServiceDefaults.Authentication.ServiceSecret Secret = new(new ConfigurationBuilder().AddInMemoryCollection([new("Increment:ServiceSecret", ServiceSecret)]).Build());
+    internal static readonly ServiceDefaults.Authentication.ServiceSecret Secret = SecretOf(ServiceSecret);
+
+    internal static ServiceDefaults.Authentication.ServiceSecret SecretOf(string value) =>
+        new(new ConfigurationBuilder().AddInMemoryCollection([new("Increment:ServiceSecret", value)]).Build());
 
     readonly SqliteFile? ownFile;
     readonly (string Key, string Value)[] settings;

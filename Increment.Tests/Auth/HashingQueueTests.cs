@@ -79,12 +79,12 @@ public sealed class HashingQueueTests
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => given);
         Assert.Equal(["b1"], await ServeAsync());
         await Assert.ThrowsAsync<InvalidOperationException>(() => failing);
-        Assert.True(await queue.RunAsync(HashingOrder.Registration, "z", () => true, ct));
+        Assert.True(await queue.RunAsync(HashingOrder.Registration, "z", () => Task.FromResult(true), ct));
     }
 
-    void Hold() => waiting.Add(queue.RunAsync(HashingOrder.SignIn, "holder", () =>
+    void Hold() => waiting.Add(queue.RunAsync(HashingOrder.SignIn, "holder", async () =>
     {
-        release.Task.Wait();
+        await release.Task;
         return true;
     }, ct));
 
@@ -94,10 +94,10 @@ public sealed class HashingQueueTests
             waiting.Add(queue.RunAsync(order, address, () => Serve(name), ct));
     }
 
-    bool Serve(string name)
+    Task<bool> Serve(string name)
     {
         served.Add(name);
-        return true;
+        return Task.FromResult(true);
     }
 
     async Task<List<string>> ServeAsync()

@@ -93,6 +93,27 @@ public sealed class LimitTests
     }
 
     [Fact]
+    public async Task An_IPv6_48_has_sixteen_times_the_limit_of_one_address()
+    {
+        await using var auth = new AuthServer(("Increment:Limits:login:Permits", "1"), ("Increment:Proxies", "127.0.0.1"));
+        for (var i = 0; i < 16; i++)
+            Assert.Equal(HttpStatusCode.Unauthorized, (await LoginAsync(auth, $"user{i}@example.com", Password, $"2001:db8:1:{i:x}::1")).StatusCode);
+        await AssertLimitedAsync(await LoginAsync(auth, "user@example.com", Password, "2001:db8:1:ffff::1"), "login-network", 60);
+        await AssertLimitedAsync(await LoginAsync(auth, "user@example.com", Password, "2001:db8:1:0::2"), "login", 60);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await LoginAsync(auth, "user@example.com", Password, "2001:db8:2::1")).StatusCode);
+    }
+
+    [Fact]
+    public async Task Wrong_passwords_from_an_IPv6_48_have_sixteen_times_the_limit_of_one_address()
+    {
+        await using var auth = new AuthServer(("Increment:Limits:wrong-passwords-address:Permits", "1"), ("Increment:Proxies", "127.0.0.1"));
+        for (var i = 0; i < 16; i++)
+            Assert.Equal(HttpStatusCode.Unauthorized, (await LoginAsync(auth, $"user{i}@example.com", Password, $"2001:db8:1:{i:x}::1")).StatusCode);
+        await AssertLimitedAsync(await LoginAsync(auth, "user@example.com", Password, "2001:db8:1:ffff::1"), "wrong-passwords-address-network", 900);
+        Assert.Equal(HttpStatusCode.Unauthorized, (await LoginAsync(auth, "user@example.com", Password, "2001:db8:2::1")).StatusCode);
+    }
+
+    [Fact]
     public async Task Who_is_no_proxy_is_not_believed_about_the_clients_address()
     {
         await using var auth = new AuthServer(("Increment:Limits:register:Permits", "1"));

@@ -45,6 +45,12 @@ sealed class ServerContainer : IAsyncDisposable
     /// <summary>Ends the server at once, as <c>kill -9</c> does.</summary>
     public Task KillAsync() => ContainerEngine.RunAsync("kill", "--signal", "KILL", id);
 
+    /// <summary>Stops the server's process, so that it keeps its connections and answers nothing, until <see cref="ContinueAsync"/>.</summary>
+    public Task HangAsync() => ContainerEngine.RunAsync("kill", "--signal", "STOP", id);
+
+    /// <summary>Continues a hanging server.</summary>
+    public Task ContinueAsync() => ContainerEngine.RunAsync("kill", "--signal", "CONT", id);
+
     /// <summary>Starts a killed server again and waits until it answers.</summary>
     public async Task StartAgainAsync()
     {

@@ -1,8 +1,12 @@
 using System.Diagnostics;
-using System.Net;
-using System.Net.Sockets;
+using System.Net.Http.Json;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.Tests.Auth;
 using Increment.Tests.Containers;
 using Microsoft.Extensions.Logging.Abstractions;
 using StackExchange.Redis;
@@ -142,6 +146,152 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
         await A.NextUseAsync(store, B, ct);
     }
 
+    /// <summary>
+    /// What somebody may write who can write to Redis and does not know the secret, for a token that AuthService does not
+    /// know: it is taken for nothing, AuthService is asked, and where it knows the token its answer takes the place.
+    /// </summary>
+    [Theory]
+    [InlineData("no MAC"), InlineData("an empty MAC"), InlineData("a MAC by another secret"), InlineData("the MAC alone of another token")]
+    [InlineData("another token's entry"), InlineData("more scopes"), InlineData("another user"), InlineData("another expiry"), InlineData("another name")]
+    [InlineData("a later check"), InlineData("[]"), InlineData("null"), InlineData("{}"), InlineData("no scopes"), InlineData("no JSON"), InlineData("deep JSON")]
+    [InlineData("bytes"), InlineData("a megabyte"), InlineData("a list")]
+    public async Task A_forged_entry_is_taken_for_nothing_and_replaced(string forgery)
+    {
+        var database = A.Redis.GetDatabase();
+        var (unknown, good) = (Guid.NewGuid().ToString(), store.New());
+        await A.Verify(good);
+        var entry = JsonNode.Parse((string)(await database.StringGetAsync(Key(good)))!)!.AsObject();
+        foreach (var token in (string[])[unknown, good])
+        {
+            await ForgeAsync(token);
+            Assert.Null(await B.Layer.FindAsync(TokenHash.Of(token)));
+            var calls = store.Calls;
+            Assert.Equal(token == good, await B.Verify(token) is not null);
+            Assert.Equal(calls + 1, store.Calls);
+        }
+        Assert.NotNull((await A.Layer.FindAsync(TokenHash.Of(good)))?.Principal);
+
+        async Task ForgeAsync(string token)
+        {
+            var key = Key(token);
+            await database.KeyDeleteAsync(key);
+            if (forgery is "a list")
+            {
+                await database.ListRightPushAsync(key, "revoked");
+                await database.KeyExpireAsync(key, TimeSpan.FromDays(1));
+                return;
+            }
+            var changed = entry.DeepClone().AsObject();
+            switch (forgery)
+            {
+                case "no MAC": changed.Remove("Mac"); break;
+                case "an empty MAC": changed["Mac"] = ""; break;
+                case "the MAC alone of another token": changed["UserId"] = "2"; goto case "another token's entry";
+                case "another token's entry":
+                    // Only for the token that it was not written for is it forged.
+                    var third = store.New();
+                    await A.Verify(third);
+                    var thirds = JsonNode.Parse((string)(await database.StringGetAsync(Key(third)))!)!.AsObject();
+                    changed = forgery is "another token's entry" ? thirds : changed;
+                    changed["Mac"] = thirds["Mac"]!.GetValue<string>();
+                    break;
+                case "more scopes": changed["Scopes"]!.AsArray().Add(Scopes.JobsWrite); break;
+                case "another user": changed["UserId"] = "2"; break;
+                case "another expiry": changed["ExpiresAt"] = DateTimeOffset.UtcNow.AddYears(1); break;
+                case "another name": changed["Name"] = "bob"; break;
+                case "a later check": changed["CheckedAt"] = DateTimeOffset.UtcNow; break;
+                case "no scopes": changed["Scopes"] = null; break;
+                case "a MAC by another secret":
+                    await new Process(A.Redis, store, secret: "another-secret-of-32-characters-or-more").Layer.TryAddAsync(TokenHash.Of(token), Store.PrincipalNow);
+                    await database.KeyExpireAsync(key, TimeSpan.FromDays(1));
+                    return;
+            }
+            RedisValue value = forgery switch
+            {
+                "[]" or "null" or "{}" => forgery,
+                "no JSON" => "{\"UserId\":",
+                "deep JSON" => new string('[', 1000),
+                "bytes" => new byte[] { 0xff, 0xfe, 0, 0x80 },
+                "a megabyte" => new string('x', 1 << 20),
+                _ => changed.ToJsonString(),
+            };
+            await database.StringSetAsync(key, value, TimeSpan.FromDays(1));
+        }
+    }
+
+    [Theory]
+    [InlineData(3600), InlineData(2), InlineData(-8), InlineData(-3600)]
+    public async Task An_entry_with_the_right_MAC_is_not_believed_from_the_future_or_beyond_the_refresh_age(int secondsFromNow)
+    {
+        var hash = TokenHash.Of(Guid.NewGuid().ToString());
+        var checkedAt = DateTimeOffset.UtcNow.AddSeconds(secondsFromNow);
+        await new Process(A.Redis, store, new Auth.ManualTime(checkedAt)).Layer.TryAddAsync(hash, Store.PrincipalNow with { CheckedAt = checkedAt });
+        // As somebody does who replays it.
+        Assert.True(await A.Redis.GetDatabase().KeyExpireAsync("token:" + hash, TimeSpan.FromDays(1)));
+        Assert.Null(await A.Layer.FindAsync(hash));
+    }
+
+    [Fact]
+    public async Task An_entry_that_Redis_keeps_for_longer_does_not_get_younger()
+    {
+        var token = store.New();
+        var answer = await A.Verify(token);
+        var database = A.Redis.GetDatabase();
+        await database.KeyExpireAsync(Key(token), TimeSpan.FromDays(1));
+        Assert.Equal(answer!.CheckedAt, (await B.Layer.FindAsync(TokenHash.Of(token)))!.Value.Principal!.CheckedAt);
+        await database.KeyPersistAsync(Key(token));
+        Assert.Null(await B.Layer.FindAsync(TokenHash.Of(token)));
+    }
+
+    [Fact]
+    public async Task A_tombstone_stands_whoever_comes_late()
+    {
+        var token = store.New();
+        await Revoke(token);
+        Assert.False(await A.Layer.TryAddAsync(TokenHash.Of(token), Store.PrincipalNow));
+        var kept = await A.Redis.GetDatabase().StringGetWithExpiryAsync(Key(token));
+        Assert.Equal("revoked", kept.Value);
+        Assert.InRange(kept.Expiry!.Value, TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(1));
+    }
+
+    /// <summary>In a rolling update both run: that one takes the value for a Principal, and the tombstones are the same.</summary>
+    [Fact]
+    public async Task The_version_without_MACs_can_read_an_entry()
+    {
+        var token = store.New();
+        var answer = await A.Verify(token);
+        var read = JsonSerializer.Deserialize<Principal>((string)(await A.Redis.GetDatabase().StringGetAsync(Key(token)))!)!;
+        Assert.Equal(answer!.Scopes, read.Scopes);
+        Assert.Equal(answer with { Name = "", Scopes = read.Scopes }, read);
+    }
+
+    [Fact]
+    public async Task After_a_sign_in_and_use_no_e_mail_address_is_in_Redis()
+    {
+        var cache = ("ConnectionStrings:cache", await SharedServers.GetRedisAsync());
+        await using var auth = new AuthServer(cache, ("Increment:Limits:token:Permits", "1000"));
+        await using var file = new SqliteFile();
+        await using var counter = new CounterServer(file.ConnectionString, auth.Origin, cache, ("Increment:Limits:token:Permits", "1000"));
+        var (email, token) = await auth.RegisterAsync();
+        await auth.Http.PostAsJsonAsync("v1/login", new { email, password = "wrong password" }, ct);
+        using var http = new HttpClient { DefaultRequestHeaders = { { "Authorization", token } } };
+        Assert.Contains("current", await http.GetStringAsync(new Uri(counter.Origin + "/v1/next"), ct), StringComparison.Ordinal);
+
+        var server = A.Redis.GetServers().Single();
+        var keys = await server.KeysAsync().ToListAsync(ct);
+        var all = new StringBuilder();
+        foreach (var key in keys)
+            all.Append(key).Append(' ').AppendLine(
+                await A.Redis.GetDatabase().KeyTypeAsync(key) is RedisType.String ? await A.Redis.GetDatabase().StringGetAsync(key) : "");
+        Assert.Contains(TokenHash.Of(token), all.ToString(), StringComparison.Ordinal);
+        Assert.Contains("wrong-passwords-account:", all.ToString(), StringComparison.Ordinal);
+        Assert.DoesNotContain(email, all.ToString(), StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain(email.Split('@')[1], all.ToString(), StringComparison.OrdinalIgnoreCase);
+        Assert.DoesNotContain(keys, key => key.ToString().Contains("127.0.0.1", StringComparison.Ordinal));
+    }
+
+    static RedisKey Key(string token) => "token:" + TokenHash.Of(token);
+
     async Task Revoke(string token)
     {
         store.Good.Remove(token, out _);
@@ -173,10 +323,10 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
 
     sealed class Process : IAsyncDisposable
     {
-        Process(ConnectionMultiplexer redis, Store store)
+        public Process(ConnectionMultiplexer redis, Store store, TimeProvider? time = null, string secret = AuthServer.ServiceSecret)
         {
             Redis = redis;
-            Layer = new(redis, TimeProvider.System, NullLogger<RedisTokenCacheLayer>.Instance);
+            Layer = new(redis, new(TimeProvider.System) { Patience = TimeSpan.FromSeconds(2) }, AuthServer.SecretOf(secret), time ?? TimeProvider.System, NullLogger<RedisTokenCacheLayer>.Instance);
             Cache = new(store, TimeProvider.System, Layer);
         }
 
@@ -187,7 +337,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
         public static async Task<Process> StartAsync(string address, Store store)
         {
             var options = ConfigurationOptions.Parse(address);
-            RedisTokenCacheLayer.Configure(options);
+            RedisDeadline.Configure(options);
             var process = new Process(await ConnectionMultiplexer.ConnectAsync(options), store);
             var subscribed = process.NextSubscription();
             await process.Layer.StartAsync(CancellationToken.None);
@@ -233,89 +383,6 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
             await Layer.StopAsync(CancellationToken.None);
             Layer.Dispose();
             await Redis.DisposeAsync();
-        }
-    }
-
-    /// <summary>A TCP relay to the server.</summary>
-    sealed class Relay : IDisposable
-    {
-        readonly List<TcpClient> clients = [];
-        TaskCompletionSource open = new();
-        TcpListener listener = new(IPAddress.Loopback, 0);
-        string server = "";
-        int port;
-
-        public string Address => $"127.0.0.1:{port}";
-
-        public void Start(string? to = null)
-        {
-            server = to ?? server;
-            if (port != 0)
-                listener = new(IPAddress.Loopback, port);
-            listener.Start();
-            port = ((IPEndPoint)listener.LocalEndpoint).Port;
-            open.TrySetResult();
-            _ = AcceptAsync(listener);
-        }
-
-        public void Hold() => open = new(TaskCreationOptions.RunContinuationsAsynchronously);
-
-        public void Release() => open.SetResult();
-
-        public void Cut()
-        {
-            listener.Stop();
-            lock (clients)
-            {
-                clients.ForEach(client => client.Dispose());
-                clients.Clear();
-            }
-        }
-
-        public void Dispose()
-        {
-            Cut();
-            listener.Dispose();
-        }
-
-        async Task AcceptAsync(TcpListener from)
-        {
-            try
-            {
-                while (true)
-                {
-                    var client = await from.AcceptTcpClientAsync();
-                    var upstream = new TcpClient();
-                    lock (clients)
-                        clients.AddRange([client, upstream]);
-                    await upstream.ConnectAsync(IPEndPoint.Parse(server.Replace("localhost", "127.0.0.1", StringComparison.Ordinal)));
-                    _ = PumpAsync(client, upstream);
-                    _ = PumpAsync(upstream, client);
-                }
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
-            {
-                // cut
-            }
-        }
-
-        async Task PumpAsync(TcpClient from, TcpClient to)
-        {
-            try
-            {
-                var buffer = new byte[64 * 1024];
-                while (await from.GetStream().ReadAsync(buffer) is > 0 and var read)
-                {
-                    await open.Task;
-                    await to.GetStream().WriteAsync(buffer.AsMemory(0, read));
-                }
-            }
-            catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
-            {
-                // cut
-            }
-            from.Dispose();
-            to.Dispose();
         }
     }
 }
