@@ -50,7 +50,10 @@ public sealed class DiscretionTests
         };
         Assert.Equal(HttpStatusCode.OK, (await browser.SendAsync(signIn, ct)).StatusCode);
         provider.User = new { sub = "1" };
-        written.Note(await SignInAsync(browser, provider));
+        var begun = await browser.GetAsync("v1/oauth/example", ct);
+        secrets.Add(System.Web.HttpUtility.ParseQueryString(begun.Headers.Location!.Query)["state"]!);
+        secrets.AddRange(cookies.GetAllCookies().Select(cookie => cookie.Name["oauth.".Length..])); // the correlation's name is its secret
+        written.Note(await browser.GetAsync(provider.Consent(begun.Headers.Location!), ct));
         secrets.AddRange(cookies.GetAllCookies().Select(cookie => cookie.Value));
         Assert.Equal(HttpStatusCode.NoContent, (await auth.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = NewPassword })).StatusCode);
 
@@ -97,6 +100,21 @@ public sealed class DiscretionTests
             var at = text.IndexOf(secret, StringComparison.Ordinal);
             Assert.True(at < 0, at < 0 ? "" : $"'{secret}' was written: …{text[Math.Max(0, at - 500)..Math.Min(text.Length, at + secret.Length + 100)]}…");
         }
+    }
+
+    [Fact]
+    public async Task A_path_with_control_characters_is_refused_and_reaches_no_log()
+    {
+        using var written = new Written();
+        await using var auth = new AuthServer(("Logging:LogLevel:Default", "Trace"), ("Logging:Written:LogLevel:Default", "Trace")) { Logs = written };
+        foreach (var path in (string[])["%1b[31mred", "v1/tokens/%1b]0;title%07", "v1/oauth/a%0aerr: forged", "v1/me/%7f", "v1/me/%c2%9b31m"])
+            await (await auth.Http.GetAsync(path, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "invalid-path");
+        await auth.DisposeAsync();
+        var text = written.ToString();
+        Assert.Contains("[Trace]", text, StringComparison.Ordinal);
+        foreach (var control in (char[])['\u001b', '\u0007', '\u007f', '\u009b'])
+            Assert.DoesNotContain(control, text);
+        Assert.DoesNotContain("\nerr: forged", text, StringComparison.Ordinal);
     }
 
     async Task<HttpResponseMessage> SignInAsync(HttpClient browser, OAuthProvider provider)

@@ -66,6 +66,8 @@ public abstract class BadInputTests(SystemFixture system)
         foreach (var nowhere in (string[])["/nowhere", "/v1/nowhere", "/v2/next", "/v1/next/nowhere", "/v1//jobs"])
             await RefusesAsync(http, WithToken(new(HttpMethod.Get, nowhere)), "an unknown route", 404);
 
+        await RefusesAsync(http, WithToken(new(HttpMethod.Get, "/v1/%1b[31m")), "a path with an escape sequence", 400);
+
         Assert.True(wrong.Count == 0, string.Join('\n', wrong));
         Assert.InRange(sent, atLeast, int.MaxValue);
     }
