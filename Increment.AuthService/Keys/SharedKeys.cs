@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 using System.Xml.Linq;
 using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Storage;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.AspNetCore.DataProtection.KeyManagement;
 using Microsoft.AspNetCore.DataProtection.Repositories;
@@ -14,10 +15,15 @@ namespace Increment.AuthService.Keys;
 /// </summary>
 static class SharedKeys
 {
+    const string AllowPlaintextKeys = "Increment:DataProtection:AllowPlaintextKeys";
+
     /// <summary>
     /// With <c>Increment:DataProtection:Certificate</c> and <c>…:Key</c>, PEM files, the keys are encrypted in the store, so that
-    /// a copy of the store is worth nothing without the certificate's key. Its dates do not matter.
+    /// a copy of the store is worth nothing without the certificate's key. Its dates do not matter. In a database, whose
+    /// backups and other users would see them, the keys are kept in clear only in Development or where
+    /// <c>Increment:DataProtection:AllowPlaintextKeys</c> is true; a SQLite file is its owner's alone.
     /// </summary>
+    /// <exception cref="SettingException">There is no certificate where one is needed, or it cannot be used.</exception>
     public static void AddSharedKeys(this WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton<SigningKeys>();
@@ -27,6 +33,13 @@ static class SharedKeys
         {
             var pair = Read(certificate, builder.Configuration["Increment:DataProtection:Key"]);
             protection.ProtectKeysWithCertificate(pair).UnprotectKeysWithAnyCertificate(pair);
+        }
+        else if (!builder.Environment.IsDevelopment() && builder.Configuration.GetStoreEngine() is StoreEngine.MongoDB
+            && !builder.Configuration.GetSetting(AllowPlaintextKeys, otherwise: false))
+        {
+            throw new SettingException(
+                "AuthService's keys would lie in MongoDB in clear: set Increment:DataProtection:Certificate and Increment:DataProtection:Key to PEM files, "
+                + $"or {AllowPlaintextKeys} to true.");
         }
     }
 

@@ -5,6 +5,7 @@ using System.Text.Json;
 using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.ServiceDefaults;
+using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.IdentityModel.JsonWebTokens;
 
@@ -142,12 +143,30 @@ public sealed class ReplicaTests
         Assert.Contains("Increment:DataProtection:Certificate", Assert.Throws<SettingException>(() => without.Http).Message, StringComparison.Ordinal);
     }
 
-    static (string Certificate, string Key) NewCertificate(string folder)
+    [Theory]
+    [InlineData("Production", "mongodb://db.example.com/increment", "false", false)]
+    [InlineData("Production", "mongodb://db.example.com/increment", "true", true)]
+    [InlineData("Development", "mongodb://db.example.com/increment", "false", true)]
+    [InlineData("Production", "Data Source=auth.db", "false", true)]
+    public void Without_a_certificate_keys_are_kept_in_MongoDB_in_Development_alone_or_where_that_is_allowed(string environment, string store, string allow, bool starts)
+    {
+        var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = environment });
+        builder.Configuration["ConnectionStrings:increment"] = store;
+        builder.Configuration["Increment:DataProtection:AllowPlaintextKeys"] = allow;
+        if (starts)
+            builder.AddSharedKeys();
+        else
+            Assert.Equal("AuthService's keys would lie in MongoDB in clear: set Increment:DataProtection:Certificate and Increment:DataProtection:Key to PEM files, "
+                + "or Increment:DataProtection:AllowPlaintextKeys to true.", Assert.Throws<SettingException>(builder.AddSharedKeys).Message);
+    }
+
+    /// <summary>A certificate and its key, in PEM files of a folder.</summary>
+    internal static (string Certificate, string Key) NewCertificate(string folder, string certificateName = "tls.crt", string keyName = "tls.key")
     {
         using var rsa = RSA.Create(2048);
         var request = new CertificateRequest("CN=increment", rsa, HashAlgorithmName.SHA256, RSASignaturePadding.Pkcs1);
         using var certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-        var files = (Path.Combine(folder, "tls.crt"), Path.Combine(folder, "tls.key"));
+        var files = (Path.Combine(folder, certificateName), Path.Combine(folder, keyName));
         File.WriteAllText(files.Item1, certificate.ExportCertificatePem());
         File.WriteAllText(files.Item2, rsa.ExportPkcs8PrivateKeyPem());
         return files;

@@ -1,5 +1,6 @@
 using System.Net.NetworkInformation;
 using System.Security.Cryptography;
+using Increment.Tests.Auth;
 using Increment.Tests.EndToEnd;
 using Increment.Tests.Kubernetes;
 
@@ -19,6 +20,11 @@ public sealed class ComposeTests(BuiltImages images)
         await images.RequireAsync();
         var project = $"increment-test-{Guid.NewGuid():n}";
         var network = FreeNetwork();
+        var folder = Directory.CreateTempSubdirectory("increment-compose-");
+        var keys = folder.CreateSubdirectory("keys").FullName;
+        ReplicaTests.NewCertificate(keys, "certificate.pem", "key.pem");
+        if (!OperatingSystem.IsWindows())
+            folder.UnixFileMode |= UnixFileMode.OtherRead | UnixFileMode.OtherExecute; // the services' user is another
         var compose = await RequireComposeAsync(project, new Dictionary<string, string>
         {
             ["REGISTRY"] = images.Prefix,
@@ -26,6 +32,7 @@ public sealed class ComposeTests(BuiltImages images)
             ["MONGO_PASSWORD"] = RandomNumberGenerator.GetHexString(32),
             ["CACHE_PASSWORD"] = RandomNumberGenerator.GetHexString(32),
             ["SERVICE_SECRET"] = RandomNumberGenerator.GetHexString(32),
+            ["KEYS"] = keys,
             ["DEMO_TOKEN"] = "mytoken",
             ["COUNTER_PORT"] = "127.0.0.1:",
             ["JOBS_PORT"] = "127.0.0.1:",
@@ -59,6 +66,7 @@ public sealed class ComposeTests(BuiltImages images)
         {
             var (exitCode, output, error) = await compose(arguments);
             Assert.True(exitCode == 0, $"compose {string.Join(' ', arguments)} ended with {exitCode}:\n{output}{error}");
+            folder.Delete(recursive: true);
             return output.Trim();
         }
     }
