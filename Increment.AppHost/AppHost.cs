@@ -39,13 +39,15 @@ if (storage.UseContainers)
     var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence().WithoutHttpsCertificate();
 
     // Connection strings of our own: WithReference would also put each password into the services' environment by
-    // itself, under a name that aspirate does not take for a secret's.
+    // itself, under a name that aspirate does not take for a secret's. What is published gives every service a user of its
+    // own (aspire-manifest/components/store-users); here the stores' own users will do.
+    var published = builder.ExecutionContext.IsPublishMode;
     services.ForEach(service => service
         .WaitFor(database).WaitFor(cache)
         .WithEnvironment("ConnectionStrings__increment", ReferenceExpression.Create(
-            $"mongodb://admin:{mongo.Resource.PasswordParameter!}@{mongo.Resource.PrimaryEndpoint.Property(EndpointProperty.HostAndPort)}/increment?authSource=admin"))
+            $"mongodb://{(published ? service.Resource.Name : "admin")}:{mongo.Resource.PasswordParameter!}@{mongo.Resource.PrimaryEndpoint.Property(EndpointProperty.HostAndPort)}/increment?authSource=admin"))
         .WithEnvironment("ConnectionStrings__cache", ReferenceExpression.Create(
-            $"{cache.Resource.PrimaryEndpoint.Property(EndpointProperty.HostAndPort)},password={cache.Resource.PasswordParameter!}")));
+            $"{cache.Resource.PrimaryEndpoint.Property(EndpointProperty.HostAndPort)},user={(published ? service.Resource.Name : "default")},password={cache.Resource.PasswordParameter!}")));
 }
 else
 {

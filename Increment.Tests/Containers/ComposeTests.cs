@@ -25,19 +25,19 @@ public sealed class ComposeTests(BuiltImages images)
         ReplicaTests.NewCertificate(keys, "certificate.pem", "key.pem");
         if (!OperatingSystem.IsWindows())
             folder.UnixFileMode |= UnixFileMode.OtherRead | UnixFileMode.OtherExecute; // the services' user is another
-        var compose = await RequireComposeAsync(project, new Dictionary<string, string>
+        var environment = new Dictionary<string, string>
         {
             ["REGISTRY"] = images.Prefix,
             ["VERSION"] = images.Version,
-            ["MONGO_PASSWORD"] = RandomNumberGenerator.GetHexString(32),
-            ["CACHE_PASSWORD"] = RandomNumberGenerator.GetHexString(32),
-            ["SERVICE_SECRET"] = RandomNumberGenerator.GetHexString(32),
             ["KEYS"] = keys,
             ["DEMO_TOKEN"] = "mytoken",
             ["COUNTER_PORT"] = "127.0.0.1:",
             ["JOBS_PORT"] = "127.0.0.1:",
             ["NETWORK"] = network,
-        });
+        };
+        foreach (var secret in (string[])["SERVICE_SECRET", .. from store in (string[])["MONGO", "CACHE"] from user in (string[])["_", "_AUTH_", "_JOBS_", "_COUNTER_"] select $"{store}{user}PASSWORD"])
+            environment[secret] = RandomNumberGenerator.GetHexString(32);
+        var compose = await RequireComposeAsync(project, environment, await MongoHasUsersAsync() ? [] : [AsAdministrator(folder)]);
         try
         {
             await ComposeAsync("up", "--detach");
@@ -48,6 +48,11 @@ public sealed class ComposeTests(BuiltImages images)
 
             await Walk.AsNewUserAsync(counter, jobs, ct);
             await Walk.AsDemoUserAsync(jobs, ct);
+
+            // Users of Redis: the operator's own password is none of theirs.
+            Assert.Equal(["auth", "counter", "default", "jobs"], (await ComposeAsync("exec", "-T", "cache", "redis-cli", "ACL", "USERS")).Split('\n').Select(user => user.Trim()).Order());
+            foreach (var service in (string[])["auth", "jobs", "counter"])
+                Assert.Contains($"user={service} ", await ComposeAsync("exec", "-T", "cache", "redis-cli", "CLIENT", "LIST"), StringComparison.Ordinal);
 
             Assert.Empty(await ContainerEngine.RunAsync("port", await ComposeAsync("ps", "--quiet", "auth")));
             Assert.Equal([$"{network}.10"], await ContainerEngine.RunAsync("inspect", "--format", "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}",
@@ -60,25 +65,39 @@ public sealed class ComposeTests(BuiltImages images)
         finally
         {
             await compose(["down", "--volumes"]);
+            folder.Delete(recursive: true);
         }
 
         async Task<string> ComposeAsync(params string[] arguments)
         {
             var (exitCode, output, error) = await compose(arguments);
             Assert.True(exitCode == 0, $"compose {string.Join(' ', arguments)} ended with {exitCode}:\n{output}{error}");
-            folder.Delete(recursive: true);
             return output.Trim();
         }
     }
 
+    /// <summary>Whether the image that stands under MongoDB's name is MongoDB, and not one that knows the administrator alone.</summary>
+    static async Task<bool> MongoHasUsersAsync() =>
+        (await ContainerEngine.TryRunAsync("run", "--rm", "--entrypoint", "sh", "docker.io/library/mongo:8.3", "-c", "command -v mongod")).ExitCode == 0;
+
+    /// <summary>A file by which the services sign in to MongoDB as its administrator.</summary>
+    static string AsAdministrator(DirectoryInfo folder)
+    {
+        var file = Path.Combine(folder.FullName, "compose.administrator.yaml");
+        File.WriteAllText(file, "services:\n" + string.Concat(((string[])["auth", "jobs", "counter"]).Select(service =>
+            $"  {service}:\n    environment:\n      ConnectionStrings__increment: mongodb://admin:${{MONGO_PASSWORD}}@mongo:27017/increment?authSource=admin\n")));
+        return file;
+    }
+
     /// <summary>Docker Compose for one project, with the environment variables that compose.yaml asks for.</summary>
     static async Task<Func<string[], Task<(int ExitCode, string Output, string Error)>>> RequireComposeAsync(
-        string project, IReadOnlyDictionary<string, string> environment)
+        string project, IReadOnlyDictionary<string, string> environment, string[] overrides)
     {
         string[] command = Environment.GetEnvironmentVariable(ComposeVariable) is { Length: > 0 } named ? [named] : ["docker", "compose"];
         Assert.SkipUnless(Tool.IsThere(command[0]) && (await Tool.TryRunAsync(BuiltImages.Root, command[0], [.. command[1..], "ls"])).ExitCode == 0,
             $"Takes Docker Compose on a container engine: install it, or name a command that runs it in {ComposeVariable}.");
-        return arguments => Tool.TryRunAsync(BuiltImages.Root, environment, command[0], [.. command[1..], "--project-name", project, .. arguments]);
+        return arguments => Tool.TryRunAsync(BuiltImages.Root, environment, command[0],
+            [.. command[1..], "--project-name", project, "--file", "compose.yaml", .. overrides.SelectMany(file => (string[])["--file", file]), .. arguments]);
     }
 
     /// <summary>The first three numbers of a network that no interface of this machine is in.</summary>

@@ -31,16 +31,21 @@ sealed class ServerContainer : IAsyncDisposable
     });
 
     /// <summary>Starts Redis and waits until it answers.</summary>
-    public static Task<ServerContainer> StartRedisAsync() => StartAsync("docker.io/library/redis:8.6", "6379/tcp", async (address, cancellationToken) =>
+    public static Task<ServerContainer> StartRedisAsync() => StartRedisAsync([], []);
+
+    /// <summary>Starts Redis and waits until it answers, if only that it wants a password.</summary>
+    /// <param name="options">Of the container.</param>
+    /// <param name="command">Instead of the image's own.</param>
+    public static Task<ServerContainer> StartRedisAsync(string[] options, string[] command) => StartAsync("docker.io/library/redis:8.6", "6379/tcp", async (address, cancellationToken) =>
     {
         using var client = new TcpClient();
         await client.ConnectAsync(address, cancellationToken);
         await client.GetStream().WriteAsync("PING\r\n"u8.ToArray(), cancellationToken);
         var answer = new byte["+PONG"u8.Length];
         await client.GetStream().ReadExactlyAsync(answer, cancellationToken);
-        if (!answer.AsSpan().SequenceEqual("+PONG"u8))
+        if (!answer.AsSpan().SequenceEqual("+PONG"u8) && !answer.AsSpan().SequenceEqual("-NOAU"u8))
             throw new IOException("Redis does not answer PING.");
-    });
+    }, options, command);
 
     /// <summary>Ends the server at once, as <c>kill -9</c> does.</summary>
     public Task KillAsync() => ContainerEngine.RunAsync("kill", "--signal", "KILL", id);
@@ -58,11 +63,14 @@ sealed class ServerContainer : IAsyncDisposable
         await WaitAsync();
     }
 
+    /// <summary>A file in the container.</summary>
+    public async Task<string> ReadAsync(string file) => string.Join('\n', await ContainerEngine.RunAsync("exec", id, "cat", file));
+
     public async ValueTask DisposeAsync() => await ContainerEngine.RunAsync("rm", "--force", "--volumes", id);
 
-    static async Task<ServerContainer> StartAsync(string image, string port, Func<IPEndPoint, CancellationToken, Task> ask)
+    static async Task<ServerContainer> StartAsync(string image, string port, Func<IPEndPoint, CancellationToken, Task> ask, string[]? options = null, string[]? command = null)
     {
-        var output = await ContainerEngine.RunAsync("run", "--detach", "--label", Label, "--publish", $"127.0.0.1::{port}", image);
+        var output = await ContainerEngine.RunAsync(["run", "--detach", "--label", Label, "--publish", $"127.0.0.1::{port}", .. options ?? [], image, .. command ?? []]);
         var server = new ServerContainer(output[^1], port, ask);
         try
         {

@@ -243,6 +243,41 @@ public sealed partial class DeploymentTests
         Assert.All(rendered.Objects.SelectMany(o => Texts(o)), t => Assert.DoesNotMatch(@"://[^/\s:@]+:(?!\$\()[^/\s@]+@|password=(?!\$\()", t.Text));
     }
 
+    [Theory]
+    [MemberData(nameof(Services))]
+    public async Task A_service_is_a_user_of_its_own_in_both_stores_and_has_no_password_but_its_own(string kustomization, string name)
+    {
+        var template = (await Of(kustomization)).Find("Deployment", name)!["spec"]!["template"]!;
+        var variables = Items(template["spec"]!["containers"]![0]!["env"]).ToDictionary(v => (string)v["name"]!);
+        Assert.Equal(name, (string)template["metadata"]!["labels"]!["app.kubernetes.io/name"]!);
+        if (variables.TryGetValue("SERVICE", out var user))
+            Assert.Equal("metadata.labels['app.kubernetes.io/name']", (string)user["valueFrom"]!["fieldRef"]!["fieldPath"]!);
+        Assert.Matches($@"^mongodb://({name}|\$\(SERVICE\)):\$\(MONGO_PASSWORD\)@.*/increment\?authSource=admin(&|$)", (string)variables["ConnectionStrings__increment"]["value"]!);
+        Assert.Equal($"cache:6379,user={name},password=$(CACHE_PASSWORD)", (string)variables["ConnectionStrings__cache"]["value"]!);
+        var keys = variables.Values.Select(v => (string?)v["valueFrom"]?["secretKeyRef"]?["key"]).Where(key => key?.EndsWith("-password", StringComparison.Ordinal) is true);
+        Assert.Equal([$"cache-{name}-password", $"mongo-{name}-password"], keys.Order());
+    }
+
+    [Theory]
+    [InlineData(Minikube)]
+    [InlineData(Production)]
+    public async Task A_store_makes_the_services_users_at_every_start_with_passwords_from_the_Secret(string kustomization)
+    {
+        var rendered = await Of(kustomization);
+        foreach (var (store, script) in ((string, string)[])[("mongo", "mongo.js"), ("cache", "redis.sh")])
+        {
+            var pod = rendered.Find("StatefulSet", store)!["spec"]!["template"]!["spec"]!;
+            var container = pod["containers"]![0]!;
+            Assert.Contains($"/users/{script}", container["args"]!.ToJsonString(), StringComparison.Ordinal);
+            Assert.Equal("/users", (string)Items(container["volumeMounts"]).Single(m => (string)m["name"]! is "users")["mountPath"]!);
+            var map = rendered.Find("ConfigMap", (string)Items(pod["volumes"]).Single(v => (string)v["name"]! is "users")["configMap"]!["name"]!)!;
+            Assert.Equal(await File.ReadAllTextAsync(Path.Combine(Folder, "components", "store-users", script), TestContext.Current.CancellationToken), (string)map["data"]![script]!);
+            foreach (var service in (string[])["auth", "jobs", "counter"])
+                Assert.Equal($"{store}-{service}-password", (string)Items(container["env"])
+                    .Single(v => string.Equals((string)v["name"]!, $"{store}_{service}_password", StringComparison.OrdinalIgnoreCase))["valueFrom"]!["secretKeyRef"]!["key"]!);
+        }
+    }
+
     [GeneratedRegex("PASSWORD|TOKEN|SECRET|_KEY$", RegexOptions.IgnoreCase)]
     private static partial Regex PasswordName();
 }

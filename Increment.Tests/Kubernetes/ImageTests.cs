@@ -114,6 +114,28 @@ public sealed class ImageTests : IDisposable
         Assert.Null(compose["services"]!["auth"]!["ports"]);
     }
 
+    [Theory]
+    [InlineData("auth")]
+    [InlineData("jobs")]
+    [InlineData("counter")]
+    public void In_compose_a_service_is_a_user_of_its_own_in_both_stores_and_waits_until_it_is_made(string name)
+    {
+        var services = ParseCompose()["services"]!;
+        var (service, password) = (services[name]!, $"{name}_PASSWORD:?set it".ToUpperInvariant().Replace("SET IT", "set it", StringComparison.Ordinal));
+        Assert.Equal($"mongodb://{name}:${{MONGO_{password}}}@mongo:27017/increment?authSource=admin", (string)service["environment"]!["ConnectionStrings__increment"]!);
+        Assert.Equal($"cache:6379,user={name},password=${{CACHE_{password}}}", (string)service["environment"]!["ConnectionStrings__cache"]!);
+        Assert.DoesNotMatch(@"\$\{(MONGO|CACHE)_PASSWORD", service.ToJsonString());
+        Assert.Equal("service_completed_successfully", (string)service["depends_on"]!["mongo-users"]!["condition"]!);
+        foreach (var (store, script) in ((string, string)[])[("mongo-users", "mongo.js"), ("cache", "redis.sh")])
+        {
+            var variable = $"{store.Split('-')[0]}_{name}_PASSWORD".ToUpperInvariant();
+            Assert.Equal($"${{{variable}:?set it}}", (string)services[store]!["environment"]![variable]!);
+            var file = Assert.Single(Items(services[store]!["volumes"]).Select(v => ((string)v!).Split(':')), v => v[^1] is "ro");
+            Assert.Equal($"/users/{script}", file[1]);
+            Assert.True(File.Exists(Path.Combine(Root, file[0])));
+        }
+    }
+
     [Fact]
     public void In_compose_no_other_container_is_given_the_address_of_CounterApi()
     {
