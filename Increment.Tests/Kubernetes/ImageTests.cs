@@ -86,7 +86,8 @@ public sealed class ImageTests : IDisposable
         Assert.Contains(Items(Parse(Read("ci.yaml"))["jobs"]!["test"]!["steps"]), step => (string?)step["run"] is "dotnet test --no-build");
         var release = Parse(Read("release.yaml"))["jobs"]!;
         Assert.Equal("test", (string)release["images"]!["needs"]!);
-        Assert.Equal("images", (string)release["deploy"]!["needs"]!);
+        Assert.Equal("images", (string)release["attest"]!["needs"]!);
+        Assert.Equal("attest", (string)release["deploy"]!["needs"]!);
         var commands = release.AsObject().SelectMany(job => Items(job.Value!["steps"])).Select(step => (string?)step["run"]).OfType<string>().ToList();
         Assert.Equal("true", (string)release["images"]!["env"]!["AspireMongoDBPackages"]!); // a release has no stand-in
         foreach (var script in (string[])["build-images", "aspire-manifest/set-version"])
@@ -96,6 +97,62 @@ public sealed class ImageTests : IDisposable
         }
         var overlay = File.ReadAllText(Path.Combine(Folder, Production, "kustomization.yaml"));
         Assert.Matches(@"(?m)^  newName: .*/auth$", overlay); // the release asks the overlay for its registry
+    }
+
+    [Fact]
+    public void A_release_deploys_the_commit_of_its_tag_and_attests_every_image()
+    {
+        var release = Parse(File.ReadAllText(Path.Combine(Root, ".github", "workflows", "release.yaml")))["jobs"]!;
+        Assert.Equal("${{ github.sha }}", (string)Assert.Single(Items(release["deploy"]!["steps"]), IsCheckout)["with"]!["ref"]!);
+        Assert.All((string[])["test", "images", "attest"], job => Assert.All(Items(release[job]!["steps"]).Where(IsCheckout), step => Assert.Null(step["with"]?["ref"])));
+        Assert.Null(release["deploy"]!["permissions"]); // it writes nothing into the repository
+        Assert.Equal(["auth:AuthService", "counter:CounterApi", "jobs:JobsService"],
+            Items(release["attest"]!["strategy"]!["matrix"]!["include"]).Select(m => $"{m["service"]}:{m["project"]}").Order());
+        var attested = Items(release["attest"]!["steps"]).Where(step => ((string?)step["uses"])?.StartsWith("actions/attest@", StringComparison.Ordinal) is true).ToList();
+        Assert.All(attested, step => Assert.Equal("${{ steps.image.outputs.digest }}", (string)step["with"]!["subject-digest"]!));
+        Assert.Equal([null, "artifacts/sbom.cdx.json"], attested.Select(step => (string?)step["with"]!["sbom-path"]).Order());
+
+        static bool IsCheckout(JsonNode step) => ((string?)step["uses"])?.StartsWith("actions/checkout@", StringComparison.Ordinal) is true;
+    }
+
+    [Fact]
+    public void Every_action_is_named_by_its_commit_and_its_version()
+    {
+        var uses = Directory.GetFiles(Path.Combine(Root, ".github", "workflows")).SelectMany(File.ReadAllLines)
+            .Where(line => line.Contains("uses:", StringComparison.Ordinal) && !line.Contains("uses: ./", StringComparison.Ordinal)).ToList();
+        Assert.NotEmpty(uses);
+        Assert.All(uses, line => Assert.Matches(@"^ *-? uses: [\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line));
+    }
+
+    /// <summary>Directory.Packages.props says the version of each, so that no restore takes another.</summary>
+    [Theory]
+    [InlineData("AuthService")]
+    [InlineData("JobsService")]
+    [InlineData("CounterApi")]
+    public void Every_package_that_a_service_brings_is_pinned(string project)
+    {
+        var versions = File.ReadAllText(Path.Combine(Root, "Directory.Packages.props"));
+        versions = versions.Replace("$(AspireVersion)", Regex.Match(versions, "<AspireVersion>(.*)</AspireVersion>").Groups[1].Value, StringComparison.Ordinal);
+        var pinned = Regex.Matches(versions, @"<PackageVersion Include=""([^""]+)"" Version=""([^""]+)""")
+            .ToDictionary(m => m.Groups[1].Value, m => m.Groups[2].Value, StringComparer.OrdinalIgnoreCase);
+        var restored = JsonNode.Parse(File.ReadAllText(Path.Combine(Root, $"Increment.{project}", "obj", "project.assets.json")))!["targets"]!.AsObject()
+            .SelectMany(target => target.Value!.AsObject()).Where(library => (string)library.Value!["type"]! is "package").Select(library => library.Key.Split('/')).ToList();
+        Assert.NotEmpty(restored);
+        Assert.All(restored, package => Assert.Equal(package[1], pinned.GetValueOrDefault(package[0], $"no version of {package[0]}")));
+    }
+
+    [Theory]
+    [InlineData("true", false)]
+    [InlineData("", true)]
+    public async Task What_is_known_against_a_package_ends_a_build_in_CI_alone(string ci, bool mayPass)
+    {
+        var (exitCode, output, error) = await Tool.TryRunAsync(Root, new Dictionary<string, string> { ["CI"] = ci },
+            "dotnet", "msbuild", "Increment.JobsService", "-getProperty:TreatWarningsAsErrors,WarningsNotAsErrors,NuGetAuditMode,NuGetAuditLevel");
+        Assert.True(exitCode == 0, error);
+        var properties = JsonNode.Parse(output)!["Properties"]!;
+        Assert.Equal(("true", "all", "low"), ((string)properties["TreatWarningsAsErrors"]!, (string)properties["NuGetAuditMode"]!, (string)properties["NuGetAuditLevel"]!));
+        foreach (var warning in (string[])["NU1901", "NU1902", "NU1903", "NU1904"])
+            Assert.Equal(mayPass, ((string)properties["WarningsNotAsErrors"]!).Split(';').Contains(warning));
     }
 
     [Fact]
