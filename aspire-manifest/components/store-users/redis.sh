@@ -9,8 +9,8 @@ set -eu
 # operator's password: it does without these answers.
 connection='+@connection -@admin -@dangerous +info (%R~__Booksleeve_TieBreak +get) (&__Booksleeve_MasterChanged +subscribe)'
 revocations='&token-revoked +subscribe +unsubscribe'
-# Counts against limits, by scripts; what a script calls needs the right too.
-limits='(~limit:* ~rl:* +eval +evalsha +script|load +get +set +incrby +expireat +pexpire +pexpireat +pttl)'
+# Counts against limits, as RedisRateLimiting names them, by scripts; what a script calls needs the right too.
+limits='(~rl:* +eval +evalsha +script|load +get +set +incrby +expireat +pexpire +pexpireat +pttl)'
 
 exec redis-server - "$@" <<END
 requirepass $REDIS_PASSWORD
