@@ -5,14 +5,15 @@ using Microsoft.Extensions.Configuration;
 namespace Increment.ServiceDefaults;
 
 /// <summary>
-/// What tells browsers to take an answer for what it is and nothing more (OWASP REST Security Cheat Sheet). A page says
-/// its own Content-Security-Policy instead.
+/// What makes browsers take an answer for what it is and nothing more (OWASP REST Security Cheat Sheet), and caches keep
+/// none. A page says its own Content-Security-Policy instead, and what may be kept its own Cache-Control.
 /// </summary>
 static class SecurityHeaders
 {
     public static void Set(HttpResponse response)
     {
         var headers = response.Headers;
+        headers.CacheControl = "no-store";
         headers.XContentTypeOptions = "nosniff";
         headers.ContentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'";
         headers["Referrer-Policy"] = "no-referrer";

@@ -12,10 +12,9 @@ static class ErrorPage
     /// <param name="returnTo">The page that it began on; null for the first.</param>
     public static Task AnswerAsync(HttpContext context, ApiError error, string? returnTo)
     {
-        if (!context.Request.Prefers("text/html"))
+        if (!context.Chooses("text/html", MediaTypes.JsonApi))
             return error.ExecuteAsync(context);
         var html = HtmlEncoder.Default;
-        context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.ContentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
         return Results.Content($"""
             <!doctype html>

@@ -16,10 +16,10 @@ static class OAuthEndpoints
         ((IApplicationBuilder)app).Properties["__AuthenticationMiddlewareSet"] = true;
 
         var oauth = app.MapGroup("/v1/oauth").LimitByAddress(new("oauth", 60, TimeSpan.FromMinutes(1)));
-        oauth.MapGet("/", ListAsync);
-        oauth.MapGet("/{provider}", BeginAsync);
+        oauth.MapMethods("/", ReadMethods.All, ListAsync);
+        oauth.MapMethods("/{provider}", ReadMethods.All, BeginAsync);
         oauth.MapPost("/{provider}", BeginLinkAsync).RequireScope(Scopes.Account).RequireRecentAuthentication();
-        oauth.MapGet("/{provider}/callback", EndAsync);
+        oauth.MapGet("/{provider}/callback", EndAsync); // it uses the code up, so there is no HEAD
     }
 
     static async Task<IResult> ListAsync(IAuthenticationSchemeProvider schemes)

@@ -35,7 +35,6 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issue
     {
         if (!context.Properties.Items.ContainsKey(LinkUser))
             return base.RedirectToAuthorizationEndpoint(context);
-        context.Response.Headers.CacheControl = "no-store";
         return JsonApiResults.Resource("oauth-link", context.Scheme.Name, new LinkAttributes(context.RedirectUri)).ExecuteAsync(context.HttpContext);
     }
 

@@ -31,7 +31,7 @@ static class RecentAuthentication
     {
         var caller = context.GetPrincipal();
         return await tokens.FindByIdAsync(caller.UserId, caller.TokenId, context.RequestAborted)
-            ?? throw new ApiException(ApiError.Unauthorized("The token has just been revoked. Sign in."));
+            ?? throw new ApiException(ApiError.InvalidToken("The token has just been revoked. Sign in."));
     }
 
     /// <summary>401: sign in again.</summary>
@@ -39,7 +39,7 @@ static class RecentAuthentication
         $"This needs a login of the last {MaxAge.TotalMinutes:0} minutes. Sign in again, and repeat the request with the new token.")
     {
         Source = ErrorSource.OfHeader("Authorization"),
-        Headers = [new("WWW-Authenticate", string.Create(CultureInfo.InvariantCulture,
-            $"Bearer error=\"insufficient_user_authentication\", error_description=\"A recent sign-in is required\", max_age=\"{MaxAge.TotalSeconds:0}\""))],
+        Challenge = string.Create(CultureInfo.InvariantCulture,
+            $"error=\"insufficient_user_authentication\", error_description=\"A recent sign-in is required\", max_age=\"{MaxAge.TotalSeconds:0}\""),
     };
 }

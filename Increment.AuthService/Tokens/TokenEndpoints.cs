@@ -23,12 +23,12 @@ static partial class TokenEndpoints
         var verifier = app.ServiceProvider.GetRequiredService<ITokenVerifier>();
         app.MapPost("/auth", context => CheckAsync(context, verifier));
         app.MapPost("/auth/batch", CheckBatchAsync).RequireService();
-        app.MapGet("/.well-known/jwks.json", GetKeysAsync);
+        app.MapMethods("/.well-known/jwks.json", ReadMethods.All, GetKeysAsync);
 
         var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account);
-        tokens.MapGet("/", ListAsync);
+        tokens.MapMethods("/", ReadMethods.All, ListAsync);
         tokens.MapPost("/", AddAsync).LimitByAddress(new("make-token", 60, TimeSpan.FromMinutes(1)));
-        tokens.MapGet("/{id}", FindAsync);
+        tokens.MapMethods("/{id}", ReadMethods.All, FindAsync);
         tokens.MapDelete("/{id}", RevokeAsync);
     }
 
@@ -37,8 +37,7 @@ static partial class TokenEndpoints
     {
         var token = await ReadTokenAsync(context.Request);
         var principal = await verifier.VerifyAsync(token.AsMemory(), context.RequestAborted);
-        context.Response.Headers.CacheControl = "no-store";
-        if (principal is not null && context.Request.Prefers(MediaTypes.Json))
+        if (context.Chooses(MediaTypes.Json, MediaTypes.Text) && principal is not null)
         {
             await context.Response.WriteAsJsonAsync(principal, JsonSerializerOptions.Web, context.RequestAborted);
             return;
@@ -58,7 +57,6 @@ static partial class TokenEndpoints
         if (body[Field] is not { ValueKind: JsonValueKind.Array } tokens || tokens.GetArrayLength() is 0 or > TokenBatch.MaxTokens
             || tokens.EnumerateArray().Any(token => token.ValueKind is not JsonValueKind.String))
             throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{Field}' must be a list of 1 to {TokenBatch.MaxTokens} tokens.", body.SourceOf(Field)));
-        context.Response.Headers.CacheControl = "no-store";
         return Results.Json(await Task.WhenAll(tokens.EnumerateArray().Select(
             token => verifier.VerifyAsync(token.GetString().AsMemory(), context.RequestAborted).AsTask())));
     }
@@ -68,7 +66,8 @@ static partial class TokenEndpoints
     {
         if (request.ContentType is not { } type)
             return null;
-        if (type.Equals("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase) && request.ContentLength is > 0 and <= 1024)
+        if (type.Equals("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase) && request.ContentLength is > 0 and <= 1024
+            && request.Headers.ContentEncoding.Count == 0)
         {
             var read = await request.BodyReader.ReadAtLeastAsync((int)request.ContentLength, request.HttpContext.RequestAborted);
             var body = read.Buffer.IsSingleSegment ? read.Buffer.FirstSpan : [];
@@ -94,14 +93,12 @@ static partial class TokenEndpoints
         var page = Page.Read(context.Request);
         var caller = context.GetPrincipal();
         var tokens = await store.ListAsync(caller.UserId, page.After, page.Size + 1, time.GetUtcNow(), context.RequestAborted);
-        context.Response.Headers.CacheControl = "no-store";
         return page.List(context.Request, [.. tokens.Select(token => new Resource<TokenAttributes>("token", token.Id, TokenAttributes.Of(token, caller)))]);
     }
 
     static async Task<IResult> FindAsync(string id, HttpContext context, ITokenStore store, TimeProvider time)
     {
         var caller = context.GetPrincipal();
-        context.Response.Headers.CacheControl = "no-store";
         return await store.FindByIdAsync(caller.UserId, IdOf(id, caller), context.RequestAborted) is { } token && !(token.ExpiresAt <= time.GetUtcNow())
             ? JsonApiResults.Resource("token", token.Id, TokenAttributes.Of(token, caller))
             : NotFound;
@@ -111,13 +108,12 @@ static partial class TokenEndpoints
     {
         var body = await RequestBody.ReadAsync(context.Request, "token");
         var maker = await tokens.FindCallerAsync(context);
-        var (name, scopes) = (ReadName(body), ReadScopes(body, maker));
+        var (name, scopes) = (body.GetLine("name", MaxNameLength)!.Trim(), ReadScopes(body, maker));
         var now = time.GetUtcNow();
         var expiresAt = BoundExpiry(ReadExpiry(body, now), maker, now, body);
         if (scopes.Contains(Scopes.Account) && !maker.IsRecentLogin(now))
             throw new ApiException(RecentAuthentication.Refusal);
         var (value, token) = await issuer.IssueKeyAsync(maker, name, scopes, expiresAt, context);
-        context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.Location = "/v1/tokens/" + token.Id;
         return JsonApiResults.Resource("token", token.Id,
             new NewKeyAttributes(value, token.Name!, token.Scopes, token.CreatedAt, token.ExpiresAt), StatusCodes.Status201Created);
@@ -139,13 +135,6 @@ static partial class TokenEndpoints
     static string IdOf(string id, Principal caller) => id is "current" ? caller.TokenId : id;
 
     static ApiError NotFound => ApiError.NotFound("You have no token with this id. GET /v1/tokens lists them.");
-
-    static string ReadName(RequestBody body)
-    {
-        var name = body.GetText("name").Trim();
-        return name.Length is > 0 and <= MaxNameLength && !name.Any(char.IsControl) ? name : throw new ApiException(ApiError.BadRequest(
-            "invalid-field", $"The field 'name' must be one line of 1 to {MaxNameLength} characters.", body.SourceOf("name")));
-    }
 
     /// <summary>A JSON array of names, or, where the body is a form, names with spaces between.</summary>
     static string[] ReadScopes(RequestBody body, Token maker)

@@ -19,14 +19,14 @@ static class AccountEndpoints
         app.MapPost("/v1/login", LoginAsync).LimitByAddress(new("login", 240, TimeSpan.FromMinutes(1)));
 
         var me = app.MapGroup("/v1/me").RequireScope(Scopes.Account);
-        me.MapGet("/", GetAsync);
-        me.MapGet("/export", ExportAsync);
+        me.MapMethods("/", ReadMethods.All, GetAsync);
+        me.MapMethods("/export", ReadMethods.All, ExportAsync);
         me.MapPut("/password", ChangePasswordAsync);
         me.MapDelete("/identities/{id}", UnlinkAsync).RequireRecentAuthentication();
         me.MapDelete("/", DeleteAsync).RequireRecentAuthentication();
 
         var deleted = app.MapGroup("/accounts/deleted").RequireService();
-        deleted.MapGet("/", ListDeletedAsync);
+        deleted.MapMethods("/", ReadMethods.All, ListDeletedAsync);
         deleted.MapDelete("/{id}", ConfirmRemovalAsync);
     }
 
@@ -47,7 +47,6 @@ static class AccountEndpoints
     static async Task<IResult> GetAsync(HttpContext context, Accounts accounts)
     {
         var user = await accounts.GetAsync(context);
-        context.Response.Headers.CacheControl = "no-store";
         return JsonApiResults.Resource("user", user.Id, UserAttributes.Of(user));
     }
 
@@ -57,7 +56,6 @@ static class AccountEndpoints
         using var export = Exports.AttemptAcquire(user.Id);
         if (!export.IsAcquired)
             throw new ApiException(new(429, "export-under-way", "Too many requests", "An export of this account is under way, and there is one at a time. Wait for it.") { RetryAfter = 1 });
-        context.Response.Headers.CacheControl = "no-store";
         context.Response.Headers.ContentDisposition = "attachment; filename=\"increment-account.json\"";
         await Results.Json(new AccountExport(user.Id, UserAttributes.Of(user), ListTokensAsync())).ExecuteAsync(context);
 
@@ -118,7 +116,6 @@ static class AccountEndpoints
     static async Task<IResult> AnswerAsync(User user, TokenKind kind, int status, TokenIssuer issuer, HttpContext context)
     {
         var (value, token) = await issuer.IssueLoginAsync(user, kind, context);
-        context.Response.Headers.CacheControl = "no-store";
         if (kind is not TokenKind.Session)
             return JsonApiResults.Resource("token", token.Id, new LoginAttributes(value, token.ExpiresAt), status);
         SessionCookie.Set(context, value, token.ExpiresAt);

@@ -1,4 +1,5 @@
 using System.Net;
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
 
 namespace Increment.CounterApi.Accounts;
@@ -13,14 +14,14 @@ static class AccountEndpoints
     [
         ("/v1/register", ["POST"]),
         ("/v1/login", ["POST"]),
-        ("/v1/tokens", ["GET", "POST"]),
-        ("/v1/tokens/{id}", ["GET", "DELETE"]),
-        ("/v1/me", ["GET"]),
-        ("/v1/me/export", ["GET"]),
+        ("/v1/tokens", ["GET", "HEAD", "POST"]),
+        ("/v1/tokens/{id}", ["GET", "HEAD", "DELETE"]),
+        ("/v1/me", ReadMethods.All),
+        ("/v1/me/export", ReadMethods.All),
         ("/v1/me/password", ["PUT"]),
         ("/v1/me/identities/{id}", ["DELETE"]),
-        ("/v1/oauth", ["GET"]),
-        ("/v1/oauth/{provider}", ["GET", "POST"]),
+        ("/v1/oauth", ReadMethods.All),
+        ("/v1/oauth/{provider}", ["GET", "HEAD", "POST"]),
         ("/v1/oauth/{provider}/callback", ["GET"]),
     ];
 

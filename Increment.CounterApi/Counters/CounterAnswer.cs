@@ -22,7 +22,7 @@ static class CounterAnswer
         var response = context.Response;
         Span<byte> body = stackalloc byte[MaxLength];
         var rest = body;
-        if (context.Request.Prefers(MediaTypes.Text))
+        if (context.Chooses(MediaTypes.Text, MediaTypes.JsonApi))
         {
             response.ContentType = MediaTypes.Text;
             Append(ref rest, current);
@@ -46,7 +46,6 @@ static class CounterAnswer
             Append(ref rest, "}}}"u8);
         }
         body = body[..^rest.Length];
-        response.Headers.CacheControl = "no-store";
         response.ContentLength = body.Length;
         // Started, it goes straight behind the headers; Kestrel sends both when the request ends.
         var started = response.StartAsync();
@@ -61,7 +60,6 @@ static class CounterAnswer
         context.Response.Headers.ETag = tag;
         if (HttpMethods.IsPut(context.Request.Method) || !IsKnown(context.Request, tag))
             return WriteAsync(context, name, state.Current);
-        context.Response.Headers.CacheControl = "no-store";
         context.Response.StatusCode = StatusCodes.Status304NotModified;
         return Task.CompletedTask;
     }

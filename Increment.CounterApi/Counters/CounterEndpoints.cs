@@ -1,3 +1,4 @@
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
 
@@ -7,7 +8,6 @@ namespace Increment.CounterApi.Counters;
 sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 {
     static readonly string[] GetOrPost = [HttpMethods.Get, HttpMethods.Post];
-    static readonly string[] GetOrHead = [HttpMethods.Get, HttpMethods.Head];
 
     public static void Map(IEndpointRouteBuilder routes)
     {
@@ -19,10 +19,10 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
             // No body is read, and the store says itself when it has taken too long: a timer for each request would cost
             // more than the rest of the pipeline.
             api.MapMethods(counter + "/next", GetOrPost, endpoints.NextAsync).ChangesOnGet().DisableRequestTimeout();
-            api.MapMethods(counter + "/current", GetOrHead, endpoints.CurrentAsync).DisableRequestTimeout();
+            api.MapMethods(counter + "/current", ReadMethods.All, endpoints.CurrentAsync).DisableRequestTimeout();
             api.MapPut(counter + "/current", endpoints.SetAsync);
         }
-        api.MapMethods("/counters", GetOrHead, endpoints.ListAsync);
+        api.MapMethods("/counters", ReadMethods.All, endpoints.ListAsync);
         api.MapDelete("/counters/{name}", endpoints.DeleteAsync);
     }
 
@@ -63,7 +63,6 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
     {
         var page = Page.Read(context.Request);
         var counters = await store.ListAsync(context.GetPrincipal().UserId, page.After, page.Size + 1, context.RequestAborted);
-        context.Response.Headers.CacheControl = "no-store";
         await page.List(context.Request, [.. counters.Select(counter =>
             new Resource<CounterAttributes>(CounterAnswer.Type, counter.Name, new(counter.State.Current)))]).ExecuteAsync(context);
     }

@@ -1,5 +1,6 @@
 using System.Net.ServerSentEvents;
 using System.Runtime.CompilerServices;
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.AspNetCore.Http.HttpResults;
@@ -21,13 +22,15 @@ static class LiveEndpoints
         builder.Services.AddHostedService(services => services.GetRequiredService<LiveCounters>());
     }
 
-    public static void MapLive(this IEndpointRouteBuilder routes) => routes.MapGet("/v1/events", Watch)
+    public static void MapLive(this IEndpointRouteBuilder routes) => routes.MapMethods("/v1/events", ReadMethods.All, Watch)
         .RequireScope(Scopes.Counters)
         .DisableRequestTimeout()
         .DisableHttpMetrics();
 
     static ServerSentEventsResult<string> Watch(HttpContext context, LiveCounters live, IHostApplicationLifetime lifetime)
     {
+        if (HttpMethods.IsHead(context.Request.Method))
+            return TypedResults.ServerSentEvents(AsyncEnumerable.Empty<SseItem<string>>());
         var watcher = live.Watch(context.GetPrincipal().UserId);
         context.Response.RegisterForDispose(watcher);
         context.Response.Headers["X-Accel-Buffering"] = "no"; // nginx, and ingresses made of it, would hold events back

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
 
@@ -9,14 +10,14 @@ static class JobEndpoints
 {
     public static void MapJobs(this WebApplication app)
     {
-        app.MapGet("/hello", () => "Hello there");
+        app.MapMethods("/hello", ReadMethods.All, () => "Hello there");
 
         var listing = app.Services.GetRequiredService<JobListing>();
-        app.MapMethods("/jobs", [HttpMethods.Get, HttpMethods.Post], listing.AnswerAsync).RequireScope(Scopes.JobsRead);
+        app.MapMethods("/jobs", [.. ReadMethods.All, HttpMethods.Post], listing.AnswerAsync).RequireScope(Scopes.JobsRead);
 
         var jobs = app.MapGroup("/v1/jobs");
-        jobs.MapGet("/", ListAsync).RequireScope(Scopes.JobsRead);
-        jobs.MapGet("/{id}", FindAsync).RequireScope(Scopes.JobsRead);
+        jobs.MapMethods("/", ReadMethods.All, ListAsync).RequireScope(Scopes.JobsRead);
+        jobs.MapMethods("/{id}", ReadMethods.All, FindAsync).RequireScope(Scopes.JobsRead);
         jobs.MapPost("/", AddAsync).RequireScope(Scopes.JobsWrite);
         jobs.MapPatch("/{id}", UpdateAsync).RequireScope(Scopes.JobsWrite);
         jobs.MapDelete("/{id}", DeleteAsync).RequireScope(Scopes.JobsWrite);
@@ -37,7 +38,7 @@ static class JobEndpoints
         var body = await RequestBody.ReadAsync(context.Request, JobAttributes.Type);
         if (body.Id is not null)
             return ApiError.Forbidden("A job's id is given by the service; leave data.id out.") with { Source = ErrorSource.OfPointer("/data/id") };
-        var job = new Job(Job.NewId(time.GetUtcNow()), ReadLine(body, "title", Job.MaxTitle)!, ReadLine(body, "description", Job.MaxDescription)!);
+        var job = new Job(Job.NewId(time.GetUtcNow()), body.GetLine("title", Job.MaxTitle)!, body.GetLine("description", Job.MaxDescription)!);
         await store.AddAsync(job, CancellationToken.None);
         listing.Forget();
         context.Response.Headers.Location = "/v1/jobs/" + job.Id;
@@ -49,7 +50,7 @@ static class JobEndpoints
         var body = await RequestBody.ReadAsync(context.Request, JobAttributes.Type);
         if (body.Id is { } sent && !(sent.ValueKind == JsonValueKind.String && sent.ValueEquals(id)))
             return ApiError.Conflict("wrong-id", "data.id must be the id in the address.", ErrorSource.OfPointer("/data/id"));
-        var (title, description) = (ReadLine(body, "title", Job.MaxTitle, optional: true), ReadLine(body, "description", Job.MaxDescription, optional: true));
+        var (title, description) = (body.GetLine("title", Job.MaxTitle, isOptional: true), body.GetLine("description", Job.MaxDescription, isOptional: true));
         if (title is null && description is null)
             return ApiError.BadRequest("missing-field", "Give the title, the description, or both.", body.SourceOf("title"));
         var job = await store.UpdateAsync(id, title, description, CancellationToken.None);
@@ -62,17 +63,6 @@ static class JobEndpoints
         var deleted = await store.DeleteAsync(id, CancellationToken.None);
         listing.Forget();
         return deleted ? Results.NoContent() : NotFound(id);
-    }
-
-    /// <summary>One line of text: the listing puts each field on a line of its own.</summary>
-    static string? ReadLine(RequestBody body, string field, int maxLength, bool optional = false)
-    {
-        if ((optional ? body.TryGetText(field) : body.GetText(field)) is not { } text)
-            return null;
-        if (text.Length > maxLength || string.IsNullOrWhiteSpace(text) || text.Any(char.IsControl))
-            throw new ApiException(ApiError.BadRequest("invalid-field",
-                $"The field '{field}' must be one line of 1 to {maxLength} characters.", body.SourceOf(field)));
-        return text;
     }
 
     static IResult Answer(Job job, int status = StatusCodes.Status200OK) =>

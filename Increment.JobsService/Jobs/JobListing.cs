@@ -27,7 +27,7 @@ sealed class JobListing(IJobStore store, TimeProvider time)
 
         static Task WriteAsync(HttpContext context, Snapshot snapshot)
         {
-            var json = context.Request.Prefers(MediaTypes.JsonApi, MediaTypes.Text) || context.Request.Prefers(MediaTypes.Json, MediaTypes.Text);
+            var json = context.Chooses(MediaTypes.JsonApi, MediaTypes.Text);
             var body = json ? snapshot.Json : snapshot.Text;
             context.Response.ContentType = json ? MediaTypes.JsonApi : "text/plain; charset=utf-8";
             context.Response.ContentLength = body.Length;

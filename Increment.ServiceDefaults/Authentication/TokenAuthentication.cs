@@ -50,6 +50,8 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
         var token = ReadToken(context.Request, out var isSession);
         if (isSession && SessionCookie.Refusal(context) is { } refusal)
             return refusal.ExecuteAsync(context);
+        if (context.Request.Headers.Authorization.Count > 1)
+            return OneHeader.ExecuteAsync(context);
         if (token.IsEmpty)
             return ApiError.Unauthorized("Send a token: 'Authorization: Bearer TOKEN'.").ExecuteAsync(context);
         var verification = verifier.VerifyAsync(token, context.RequestAborted);
@@ -64,12 +66,17 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
     Task GoOnAsync(HttpContext context, Principal? principal, string scope)
     {
         if (principal is null)
-            return ApiError.Unauthorized("The token is unknown, expired or revoked. Sign in, or make a new one.").ExecuteAsync(context);
+            return ApiError.InvalidToken("The token is unknown, expired or revoked. Sign in, or make a new one.").ExecuteAsync(context);
         if (!principal.Scopes.Contains(scope))
-            return ApiError.Forbidden($"The token lacks the scope '{scope}'.").ExecuteAsync(context);
+            return ApiError.InsufficientScope(scope, $"The token lacks the scope '{scope}'.").ExecuteAsync(context);
         context.Features[typeof(Principal)] = principal;
         return next(context);
     }
+
+    static ApiError OneHeader => ApiError.BadRequest("invalid-authorization", "Send one Authorization header.", ErrorSource.OfHeader("Authorization")) with
+    {
+        Challenge = "error=\"invalid_request\", error_description=\"Send one Authorization header.\"",
+    };
 
     /// <summary>
     /// From <c>Authorization: Bearer T</c>, a bare <c>Authorization: T</c>, or, for old clients, <c>?token=T</c>; where

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Microsoft.AspNetCore.Http;
@@ -22,6 +23,9 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
     /// <summary>Seconds after which a retry makes sense, sent as <c>Retry-After</c>; null for none.</summary>
     public int? RetryAfter { get; init; }
 
+    /// <summary>The parameters of <c>WWW-Authenticate: Bearer</c> (RFC 6750, 3); null for none.</summary>
+    public string? Challenge { get; init; }
+
     /// <summary>Further headers of the answer.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Headers { get; init; } = [];
 
@@ -31,9 +35,16 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
     public static ApiError BadRequest(string code, string detail, ErrorSource? source = null) =>
         new(400, code, "The request is invalid", detail) { Source = source };
 
-    /// <summary>401: no token, or one that is unknown, expired or revoked.</summary>
+    /// <summary>401: no token.</summary>
     public static ApiError Unauthorized(string detail) =>
         new(401, "unauthorized", "Authentication is required", detail) { Source = ErrorSource.OfHeader("Authorization") };
+
+    /// <summary>401: the token is unknown, expired or revoked.</summary>
+    public static ApiError InvalidToken(string detail) => Unauthorized(detail) with { Challenge = $"error=\"invalid_token\", error_description=\"{detail}\"" };
+
+    /// <summary>403: the token lacks a scope.</summary>
+    public static ApiError InsufficientScope(string scope, string detail) =>
+        Forbidden(detail) with { Challenge = $"error=\"insufficient_scope\", scope=\"{scope}\"" };
 
     /// <summary>403: the token is good, but not for this.</summary>
     public static ApiError Forbidden(string detail) => new(403, "forbidden", "Not allowed", detail);
@@ -58,18 +69,17 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
         var response = httpContext.Response;
         response.StatusCode = Status;
         response.ContentType = MediaTypes.JsonApi;
-        response.Headers.CacheControl = "no-store";
         if (RetryAfter is { } seconds)
             response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
-        if (Status == 401)
-            response.Headers.WWWAuthenticate = "Bearer";
+        if (Status == 401 || Challenge is not null)
+            response.Headers.WWWAuthenticate = Challenge is null ? "Bearer" : "Bearer " + Challenge;
         foreach (var (name, value) in Headers)
             response.Headers[name] = value;
         SecurityHeaders.Set(response); // again: on the way here from an exception the headers were cleared
 
         var error = new ErrorObject(Status.ToString(CultureInfo.InvariantCulture), Code, Title, Detail, Source, new(TraceIdOf(httpContext)));
         await response.Body.WriteAsync(
-            JsonSerializer.SerializeToUtf8Bytes(new([error]), ErrorJson.Default.ErrorDocument), httpContext.RequestAborted);
+            JsonSerializer.SerializeToUtf8Bytes(new([error]), ErrorJson.Readable.ErrorDocument), httpContext.RequestAborted);
     }
 }
 
@@ -104,5 +114,12 @@ public sealed record ErrorObject(string Status, string Code, string Title, strin
 public sealed record ErrorMeta(string TraceId);
 
 [JsonSerializable(typeof(ErrorDocument))]
-[JsonSourceGenerationOptions(JsonSerializerDefaults.Web, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
-sealed partial class ErrorJson : JsonSerializerContext;
+sealed partial class ErrorJson : JsonSerializerContext
+{
+    /// <summary>Quotes stay quotes: the answer is JSON and nothing else, and people read it.</summary>
+    public static readonly ErrorJson Readable = new(new(JsonSerializerDefaults.Web)
+    {
+        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
+        Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    });
+}

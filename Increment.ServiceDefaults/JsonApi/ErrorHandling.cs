@@ -1,4 +1,3 @@
-using System.Buffers;
 using Increment.ServiceDefaults.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
@@ -23,16 +22,8 @@ static partial class ErrorHandling
             SuppressDiagnosticsCallback = context => context.Exception is ApiException or BadHttpRequestException or OperationCanceledException,
         })
         .Use(AnswerBareStatusAsync)
-        .Use((context, next) => HasControlCharacter(context.Request.Path.Value) ? InvalidPath.ExecuteAsync(context) : next(context))
+        .Use((context, next) => RequestTarget.Refusal(context) is { } refusal ? refusal.ExecuteAsync(context) : next(context))
         .Use((context, next) => MediaTypes.Refusal(context.Request) is { } refusal ? refusal.ExecuteAsync(context) : next(context));
-
-    /// <summary>No address of ours has a control character. In a log it could move the cursor of the terminal that shows it.</summary>
-    static bool HasControlCharacter(string? path) => path.AsSpan().ContainsAny(ControlCharacters);
-
-    static ApiError InvalidPath => ApiError.BadRequest("invalid-path", "The path must not have control characters.");
-
-    static readonly SearchValues<char> ControlCharacters = SearchValues.Create(
-        [.. Enumerable.Range(0, 0x20).Concat(Enumerable.Range(0x7f, 0x21)).Select(c => (char)c)]); // C0, DEL and C1
 
     /// <summary>What UseStatusCodePages does, at no cost to an answer that needs it not.</summary>
     static Task AnswerBareStatusAsync(HttpContext context, RequestDelegate next)

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
 
 namespace Increment.ServiceDefaults.JsonApi;
@@ -15,23 +16,42 @@ public static class MediaTypes
     /// <summary>Plain text.</summary>
     public const string Text = "text/plain";
 
-    /// <summary>Whether the client would rather have <paramref name="mediaType"/> than <paramref name="otherwise"/>, the default.</summary>
-    public static bool Prefers(this HttpRequest request, string mediaType, string otherwise = JsonApi)
+    /// <summary>
+    /// Chooses between two media types that an answer can have, by <c>Accept</c> (RFC 9110, 12.5.1), and says in <c>Vary</c> that
+    /// it did: each has the quality of the most specific range that names it, and <paramref name="otherwise"/> is chosen where
+    /// both are wanted alike, or neither. A JSON:API document is JSON too, so <c>application/json</c> names it where nothing
+    /// more specific does.
+    /// </summary>
+    /// <returns>Whether it is <paramref name="mediaType"/>.</returns>
+    public static bool Chooses(this HttpContext context, string mediaType, string otherwise)
     {
-        var accept = request.Headers.Accept;
-        if (accept.Count == 0)
+        var vary = context.Response.Headers.Vary;
+        context.Response.Headers.Vary = vary.Count == 0 ? HeaderNames.Accept : StringValues.Concat(vary, HeaderNames.Accept);
+        var accept = context.Request.Headers.Accept;
+        if (accept.Count == 0 || accept.Count == 1 && (accept[0] == "*/*" || accept[0] == otherwise))
             return false;
-        if (accept.Count == 1 && accept[0] is "*/*")
-            return false;
-        if (!MediaTypeHeaderValue.TryParseList(accept, out var accepted))
-            return false;
-        // Not MatchesMediaType alone: to it application/json is also a name of application/vnd.api+json.
-        double Quality(string wanted) => accepted
-            .Where(a => a.MediaType.Equals(wanted, StringComparison.OrdinalIgnoreCase)
-                || (a.MatchesAllSubTypes && !a.MatchesAllTypes && a.MatchesMediaType(wanted)))
-            .Select(a => a.Quality ?? 1).DefaultIfEmpty(0).Max();
-        return Quality(mediaType) > Quality(otherwise);
+        return accept.Count == 1 && accept[0] == mediaType
+            || MediaTypeHeaderValue.TryParseList(accept, out var ranges) && QualityOf(mediaType, ranges) > QualityOf(otherwise, ranges);
     }
+
+    static double QualityOf(string mediaType, IList<MediaTypeHeaderValue> ranges)
+    {
+        var (specificity, quality) = (0, 0d);
+        foreach (var range in ranges)
+            if (SpecificityOf(range, mediaType) is var found && found > specificity)
+                (specificity, quality) = (found, range.Quality ?? 1);
+        return quality;
+    }
+
+    /// <summary>How closely a range names a media type; 0 when it does not.</summary>
+    static int SpecificityOf(MediaTypeHeaderValue range, string mediaType) =>
+        range.Parameters.Any(parameter => !parameter.Name.Equals("q", StringComparison.OrdinalIgnoreCase)
+            && !parameter.Name.Equals("charset", StringComparison.OrdinalIgnoreCase) && !parameter.Name.Equals("profile", StringComparison.OrdinalIgnoreCase)) ? 0
+        : range.MediaType.Equals(mediaType, StringComparison.OrdinalIgnoreCase) ? 4
+        : mediaType == JsonApi && range.MediaType.Equals(Json, StringComparison.OrdinalIgnoreCase) ? 3
+        : range.MatchesAllTypes ? 1
+        : range.MatchesAllSubTypes && range.Type.Equals(mediaType[..mediaType.IndexOf('/', StringComparison.Ordinal)], StringComparison.OrdinalIgnoreCase) ? 2
+        : 0;
 
     /// <summary>
     /// Refuses what JSON:API says a server must refuse: a JSON:API body with a media-type parameter other than ext or

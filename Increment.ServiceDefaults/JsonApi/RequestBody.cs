@@ -1,3 +1,6 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
@@ -10,6 +13,8 @@ namespace Increment.ServiceDefaults.JsonApi;
 /// </summary>
 public sealed class RequestBody
 {
+    static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
     readonly Dictionary<string, JsonElement> fields;
     readonly string pointerPrefix;
 
@@ -28,9 +33,10 @@ public sealed class RequestBody
     /// type, 415 for another media type.</exception>
     public static async Task<RequestBody> ReadAsync(HttpRequest request, string type)
     {
+        RequireIdentity(request);
         var contentType = MediaTypeHeaderValue.TryParse(request.ContentType, out var parsed) ? parsed : null;
         if (contentType is not null && request.HasFormContentType)
-            return new(await ReadFormAsync(request), "/") { IsForm = true };
+            return new(await ReadFormAsync(request, contentType), "/") { IsForm = true };
 
         var isJsonApi = contentType?.MediaType.Equals(MediaTypes.JsonApi, StringComparison.OrdinalIgnoreCase) is true;
         if (!isJsonApi && contentType?.MediaType.Equals(MediaTypes.Json, StringComparison.OrdinalIgnoreCase) is not true)
@@ -88,6 +94,34 @@ public sealed class RequestBody
     /// <summary>Where a field stands in the body, for an error about it.</summary>
     public ErrorSource SourceOf(string name) => ErrorSource.OfPointer(pointerPrefix + name);
 
+    /// <summary>
+    /// The text of a field that must be one line of at most <paramref name="maxLength"/> characters, and not blank; null when
+    /// it is missing and <paramref name="isOptional"/>.
+    /// </summary>
+    /// <exception cref="ApiException">400.</exception>
+    public string? GetLine(string name, int maxLength, bool isOptional = false)
+    {
+        if ((isOptional ? TryGetText(name) : GetText(name)) is not { } text)
+            return null;
+        return text.Length <= maxLength && !string.IsNullOrWhiteSpace(text) && !text.Any(EndsLine) ? text : throw new ApiException(
+            ApiError.BadRequest("invalid-field", $"The field '{name}' must be one line of 1 to {maxLength} characters.", SourceOf(name)));
+
+        static bool EndsLine(char c) => char.GetUnicodeCategory(c) is UnicodeCategory.Control or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator;
+    }
+
+    /// <summary>Refuses a body that is compressed, which nothing here reads.</summary>
+    /// <exception cref="ApiException">415.</exception>
+    public static void RequireIdentity(HttpRequest request)
+    {
+        var coding = request.Headers.ContentEncoding.ToString();
+        if (coding.Length > 0 && !coding.Equals("identity", StringComparison.OrdinalIgnoreCase))
+            throw new ApiException(new(415, "unsupported-content-encoding", "Unsupported content encoding", "Send the body as it is, without Content-Encoding.")
+            {
+                Source = ErrorSource.OfHeader("Content-Encoding"),
+                Headers = [new("Accept-Encoding", "identity")],
+            });
+    }
+
     /// <summary>A JSON string may hold \ud800, half a character, on which every reading of it throws.</summary>
     static void RequireUnicode(JsonElement element)
     {
@@ -110,20 +144,55 @@ public sealed class RequestBody
         }
     }
 
-    static async Task<Dictionary<string, JsonElement>> ReadFormAsync(HttpRequest request)
+    static async Task<Dictionary<string, JsonElement>> ReadFormAsync(HttpRequest request, MediaTypeHeaderValue contentType)
     {
+        // US-ASCII is a part of UTF-8.
+        if (contentType.Charset.ToString().Trim('"') is { Length: > 0 } charset
+            && !charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase) && !charset.Equals("us-ascii", StringComparison.OrdinalIgnoreCase))
+            throw new ApiException(new(415, "unsupported-media-type", "Unsupported media type", "Send the form in UTF-8.") { Source = ErrorSource.OfHeader("Content-Type") });
         try
         {
-            var form = await request.ReadFormAsync(request.HttpContext.RequestAborted);
-            var repeated = form.FirstOrDefault(field => field.Value.Count > 1).Key;
-            if (repeated is not null)
-                throw Malformed($"The field '{repeated}' is given more than once.", "/" + repeated);
-            return form.ToDictionary(field => field.Key, field => JsonSerializer.SerializeToElement(field.Value.ToString()), StringComparer.Ordinal);
+            var form = contentType.MediaType.Equals("application/x-www-form-urlencoded", StringComparison.OrdinalIgnoreCase)
+                ? await ReadUrlEncodedAsync(request) : await ReadMultipartAsync(request);
+            var fields = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
+            foreach (var (name, value) in form)
+                if (!fields.TryAdd(name, JsonSerializer.SerializeToElement(value)))
+                    throw Malformed($"The field '{name}' is given more than once.", "/" + name);
+            return fields;
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw new ApiException(ApiError.BadRequest("malformed-form", "The form has bytes that are not UTF-8."), e);
         }
         catch (Exception e) when (e is InvalidDataException or IOException && e is not BadHttpRequestException)
         {
             throw new ApiException(ApiError.BadRequest("malformed-form", "The form cannot be read: " + e.Message), e);
         }
+    }
+
+    /// <summary>As https://url.spec.whatwg.org/#urlencoded-parsing has it, but for bytes that are not UTF-8, which ASP.NET Core's reader would replace.</summary>
+    static async Task<List<(string Name, string Value)>> ReadUrlEncodedAsync(HttpRequest request)
+    {
+        using var memory = new MemoryStream();
+        await request.Body.CopyToAsync(memory, request.HttpContext.RequestAborted);
+        // Latin-1 keeps each byte as a character, and so the cuts are those of the bytes.
+        var text = Encoding.Latin1.GetString(memory.GetBuffer(), 0, (int)memory.Length);
+        if (text.StartsWith('{') || text.StartsWith('['))
+            throw new ApiException(ApiError.BadRequest("json-as-form",
+                $"The body looks like JSON, and Content-Type says that it is a form. Send 'Content-Type: {MediaTypes.Json}'.", ErrorSource.OfHeader("Content-Type")));
+        return [.. text.Split('&', StringSplitOptions.RemoveEmptyEntries).Select(pair => pair.IndexOf('=', StringComparison.Ordinal) is >= 0 and var at
+            ? (Decode(pair[..at]), Decode(pair[(at + 1)..])) : (Decode(pair), ""))];
+
+        static string Decode(string part) => StrictUtf8.GetString(WebUtility.UrlDecodeToBytes(Encoding.Latin1.GetBytes(part), 0, part.Length)!);
+    }
+
+    /// <summary>ASP.NET Core's reader puts U+FFFD in the place of bytes that are not UTF-8; nobody types that.</summary>
+    static async Task<List<(string Name, string Value)>> ReadMultipartAsync(HttpRequest request)
+    {
+        var form = await request.ReadFormAsync(request.HttpContext.RequestAborted);
+        List<(string Name, string Value)> fields = [.. form.SelectMany(field => field.Value.Select(value => (field.Key, value ?? "")))];
+        return fields.Exists(field => field.Name.Contains('\ufffd', StringComparison.Ordinal) || field.Value.Contains('\ufffd', StringComparison.Ordinal))
+            ? throw new DecoderFallbackException() : fields;
     }
 
     static async Task<JsonElement> ReadJsonAsync(HttpRequest request)
@@ -138,7 +207,8 @@ public sealed class RequestBody
         }
         catch (InvalidOperationException e)
         {
-            throw new ApiException(ApiError.BadRequest("malformed-json", "The body has a \\u escape that is half a character."), e);
+            throw new ApiException(ApiError.BadRequest("malformed-json", e.InnerException is DecoderFallbackException
+                ? "The body has bytes that are not UTF-8." : "The body has a \\u escape that is half a character."), e);
         }
         catch (JsonException e)
         {

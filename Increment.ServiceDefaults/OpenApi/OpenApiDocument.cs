@@ -20,7 +20,7 @@ static class OpenApiDocument
     public static void MapOpenApiDocument(this WebApplication app)
     {
         var document = new Lazy<byte[]>(() => JsonSerializer.SerializeToUtf8Bytes(Read(Assembly.Load(app.Environment.ApplicationName)), Relaxed));
-        app.MapGet("/openapi/v1.json", context => TypedResults.Bytes(document.Value, "application/json").ExecuteAsync(context)).ExcludeFromDescription();
+        app.MapMethods("/openapi/v1.json", ReadMethods.All, context => TypedResults.Bytes(document.Value, "application/json").ExecuteAsync(context)).ExcludeFromDescription();
     }
 
     /// <summary>The document of the service whose assembly it is.</summary>
@@ -69,11 +69,10 @@ static class OpenApiDocument
         var responses = operation["responses"]!.AsObject();
         var takesToken = operation["security"] is JsonArray { Count: > 0 };
         var takesBody = operation["requestBody"] is not null;
-        Add(takesBody || operation["parameters"] is not null, "400");
         Add(takesToken, "401", "403", "429", "503");
         Add(takesBody, "413", "415", "503");
         Add(operation["requestBody"]?["content"]?[MediaTypes.JsonApi] is not null, "409");
-        Add(true, "406", "500", "504");
+        Add(true, "400", "406", "500", "504");
 
         void Add(bool applies, params ReadOnlySpan<string> statuses)
         {

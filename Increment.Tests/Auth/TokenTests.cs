@@ -53,6 +53,32 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [InlineData("eyJhbGciOiJub25lIn0.eyJzdWIiOiJkZW1vIn0.")]
     public async Task An_unknown_token_fails(string token) => await AssertFailsAsync(await PostFormAsync(token));
 
+    [Theory]
+    [InlineData(null, false), InlineData("*/*", false), InlineData("application/json, text/plain, */*", false), InlineData("text/plain, application/json;q=0.9", false)]
+    [InlineData("application/json", true), InlineData("application/json, text/plain;q=0.5", true), InlineData("application/*, text/*;q=0.1", true)]
+    public async Task The_name_is_text_unless_JSON_is_wanted_more(string? accept, bool json)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Post, "auth") { Content = new FormUrlEncodedContent([new("token", AuthServer.DemoToken)]) };
+        if (accept is not null)
+            request.Headers.TryAddWithoutValidation("Accept", accept);
+        var answer = await auth.Http.SendAsync(request, ct);
+        Assert.Equal(json ? "application/json" : "text/plain", answer.Content.Headers.ContentType?.MediaType);
+        Assert.Contains("Accept", answer.Headers.Vary);
+    }
+
+    [Fact]
+    public async Task Two_Authorization_headers_are_refused_for_what_they_are()
+    {
+        using var client = new System.Net.Sockets.TcpClient();
+        await client.ConnectAsync(IPAddress.Loopback, auth.Http.BaseAddress!.Port, ct);
+        await client.GetStream().WriteAsync("GET /v1/me HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer a\r\nAuthorization: Bearer b\r\nConnection: close\r\n\r\n"u8.ToArray(), ct);
+        using var reader = new StreamReader(client.GetStream());
+        var answer = await reader.ReadToEndAsync(ct);
+        Assert.StartsWith("HTTP/1.1 400 ", answer, StringComparison.Ordinal);
+        Assert.Contains("WWW-Authenticate: Bearer error=\"invalid_request\"", answer, StringComparison.Ordinal);
+        Assert.Contains("Send one Authorization header.", answer, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task No_token_fails_and_what_cannot_be_read_is_told()
     {
@@ -202,6 +228,9 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [InlineData("""{}""", "missing-field")]
     [InlineData("""{"name":""}""", "invalid-field")]
     [InlineData("""{"name":"a\nb"}""", "invalid-field")]
+    [InlineData("""{"name":"a\u2028b"}""", "invalid-field")]
+    [InlineData("""{"name":"a\u2029b"}""", "invalid-field")]
+    [InlineData("""{"name":"a\u0085b"}""", "invalid-field")]
     [InlineData("""{"name":7}""", "invalid-field")]
     [InlineData("""{"name":"k","scopes":[]}""", "invalid-scopes")]
     [InlineData("""{"name":"k","scopes":["counters","counters"]}""", "invalid-scopes")]

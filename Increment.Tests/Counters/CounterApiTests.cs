@@ -29,11 +29,15 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
 
     [Theory]
     [InlineData("text/plain", true), InlineData("text/*", true), InlineData("text/plain, application/vnd.api+json;q=0.5", true)]
+    [InlineData("application/vnd.api+json;q=0, */*;q=0, text/plain;q=0.1", true), InlineData("application/json;q=0.2, text/plain;q=0.3", true)]
+    [InlineData("application/json, text/plain, */*", false), InlineData("text/plain;q=0.5, */*", false), InlineData("text/*, text/plain;q=0", false)]
+    [InlineData("application/json, text/plain", false), InlineData("text/plain;format=flowed", false), InlineData("nonsense", false)]
     [InlineData("*/*", false), InlineData("application/vnd.api+json", false), InlineData("application/json", false), InlineData("text/html", false)]
     public async Task Text_is_for_those_who_ask_for_it(string accept, bool text)
     {
         using var answer = await SendAsync(HttpMethod.Post, "next", headers: ("Accept", accept));
         var body = await answer.Content.ReadAsStringAsync(ct);
+        Assert.Contains("Accept", answer.Headers.Vary);
         if (text)
             Assert.Equal(("text/plain", "1"), (answer.Content.Headers.ContentType!.MediaType, body));
         else

@@ -67,6 +67,8 @@ public abstract class BadInputTests(SystemFixture system)
             await RefusesAsync(http, WithToken(new(HttpMethod.Get, nowhere)), "an unknown route", 404);
 
         await RefusesAsync(http, WithToken(new(HttpMethod.Get, "/v1/%1b[31m")), "a path with an escape sequence", 400);
+        foreach (var target in (string[])["/v1/%C3%28", "/health?x=%EF%F0", "/?token=%FF"])
+            await RefusesAsync(http, new(HttpMethod.Get, target), "an address that is not UTF-8", 400);
 
         Assert.True(wrong.Count == 0, string.Join('\n', wrong));
         Assert.InRange(sent, atLeast, int.MaxValue);
@@ -107,6 +109,9 @@ public abstract class BadInputTests(SystemFixture system)
             ("a form of other fields", form, "%zz=%00&&&==="),
             ("a field of a form twice", form, $"{fields[0]}=1&{fields[0]}=2"),
             ("an endless name", form, new string('x', 10_000)),
+            ("JSON sent as a form", form, Object("1")),
+            ("a form in another encoding", form + "; charset=windows-1251", $"{fields[0]}=1"),
+            ("percent-encoded bytes that are not UTF-8", form, $"{fields[0]}=%EF%F0%E8"),
         ];
         foreach (var (what, type, body) in bodies)
         {
@@ -118,10 +123,31 @@ public abstract class BadInputTests(SystemFixture system)
                 request.Content.Headers.TryAddWithoutValidation("Content-Type", type);
             await RefusesAsync(http, request, what);
         }
-        var notUtf8 = WithToken(new(new(method), address));
-        notUtf8.Content = new ByteArrayContent([.. "{\""u8, .. Encoding.ASCII.GetBytes(fields[0]), .. "\":\""u8, 0xC3, 0x28, .. "\"}"u8]);
-        notUtf8.Content.Headers.ContentType = new(json);
-        await RefusesAsync(http, notUtf8, "what is not UTF-8");
+        var field = Encoding.ASCII.GetBytes(fields[0]);
+        byte[] cp1251 = [0xEF, 0xF0, 0xE8, 0xE2, 0xE5, 0xF2];
+        (string Type, byte[] Body)[] notUtf8 =
+        [
+            (json, [.. "{\""u8, .. field, .. "\":\""u8, .. cp1251, .. "\"}"u8]),
+            (jsonApi, [.. "{\"data\":{\"type\":\""u8, .. cp1251, .. "\"}}"u8]),
+            (form, [.. field, .. "="u8, .. cp1251]),
+            ("multipart/form-data; boundary=b", [.. "--b\r\nContent-Disposition: form-data; name="u8, .. field, .. "\r\n\r\n"u8, .. cp1251, .. "\r\n--b--\r\n"u8]),
+        ];
+        foreach (var (type, body) in notUtf8)
+            await RefusesAsync(http, With(type, body), $"bytes of {type} that are not UTF-8", 400, 403); // 403: the demo token has not every scope
+        foreach (var coding in (string[])["br", "gzip, br", "nonsense"])
+        {
+            var compressed = With(json, Encoding.UTF8.GetBytes(Object("\"1\"")));
+            compressed.Content!.Headers.TryAddWithoutValidation("Content-Encoding", coding);
+            await RefusesAsync(http, compressed, $"the content encoding {coding}", 415, 403);
+        }
+
+        HttpRequestMessage With(string type, byte[] body)
+        {
+            var request = WithToken(new(new(method), address));
+            request.Content = new ByteArrayContent(body);
+            request.Content.Headers.TryAddWithoutValidation("Content-Type", type);
+            return request;
+        }
     }
 
     /// <summary>A 4xx, one of some if any are named, told as JSON:API tells errors.</summary>

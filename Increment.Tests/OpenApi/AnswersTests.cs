@@ -59,9 +59,28 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             var user = await UserForAsync(operation);
             var email = operation.Path == "/v1/register" ? $"{Guid.NewGuid():n}@example.com" : user.Email;
             var body = example.Replace("ann@example.com", email, StringComparison.Ordinal).Replace("ann%40example.com", email, StringComparison.Ordinal);
-            var answer = await SendAsync(http, operation, await TokenAsync(user, operation), await PathAsync(operation), body, type);
+            var token = await TokenAsync(user, operation);
+            var answer = await SendAsync(http, operation, token, await PathAsync(operation), body, type);
             Assert.True(answer.IsSuccessStatusCode, $"{operation.Name} with {type} answers {answer.StatusCode}");
+            if (operation.Method == "GET" && !operation.Path.EndsWith("/next", StringComparison.Ordinal))
+                await AnswersHeadAlikeAsync(answer, token);
         }
+    }
+
+    /// <summary>HEAD has GET's status and headers, and no body.</summary>
+    async Task AnswersHeadAlikeAsync(HttpResponseMessage get, string? token)
+    {
+        using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
+        using var request = new HttpRequestMessage(HttpMethod.Head, get.RequestMessage!.RequestUri);
+        request.Headers.Authorization = token is null ? null : new("Bearer", token);
+        using var head = await http.SendAsync(request, ct);
+        Assert.Equal(get.StatusCode, head.StatusCode);
+        Assert.Equal(Headers(get), Headers(head));
+        Assert.Empty(await head.Content.ReadAsByteArrayAsync(ct));
+
+        static IEnumerable<string> Headers(HttpResponseMessage answer) => answer.Headers.Concat(answer.Content.Headers)
+            .Where(header => header.Key is not ("Date" or "Transfer-Encoding" or "Content-Length" or "Content-Encoding" or "RateLimit"))
+            .Select(header => $"{header.Key}: {string.Join(", ", header.Value)}").Order();
     }
 
     async Task SendBadAsync(HttpClient http, ApiDescription.Operation operation)
@@ -71,12 +90,14 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
         var path = await PathAsync(operation);
         var (type, body) = operation.Bodies.FirstOrDefault(one => one.Key == "application/json");
 
+        await Expect(400, SendAsync(http, operation, token, path + "?x=%FF", body, type));
         await Expect(406, SendAsync(http, operation, token, path, body, type, accept: JsonApi + "; charset=utf-8"));
         if (operation.Scope is { } scope)
         {
-            await Expect(401, SendAsync(http, operation, null, path, body, type));
-            await Expect(401, SendAsync(http, operation, "inc_nonsense", path, body, type));
-            await Expect(403, SendAsync(http, operation, await KeyAsync(user, scope == "counters" ? "jobs:read" : "counters"), path, body, type));
+            ExpectChallenge("Bearer", await Expect(401, SendAsync(http, operation, null, path, body, type)));
+            ExpectChallenge("Bearer error=\"invalid_token\"", await Expect(401, SendAsync(http, operation, "inc_nonsense", path, body, type)));
+            ExpectChallenge($"Bearer error=\"insufficient_scope\", scope=\"{scope}\"",
+                await Expect(403, SendAsync(http, operation, await KeyAsync(user, scope == "counters" ? "jobs:read" : "counters"), path, body, type)));
         }
         if (operation.Responses.ContainsKey("404"))
             await Expect(404, SendAsync(http, operation, token, operation.Path.Replace("{name}", "never-used", StringComparison.Ordinal).Replace("{id}", "none", StringComparison.Ordinal), body, type));
@@ -133,6 +154,10 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             return request;
         }
     }
+
+    /// <summary>https://www.rfc-editor.org/rfc/rfc6750#section-3</summary>
+    static void ExpectChallenge(string beginning, HttpResponseMessage answer) =>
+        Assert.StartsWith(beginning, Assert.Single(answer.Headers.WwwAuthenticate).ToString(), StringComparison.Ordinal);
 
     static async Task<HttpResponseMessage> Expect(int status, Task<HttpResponseMessage> sent)
     {
@@ -237,6 +262,8 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
                 await answer.Content.LoadIntoBufferAsync(cancellationToken);
                 body = await answer.Content.ReadAsStringAsync(cancellationToken);
             }
+            if (answer.Headers.CacheControl is null)
+                Problems.Add($"{operation.Name} {(int)answer.StatusCode} has no Cache-Control");
             Problems.AddRange(operation.Check(answer, body));
             Seen.Add((operation.Name, $"{(int)answer.StatusCode}"));
             return answer;
