@@ -54,6 +54,9 @@ sealed partial class Audit(ILoggerFactory loggers)
     [LoggerMessage(8, LogLevel.Information, "Account {UserId} deleted from {Address}")]
     partial void AccountDeleted(string userId, string address);
 
+    [LoggerMessage(10, LogLevel.Warning, "The e-mail addresses of {UserId} and {OtherUserId} are one by today's rules; both accounts go on, each by its own spelling")]
+    public partial void AddressesCollide(string userId, string otherUserId);
+
     [LoggerMessage(9, LogLevel.Information, "Identity at {Provider} unlinked from {UserId} from {Address}")]
     partial void IdentityUnlinked(string userId, string provider, string address);
 }

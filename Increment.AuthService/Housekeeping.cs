@@ -11,7 +11,7 @@ namespace Increment.AuthService;
 /// of logins, and deletions of accounts. Replicas may do it at once.
 /// </summary>
 sealed partial class Housekeeping(
-    IUserStore users, ITokenStore tokens, TokenUses uses, Accounts accounts, SigningKeys keys, TimeProvider time, ILogger<Housekeeping> logger) : BackgroundService
+    IUserStore users, ITokenStore tokens, TokenUses uses, Accounts accounts, SigningKeys signingKeys, IKeyStore keys, TimeProvider time, ILogger<Housekeeping> logger) : BackgroundService
 {
     static readonly TimeSpan Interval = TimeSpan.FromSeconds(30);
 
@@ -21,7 +21,7 @@ sealed partial class Housekeeping(
     {
         try
         {
-            await keys.GetCurrentAsync(cancellationToken);
+            await signingKeys.GetCurrentAsync(cancellationToken);
         }
         catch (ApiException e) when (e.Error.Status is StatusCodes.Status503ServiceUnavailable)
         {
@@ -59,6 +59,7 @@ sealed partial class Housekeeping(
         if (uses.TakeAll() is { Count: > 0 } taken)
             await tokens.NoteUseAsync(taken, cancellationToken);
         await tokens.RemoveExpiredAsync(time.GetUtcNow(), cancellationToken);
+        await keys.RemoveExpiredAsync(time.GetUtcNow(), cancellationToken);
         foreach (var user in await users.ListEndingLoginsAsync(cancellationToken))
             await accounts.EndLoginsAsync(user.Id);
         foreach (var userId in await users.ListBeingDeletedAsync(cancellationToken))

@@ -10,7 +10,7 @@ using Increment.ServiceDefaults.Storage;
 if (SqliteBackup.IsCommand(args))
     return AuthDatabase.Backup.Run(args, Console.Out, Console.Error);
 
-var builder = WebApplication.CreateBuilder(args);
+var builder = ServiceHost.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.AddAuthStores();
 builder.AddSharedKeys();

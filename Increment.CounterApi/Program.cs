@@ -7,8 +7,7 @@ using Increment.ServiceDefaults.Storage;
 if (SqliteBackup.IsCommand(args))
     return SqliteCounterStore.Backup.Run(args, Console.Out, Console.Error);
 
-// The settings that are shipped lie beside the program, whatever folder it is started in.
-var builder = WebApplication.CreateBuilder(new WebApplicationOptions { Args = args, ContentRootPath = AppContext.BaseDirectory });
+var builder = ServiceHost.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.AddAuthServiceClient();
 builder.AddCounterStore();

@@ -5,7 +5,7 @@ using Increment.ServiceDefaults.Storage;
 if (SqliteBackup.IsCommand(args))
     return SqliteJobStore.Backup.Run(args, Console.Out, Console.Error);
 
-var builder = WebApplication.CreateBuilder(args);
+var builder = ServiceHost.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.AddAuthServiceClient();
 builder.AddJobs();

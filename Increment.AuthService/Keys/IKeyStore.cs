@@ -3,8 +3,8 @@ namespace Increment.AuthService.Keys;
 /// <summary>The keys that all replicas of AuthService share.</summary>
 interface IKeyStore
 {
-    /// <summary>Adds a key, unless one with its purpose and identifier is there already: the first caller's stays.</summary>
-    Task AddAsync(StoredKey key, CancellationToken cancellationToken);
+    /// <summary>Adds a key; false when one with its purpose and identifier is there already, which stays.</summary>
+    Task<bool> AddAsync(StoredKey key, CancellationToken cancellationToken);
 
     /// <summary>All keys of a purpose, in the order of their identifiers.</summary>
     Task<IReadOnlyList<StoredKey>> ListAsync(string purpose, CancellationToken cancellationToken);

@@ -6,7 +6,7 @@ namespace Increment.AuthService.Keys;
 /// <summary>The keys in MongoDB, a document a key; there are few.</summary>
 sealed class MongoKeyStore(MongoDatabase database) : IKeyStore
 {
-    public Task AddAsync(StoredKey key, CancellationToken cancellationToken) => database.RunAsync(async db =>
+    public Task<bool> AddAsync(StoredKey key, CancellationToken cancellationToken) => database.RunAsync(async db =>
     {
         try
         {

@@ -4,12 +4,11 @@ namespace Increment.AuthService.Keys;
 
 sealed class SqliteKeyStore(SqliteDatabase database) : IKeyStore
 {
-    public Task AddAsync(StoredKey key, CancellationToken cancellationToken)
+    public Task<bool> AddAsync(StoredKey key, CancellationToken cancellationToken)
     {
         using var connection = database.Open();
-        connection.Execute("INSERT INTO keys (purpose, id, value, expires_at) VALUES ($purpose, $id, $value, $expires) ON CONFLICT DO NOTHING",
-            ("$purpose", key.Purpose), ("$id", key.Id), ("$value", key.Value), ("$expires", key.ExpiresAt?.ToUnixTimeMilliseconds()));
-        return Task.CompletedTask;
+        return Task.FromResult(connection.Execute("INSERT INTO keys (purpose, id, value, expires_at) VALUES ($purpose, $id, $value, $expires) ON CONFLICT DO NOTHING",
+            ("$purpose", key.Purpose), ("$id", key.Id), ("$value", key.Value), ("$expires", key.ExpiresAt?.ToUnixTimeMilliseconds())) == 1);
     }
 
     public Task<IReadOnlyList<StoredKey>> ListAsync(string purpose, CancellationToken cancellationToken)

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults.Authentication;
@@ -12,7 +13,7 @@ namespace Increment.AuthService.OAuth;
 /// What follows when a user comes back from a provider: a session of the account that the identity belongs to, of a new
 /// one, or, for one who was signed in when it began, the link of the identity to that account.
 /// </summary>
-sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issuer, Audit audit, TimeProvider time) : OAuthEvents
+sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, TokenIssuer issuer, Audit audit, TimeProvider time) : OAuthEvents
 {
     const string LinkUser = "link.user", LinkToken = "link.token";
 
@@ -44,6 +45,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issue
         var identity = new ExternalIdentity(context.Scheme.Name, context.Principal!.FindFirstValue(ClaimTypes.NameIdentifier)!);
         try
         {
+            await RequireFirstUseAsync(context);
             if (context.Properties!.Items.TryGetValue(LinkUser, out var userId))
                 await LinkAsync(userId!, context.Properties.Items[LinkToken]!, identity, context.HttpContext);
             else
@@ -72,8 +74,22 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, TokenIssuer issue
             ApiException e => e.Error,
             { } e when e.Data.Contains("error") => new(502, "oauth-provider-failed", "The provider failed",
                 $"{context.Scheme.DisplayName} answered with an error. Try again in a moment."),
-            _ => ApiError.BadRequest("oauth-state", "This sign-in was not begun in this browser, was ended before, or took longer than a quarter of an hour. Start again."),
+            _ => NotBegun,
         }, context.Properties?.RedirectUri);
+    }
+
+    static ApiError NotBegun => ApiError.BadRequest("oauth-state",
+        "This sign-in was not begun in this browser, was ended before, or took longer than a quarter of an hour. Start again.");
+
+    /// <summary>
+    /// The browser forgets the cookie of a sign-in that ended, but whoever kept it could end it once more: so the state is
+    /// remembered for as long as it would be good.
+    /// </summary>
+    async Task RequireFirstUseAsync(TicketReceivedContext context)
+    {
+        var state = TokenHash.Of(context.Request.Query["state"].ToString());
+        if (!await keys.AddAsync(new("oauth-state", state, "", time.GetUtcNow() + context.Options.RemoteAuthenticationTimeout), context.HttpContext.RequestAborted))
+            throw new ApiException(NotBegun);
     }
 
     async Task SignInAsync(ExternalIdentity identity, string? email, HttpContext context)

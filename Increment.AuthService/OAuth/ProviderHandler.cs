@@ -1,11 +1,15 @@
+using System.Net;
 using System.Net.Http.Headers;
 using System.Security.Claims;
+using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.OAuth;
 using Microsoft.Extensions.Options;
+using Microsoft.IdentityModel.JsonWebTokens;
+using Microsoft.IdentityModel.Tokens;
 
 namespace Increment.AuthService.OAuth;
 
@@ -16,6 +20,8 @@ namespace Increment.AuthService.OAuth;
 sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFactory logger, UrlEncoder encoder)
     : OAuthHandler<ProviderOptions>(options, logger, encoder)
 {
+    static readonly JsonWebTokenHandler Jwt = new();
+
     protected override async Task HandleChallengeAsync(AuthenticationProperties properties)
     {
         await DiscoverAsync();
@@ -25,7 +31,7 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
     protected override async Task<OAuthTokenResponse> ExchangeCodeAsync(OAuthCodeExchangeContext context)
     {
         await DiscoverAsync();
-        var response = await AskAsync(() => base.ExchangeCodeAsync(context));
+        var response = await AskAsync(() => PostCodeAsync(context));
         return response.Error?.Data["error"] switch
         {
             null when response.Error is null && !string.IsNullOrEmpty(response.AccessToken) => response,
@@ -33,6 +39,36 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
                 $"{Scheme.DisplayName} does not take this code: it was used before, or is too old. Start again.")),
             _ => throw Failure(null),
         };
+    }
+
+    /// <summary>What the base class does, but for the client's secret, which it sends in the form alone.</summary>
+    async Task<OAuthTokenResponse> PostCodeAsync(OAuthCodeExchangeContext context)
+    {
+        var form = new Dictionary<string, string>
+        {
+            ["grant_type"] = "authorization_code",
+            ["code"] = context.Code,
+            ["redirect_uri"] = context.RedirectUri,
+        };
+        if (context.Properties.Items.Remove(OAuthConstants.CodeVerifierKey, out var verifier))
+            form[OAuthConstants.CodeVerifierKey] = verifier!;
+        using var request = new HttpRequestMessage(HttpMethod.Post, Options.TokenEndpoint);
+        request.Headers.Accept.ParseAdd(MediaTypes.Json);
+        if (Options.AuthenticatesByHeader)
+            request.Headers.Authorization = new("Basic", Convert.ToBase64String(Encoding.ASCII.GetBytes(
+                $"{WebUtility.UrlEncode(Options.ClientId)}:{WebUtility.UrlEncode(Options.ClientSecret)}")));
+        else
+            (form["client_id"], form["client_secret"]) = (Options.ClientId, Options.ClientSecret);
+        request.Content = new FormUrlEncodedContent(form);
+        using var response = await Backchannel.SendAsync(request, Context.RequestAborted);
+        var answer = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Context.RequestAborted));
+        if (response.IsSuccessStatusCode && Text(answer.RootElement, "error") is null)
+            return OAuthTokenResponse.Success(answer);
+        using (answer)
+            return OAuthTokenResponse.Failed(new AuthenticationFailureException("The provider refused the code.")
+            {
+                Data = { ["error"] = Text(answer.RootElement, "error") ?? "" },
+            });
     }
 
     protected override async Task<AuthenticationTicket> CreateTicketAsync(
@@ -64,6 +100,9 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         var document = await GetAsync(authority.TrimEnd('/') + "/.well-known/openid-configuration", accessToken: null);
         if (Text(document, "issuer")?.TrimEnd('/') != authority.TrimEnd('/'))
             throw Failure(null);
+        Options.AuthenticatesByHeader = !(document.TryGetProperty("token_endpoint_auth_methods_supported", out var methods) && methods.ValueKind is JsonValueKind.Array)
+            || methods.EnumerateArray().Any(method => method.ValueKind is JsonValueKind.String && method.ValueEquals("client_secret_basic"));
+        Options.KeysEndpoint = Text(document, "jwks_uri") is { } keys && ProviderOptions.IsSafe(keys) ? keys : null;
         Options.AuthorizationEndpoint = Endpoint("authorization_endpoint");
         Options.TokenEndpoint = Endpoint("token_endpoint");
         Options.UserInformationEndpoint = Endpoint("userinfo_endpoint"); // last: it says that the others are there
@@ -79,9 +118,27 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
             request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", accessToken);
         using var response = await Backchannel.SendAsync(request, Context.RequestAborted);
         response.EnsureSuccessStatusCode();
-        using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync(Context.RequestAborted));
+        var text = await response.Content.ReadAsStringAsync(Context.RequestAborted);
+        if (response.Content.Headers.ContentType?.MediaType is "application/jwt")
+            text = await ReadSignedAsync(text);
+        using var document = JsonDocument.Parse(text);
         return document.RootElement.Clone();
     });
+
+    /// <summary>User information that the issuer signed (OpenID Connect Core 1.0, 5.3.2).</summary>
+    async Task<string> ReadSignedAsync(string token)
+    {
+        var keys = new JsonWebKeySet((await GetAsync(Options.KeysEndpoint ?? throw Failure(null), accessToken: null)).GetRawText());
+        var result = await Jwt.ValidateTokenAsync(token, new()
+        {
+            IssuerSigningKeys = keys.GetSigningKeys(),
+            ValidIssuer = Options.Authority!.TrimEnd('/'),
+            IssuerValidator = (issuer, _, parameters) => issuer.TrimEnd('/') == parameters.ValidIssuer ? issuer : throw new SecurityTokenInvalidIssuerException(),
+            ValidAudience = Options.ClientId,
+            RequireExpirationTime = false,
+        });
+        return result.IsValid ? Base64UrlEncoder.Decode(((JsonWebToken)result.SecurityToken).EncodedPayload) : throw Failure(result.Exception);
+    }
 
     /// <summary>Whatever goes wrong with the provider's answer is the provider's failure, and its words stay here.</summary>
     async Task<T> AskAsync<T>(Func<Task<T>> ask)

@@ -19,7 +19,7 @@ sealed class Accounts(
             $"The field 'email' must be an e-mail address, name@domain, of {EmailAddress.MaxBytes} bytes at most.", body.SourceOf("email")));
         var password = ReadNewPassword(body, "password", email);
         // Asked first, so that no hash is made in vain; the store's word below is the one that counts.
-        if (await users.FindByNameAsync(email, context.RequestAborted) is not null)
+        if (await FindByAddressAsync(body.GetText("email"), context.RequestAborted) is not null)
             throw Taken(body);
         var user = new User(User.NewId(), email, await passwords.HashAsync(password, HashingOrder.Registration, context.ClientAddress(), context.RequestAborted), time.GetUtcNow());
         if (await users.AddAsync(user, context.RequestAborted) is not AddUserResult.Added)
@@ -36,7 +36,7 @@ sealed class Accounts(
         var password = body.GetText("password");
         var attempt = wrongPasswords.Begin(email ?? "(none)", context.ClientAddress());
         await attempt.ThrowIfReachedAsync();
-        var user = email is null ? null : await users.FindByNameAsync(email, context.RequestAborted);
+        var user = await FindByAddressAsync(body.GetText("email"), context.RequestAborted);
         var result = await passwords.VerifyAsync(user?.PasswordHash, password, attempt, context.RequestAborted);
         if (user is null || result is PasswordVerificationResult.Failed)
         {
@@ -51,6 +51,22 @@ sealed class Accounts(
         }
         audit.LoggedIn(user.Id, "password", context);
         return user;
+    }
+
+    /// <summary>
+    /// The account with an e-mail address, in any spelling; where two accounts have spellings that were two addresses once,
+    /// the one with this spelling.
+    /// </summary>
+    async Task<User?> FindByAddressAsync(string address, CancellationToken cancellationToken)
+    {
+        var (name, before) = (EmailAddress.Normalize(address), EmailAddress.NormalizeAsBefore(address));
+        if (before is not null && before != name && await users.FindByNameAsync(before, cancellationToken) is { } old)
+        {
+            if (name is not null && await users.FindByNameAsync(name, cancellationToken) is { } other)
+                audit.AddressesCollide(old.Id, other.Id);
+            return old;
+        }
+        return name is null ? null : await users.FindByNameAsync(name, cancellationToken);
     }
 
     /// <summary>Changes the caller's password, and ends every login and session but the one that asks. API keys go on.</summary>

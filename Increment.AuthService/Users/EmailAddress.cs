@@ -4,7 +4,7 @@ using System.Text;
 namespace Increment.AuthService.Users;
 
 /// <summary>
-/// E-mail addresses in one form: Unicode's normal form C, lower-case, the domain's labels in Unicode. So two spellings
+/// E-mail addresses in one form: without case, in Unicode's normal form C, the domain's labels in Unicode. So two spellings
 /// of one address are one account. What is accepted is RFC 5321's dot-string with RFC 6531's Unicode, at a domain name of
 /// two labels or more; quoted local parts and address literals are not.
 /// </summary>
@@ -18,7 +18,30 @@ static class EmailAddress
     static readonly IdnMapping Idn = new() { UseStd3AsciiRules = true };
 
     /// <summary>The normal form of an address; null when it is none.</summary>
-    public static string? Normalize(string text)
+    public static string? Normalize(string text) => Normalize(text, Fold);
+
+    /// <summary>
+    /// The form up to November 2026, which has two for some addresses: accounts that were made under it keep it.
+    /// </summary>
+    public static string? NormalizeAsBefore(string text) => Normalize(text, static part => part.Normalize(NormalizationForm.FormC).ToLowerInvariant());
+
+    /// <summary>
+    /// What all cases and compositions of a text have in common. It is taken apart first, since a letter of the other case may
+    /// compose where this one does not (j with U+030C, and J not); and by upper case, since two lower-case letters may have
+    /// one (σ and ς).
+    /// </summary>
+    internal static string Fold(string text)
+    {
+        for (; ; )
+        {
+            var folded = text.Normalize(NormalizationForm.FormD).ToUpperInvariant().ToLowerInvariant().Normalize(NormalizationForm.FormC);
+            if (folded == text)
+                return text;
+            text = folded;
+        }
+    }
+
+    static string? Normalize(string text, Func<string, string> fold)
     {
         text = text.Trim();
         var at = text.LastIndexOf('@');
@@ -26,8 +49,8 @@ static class EmailAddress
             return null;
         try
         {
-            var local = text[..at].Normalize(NormalizationForm.FormC).ToLowerInvariant();
-            var ascii = Idn.GetAscii(text[(at + 1)..].Normalize(NormalizationForm.FormC).ToLowerInvariant());
+            var local = fold(text[..at]);
+            var ascii = Idn.GetAscii(fold(text[(at + 1)..]));
             var domain = Idn.GetUnicode(ascii);
             var address = $"{local}@{domain}";
             return IsLocalPart(local) && IsDomain(ascii) && Encoding.UTF8.GetByteCount(address) <= MaxBytes

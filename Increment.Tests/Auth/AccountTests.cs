@@ -49,6 +49,8 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [InlineData("spelling@example.com", "SPELLING@EXAMPLE.COM")]
     [InlineData("é@example.com", "e\u0301@example.com")]
     [InlineData("ada@bücher.example", "ada@xn--bcher-kva.example")]
+    [InlineData("J\u030c@example.com", "\u01f0@example.com")]
+    [InlineData("nikos.ς@example.com", "NIKOS.Σ@example.com")]
     public async Task Two_spellings_of_an_address_are_one_account(string first, string second)
     {
         Assert.Equal(HttpStatusCode.Created, (await auth.Http.PostAsJsonAsync("v1/register", new { email = first, password = Password }, ct)).StatusCode);

@@ -2,7 +2,9 @@ using System.Collections.Concurrent;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using System.Web;
+using Increment.AuthService.Keys;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
@@ -11,6 +13,8 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Extensions;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.IdentityModel.JsonWebTokens;
+using Microsoft.IdentityModel.Tokens;
 
 namespace Increment.Tests.Auth;
 
@@ -38,6 +42,17 @@ sealed class OAuthProvider : IAsyncDisposable
     /// <summary>What GitHub's list of addresses is answered.</summary>
     public object Emails { get; set; } = Array.Empty<object>();
 
+    /// <summary>How a client may say its secret, as discovery lists it; null for leaving that out, which means Basic (OpenID Connect Discovery 1.0, 3).</summary>
+    public string[]? TokenMethods { get; set; }
+
+    /// <summary>Signs user information, with the key that is published unless another is given.</summary>
+    public SecurityKey? Signer { get; set; }
+
+    /// <summary>What signed user information says beside the user.</summary>
+    public string Audience { get; set; } = ClientId;
+
+    public ECDsaSecurityKey Key { get; } = new(ECDsa.Create(ECCurve.NamedCurves.nistP256)) { KeyId = "1" };
+
     /// <summary>Answers the token endpoint instead; null for doing its work.</summary>
     public RequestDelegate? TokenAnswer { get; set; }
 
@@ -59,7 +74,10 @@ sealed class OAuthProvider : IAsyncDisposable
             authorization_endpoint = provider.Address + "/authorize",
             token_endpoint = provider.Address + "/token",
             userinfo_endpoint = provider.Address + "/user",
+            jwks_uri = provider.Address + "/keys",
+            token_endpoint_auth_methods_supported = provider.TokenMethods,
         });
+        provider.app.MapGet("/keys", () => Results.Json(new { keys = new[] { PublicKey.Of(provider.Key) } }));
         provider.app.MapGet("/authorize", (HttpRequest request) => Results.Content(
             $"<!doctype html><html lang=en><title>Provider</title><a href=\"{HttpUtility.HtmlEncode(provider.Decide(new(request.GetEncodedUrl())))}\">Decide</a>", "text/html"));
         provider.app.MapPost("/token", provider.TokenAsync);
@@ -118,7 +136,10 @@ sealed class OAuthProvider : IAsyncDisposable
         }
         var form = await context.Request.ReadFormAsync();
         var verifier = Base64Url(SHA256.HashData(Encoding.ASCII.GetBytes(form["code_verifier"].ToString())));
-        if (form["client_id"] != ClientId || form["client_secret"] != ClientSecret || form["grant_type"] != "authorization_code"
+        var basic = $"Basic {Convert.ToBase64String(Encoding.ASCII.GetBytes($"{ClientId}:{ClientSecret}"))}";
+        var (byHeader, byForm) = (context.Request.Headers.Authorization == basic, form["client_id"] == ClientId && form["client_secret"] == ClientSecret);
+        var mayPost = TokenMethods?.Contains("client_secret_post") is true || !form["redirect_uri"].ToString().Contains("/example/", StringComparison.OrdinalIgnoreCase); // the others are set by hand
+        if (byHeader == byForm || byForm && !mayPost || byHeader && TokenMethods?.Contains("client_secret_basic") is false || form["grant_type"] != "authorization_code"
             || !challengesByCode.TryRemove(form["code"].ToString(), out var challenge) || challenge != verifier)
         {
             context.Response.StatusCode = (int)HttpStatusCode.BadRequest;
@@ -130,7 +151,19 @@ sealed class OAuthProvider : IAsyncDisposable
         await context.Response.WriteAsJsonAsync(new { access_token = token, token_type = "Bearer" });
     }
 
-    Task UserAsync(HttpContext context) => UserAnswer is { } answer ? answer(context) : WriteToKnownAsync(context, User);
+    Task UserAsync(HttpContext context)
+    {
+        if (UserAnswer is { } answer)
+            return answer(context);
+        if (Signer is null)
+            return WriteToKnownAsync(context, User);
+        var claims = JsonSerializer.SerializeToElement(User).EnumerateObject().ToDictionary(claim => claim.Name, object (claim) => claim.Value);
+        context.Response.ContentType = "application/jwt";
+        return context.Response.WriteAsync(new JsonWebTokenHandler { SetDefaultTimesOnTokenCreation = false }.CreateToken(new SecurityTokenDescriptor
+        {
+            Issuer = Address, Audience = Audience, Claims = claims, SigningCredentials = new(Signer, SecurityAlgorithms.EcdsaSha256),
+        }));
+    }
 
     Task WriteToKnownAsync(HttpContext context, object value)
     {

@@ -1,11 +1,13 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Http.Json;
+using System.Security.Cryptography;
 using System.Web;
 using Increment.AuthService.OAuth;
 using Increment.AuthService.Users;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.IdentityModel.Tokens;
 
 namespace Increment.Tests.Auth;
 
@@ -22,7 +24,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     public OAuthTests(Fixture fixture)
     {
         (provider, auth) = (fixture.Provider, fixture.Server);
-        (provider.TokenAnswer, provider.UserAnswer) = (null, null);
+        (provider.TokenAnswer, provider.UserAnswer, provider.TokenMethods, provider.Signer, provider.Audience) = (null, null, null, null, OAuthProvider.ClientId);
         browser = auth.CreateHttp(cookies);
     }
 
@@ -216,6 +218,72 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
         await (await EndAsync(another.Replace(fresh, used, StringComparison.Ordinal))).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-code-refused");
     }
 
+    [Fact]
+    public async Task A_callback_passes_once_also_with_a_cookie_that_was_kept()
+    {
+        provider.User = new { sub = subject };
+        var begun = await browser.GetAsync("v1/oauth/example", ct);
+        var cookie = Assert.Single(begun.Headers.GetValues("Set-Cookie")).Split(';')[0];
+        async Task<HttpResponseMessage> EndAsync()
+        {
+            using var callback = new HttpRequestMessage(HttpMethod.Get, provider.Consent(begun.Headers.Location!)) { Headers = { { "Cookie", cookie } } };
+            return await auth.Http.SendAsync(callback, ct);
+        }
+        Assert.Equal(HttpStatusCode.Redirect, (await EndAsync()).StatusCode);
+        await (await EndAsync()).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
+    }
+
+    [Theory]
+    [InlineData(null), InlineData("client_secret_basic"), InlineData("client_secret_post"), InlineData("private_key_jwt client_secret_post client_secret_basic")]
+    public async Task The_clients_secret_is_said_as_the_provider_takes_it(string? methods)
+    {
+        await using var own = await OAuthProvider.StartAsync();
+        (own.TokenMethods, own.User) = (methods?.Split(' '), new { sub = subject });
+        await using var server = new AuthServer([("environment", "Development"), .. own.Discovered("example")]);
+        using var window = server.CreateHttp(new());
+        var begun = await window.GetAsync("v1/oauth/example", ct);
+        Assert.Equal(HttpStatusCode.Redirect, (await window.GetAsync(own.Consent(begun.Headers.Location!), ct)).StatusCode);
+    }
+
+    [Fact]
+    public async Task User_information_that_the_provider_signed_is_read_and_what_another_signed_is_not()
+    {
+        provider.User = new { sub = subject, email = $"{subject}@example.com", email_verified = true };
+        provider.Signer = provider.Key;
+        Assert.Equal(HttpStatusCode.Redirect, (await SignInAsync("example")).StatusCode);
+        Assert.Equal($"{subject}@example.com", (await MeAsync()).GetProperty("attributes").GetProperty("name").GetString());
+
+        provider.Audience = "another-client";
+        await (await SignInAsync("example")).AssertErrorAsync(HttpStatusCode.BadGateway, "oauth-provider-failed");
+        (provider.Audience, provider.Signer) = (OAuthProvider.ClientId, new ECDsaSecurityKey(ECDsa.Create(ECCurve.NamedCurves.nistP256)) { KeyId = "1" });
+        await (await SignInAsync("example")).AssertErrorAsync(HttpStatusCode.BadGateway, "oauth-provider-failed");
+        provider.Signer = null;
+        provider.UserAnswer = context =>
+        {
+            context.Response.ContentType = "application/jwt";
+            return context.Response.WriteAsync("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", ct);
+        };
+        await (await SignInAsync("example")).AssertErrorAsync(HttpStatusCode.BadGateway, "oauth-provider-failed");
+    }
+
+    [Theory]
+    [InlineData("Authority=http://idp.internal", "Increment:OAuth:Providers:example:Authority is 'http://idp.internal'; it must be an address that begins with https://.")]
+    [InlineData("Authority=idp.internal", "Increment:OAuth:Providers:example:Authority is 'idp.internal'; it must be an address that begins with https://.")]
+    [InlineData("Authority=", "Increment:OAuth:Providers:example:Authority is ''; it must be an address that begins with https://.")]
+    [InlineData("", "Increment:OAuth:Providers:example:AuthorizationEndpoint is missing. An OAuth provider needs its ClientId and ClientSecret, and its Authority or all of its endpoints.")]
+    [InlineData("AuthorizationEndpoint=https://a/1;TokenEndpoint=https://a/2", "Increment:OAuth:Providers:example:UserInformationEndpoint is missing. An OAuth provider needs its ClientId and ClientSecret, and its Authority or all of its endpoints.")]
+    [InlineData("AuthorizationEndpoint=https://a/1;TokenEndpoint=http://a/2;UserInformationEndpoint=https://a/3", "Increment:OAuth:Providers:example:TokenEndpoint is 'http://a/2'; it must be an address that begins with https://.")]
+    [InlineData("Authority=https://idp.internal;ClientSecret=", "Increment:OAuth:Providers:example:ClientSecret is missing. An OAuth provider needs its ClientId and ClientSecret, and its Authority or all of its endpoints.")]
+    [InlineData("Authorty=https://idp.internal", "Increment:OAuth:Providers:example:Authorty is not known; a provider has ClientId, ")]
+    [InlineData("Authority=https://idp.internal;EmailIsConfirmed=perhaps", "Failed to convert configuration value 'perhaps' at 'Increment:OAuth:Providers:example:EmailIsConfirmed'")]
+    public async Task What_cannot_be_meant_of_a_provider_stops_the_start_with_a_sentence(string settings, string sentence)
+    {
+        await using var server = new AuthServer([
+            ("environment", "Development"), ("Increment:OAuth:Providers:example:ClientId", "id"), ("Increment:OAuth:Providers:example:ClientSecret", "secret"),
+            .. settings.Split(';', StringSplitOptions.RemoveEmptyEntries).Select(setting => setting.Split('=', 2)).Select(parts => ($"Increment:OAuth:Providers:example:{parts[0]}", parts[1]))]);
+        Assert.StartsWith(sentence, Assert.Throws<Increment.ServiceDefaults.SettingException>(() => server.Http).Message, StringComparison.Ordinal);
+    }
+
     [Theory]
     [InlineData("not json")]
     [InlineData("[]")]
@@ -366,7 +434,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
             Server = new([
                 ("environment", "Development"), ("Increment:OAuth:Timeout", "00:00:02"), ("Increment:Limits:oauth:Permits", "0"),
                 .. Provider.Discovered("example"), .. Provider.InPlaceOf("github", hasEmails: true), .. Provider.InPlaceOf("facebook"),
-                ("Increment:OAuth:Providers:google:ClientId", "without a secret")]);
+                ("Increment:OAuth:Providers:google:ClientId", "")]);
         }
 
         public async ValueTask DisposeAsync()
