@@ -73,7 +73,7 @@ public static class RateLimits
     }
 
     /// <summary>The /48 around an IPv6 address that <see cref="ClientAddress"/> gave; null for any other.</summary>
-    internal static string? NetworkAround(string clientAddress) =>
+    public static string? NetworkAround(string clientAddress) =>
         clientAddress.EndsWith("/64", StringComparison.Ordinal) ? Network(IPAddress.Parse(clientAddress.AsSpan()[..^"/64".Length]), 48) : null;
 
     static string Network(IPAddress address, int prefixLength)

@@ -117,10 +117,15 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
 
     async Task LinkAsync(string userId, string tokenId, ExternalIdentity identity, HttpContext context)
     {
-        // The session that asked for the link may have been revoked since.
-        var asked = await tokens.FindByIdAsync(userId, tokenId, context.RequestAborted);
-        var result = asked is null || asked.ExpiresAt <= time.GetUtcNow() ? AddIdentityResult.NoUser
-            : await users.AddIdentityAsync(userId, identity, context.RequestAborted);
+        // The session that asked for the link may have been revoked since, or is revoked just now: then whichever comes later
+        // sees the other.
+        var isLinked = (await users.FindByIdAsync(userId, context.RequestAborted))?.Identities.Contains(identity) is true;
+        var result = !await IsAliveAsync() ? AddIdentityResult.NoUser : await users.AddIdentityAsync(userId, identity, CancellationToken.None);
+        if (result is AddIdentityResult.Added && !isLinked && !await IsAliveAsync())
+        {
+            await users.RemoveIdentityAsync(userId, identity, tokenId, CancellationToken.None);
+            result = AddIdentityResult.NoUser;
+        }
         switch (result)
         {
             case AddIdentityResult.Added:
@@ -135,5 +140,8 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
             default:
                 throw new ApiException(ApiError.Unauthorized("The session that asked for the link has ended. Sign in and start again."));
         }
+
+        async Task<bool> IsAliveAsync() =>
+            await tokens.FindByIdAsync(userId, tokenId, CancellationToken.None) is { } asked && !(asked.ExpiresAt <= time.GetUtcNow());
     }
 }

@@ -75,7 +75,8 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         ClaimsIdentity identity, AuthenticationProperties properties, OAuthTokenResponse tokens)
     {
         var user = await GetAsync(Options.UserInformationEndpoint, tokens.AccessToken);
-        var subject = Text(user, Options.SubjectField) ?? throw Failure(null);
+        // OpenID Connect Core 1.0, 2: a subject has 255 characters at most.
+        var subject = Text(user, Options.SubjectField) is { Length: <= 255 } known ? known : throw Failure(null);
         identity.AddClaim(new(ClaimTypes.NameIdentifier, subject));
         if (await FindConfirmedEmailAsync(user, tokens.AccessToken) is { } email)
             identity.AddClaim(new(ClaimTypes.Email, email));

@@ -110,8 +110,9 @@ static partial class TokenEndpoints
         var maker = await tokens.FindCallerAsync(context);
         var (name, scopes) = (body.GetLine("name", MaxNameLength)!.Trim(), ReadScopes(body, maker));
         var now = time.GetUtcNow();
-        var expiresAt = BoundExpiry(ReadExpiry(body, now), maker, now, body);
-        if (scopes.Contains(Scopes.Account) && !maker.IsRecentLogin(now))
+        var expiresAt = BoundExpiry(ReadExpiry(body, now), maker, body);
+        // A key of a login goes on when the login is revoked, so the caller must be more than the holder of the login.
+        if ((scopes.Contains(Scopes.Account) || maker.Kind is not TokenKind.Key) && !maker.IsRecentLogin(now))
             throw new ApiException(RecentAuthentication.Refusal);
         var (value, token) = await issuer.IssueKeyAsync(maker, name, scopes, expiresAt, context);
         context.Response.Headers.Location = "/v1/tokens/" + token.Id;
@@ -168,20 +169,13 @@ static partial class TokenEndpoints
                 "The field 'expiresAt' must be an instant to come, as '2030-01-31T12:00:00Z' or '2030-01-31T12:00:00+01:00' (RFC 3339).", body.SourceOf("expiresAt")));
     }
 
-    /// <summary>
-    /// A key never outlives the key that made it, and ends with it unless told to end before. A login may make a key for
-    /// longer than itself while it is recent.
-    /// </summary>
-    /// <exception cref="ApiException">400: the key would outlive its maker; 401: a recent sign-in may make it.</exception>
-    static DateTimeOffset? BoundExpiry(DateTimeOffset? wanted, Token maker, DateTimeOffset now, RequestBody body)
-    {
-        if (maker.ExpiresAt is not { } bound || wanted <= bound || maker.IsRecentLogin(now))
-            return wanted;
-        if (maker.Kind is not TokenKind.Key)
-            throw new ApiException(RecentAuthentication.Refusal);
-        return wanted is null ? bound : throw new ApiException(ApiError.BadRequest("invalid-field",
+    /// <summary>A key never outlives the key that made it, and ends with it unless it is to end before.</summary>
+    /// <exception cref="ApiException">400: the key would outlive its maker.</exception>
+    static DateTimeOffset? BoundExpiry(DateTimeOffset? wanted, Token maker, RequestBody body) =>
+        maker.Kind is not TokenKind.Key || maker.ExpiresAt is not { } bound || wanted <= bound ? wanted
+        : wanted is null ? bound
+        : throw new ApiException(ApiError.BadRequest("invalid-field",
             $"The field 'expiresAt' must not be later than {bound:yyyy-MM-dd'T'HH:mm:ss'Z'}, when the key ends that makes this one.", body.SourceOf("expiresAt")));
-    }
 
     /// <summary>Date, time and offset (https://www.rfc-editor.org/rfc/rfc3339#section-5.6); that they exist is for the parser.</summary>
     [GeneratedRegex(@"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\z", RegexOptions.CultureInvariant | RegexOptions.ECMAScript)]

@@ -15,13 +15,14 @@ static class AccountEndpoints
 
     public static void MapAccounts(this IEndpointRouteBuilder app)
     {
+        var login = new RateLimit("login", 240, TimeSpan.FromMinutes(1));
         app.MapPost("/v1/register", RegisterAsync).LimitByAddress(new("register", 240, TimeSpan.FromMinutes(1)));
-        app.MapPost("/v1/login", LoginAsync).LimitByAddress(new("login", 240, TimeSpan.FromMinutes(1)));
+        app.MapPost("/v1/login", LoginAsync).LimitByAddress(login);
 
         var me = app.MapGroup("/v1/me").RequireScope(Scopes.Account);
         me.MapMethods("/", ReadMethods.All, GetAsync);
         me.MapMethods("/export", ReadMethods.All, ExportAsync);
-        me.MapPut("/password", ChangePasswordAsync);
+        me.MapPut("/password", ChangePasswordAsync).LimitByAddress(login);
         me.MapDelete("/identities/{id}", UnlinkAsync).RequireRecentAuthentication();
         me.MapDelete("/", DeleteAsync).RequireRecentAuthentication();
 

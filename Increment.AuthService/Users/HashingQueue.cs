@@ -1,23 +1,28 @@
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.AuthService.Users;
 
 /// <summary>
-/// Who hashes a password next. Sign-ins go before registrations, and among each the addresses take turns, so that one
-/// address with many requests delays its own. Where too many wait, the one that would be last is refused.
+/// Which password is hashed next. Sign-ins go before registrations, but for every fourth turn, and among each the networks
+/// take turns, so that one network with many requests delays its own. Where too many wait, the one that would be last is
+/// refused.
 /// </summary>
 sealed class HashingQueue(int slots)
 {
     const int MaxWaiting = 64;
 
-    readonly Lock gate = new();
-    readonly SortedSet<Waiter> waiting = [];
+    /// <summary>Of so many turns one is a registration's, if one waits.</summary>
+    const int RegistrationTurn = 4;
 
-    /// <summary>The last turn that was given to an address; an address that waits for several takes as many turns.</summary>
+    readonly Lock gate = new();
+    readonly SortedSet<Waiter> signIns = [], registrations = [];
+
+    /// <summary>The last turn that was given to a network; a network that waits for several takes as many turns.</summary>
     readonly Dictionary<(HashingOrder, string), long> turns = [];
 
     int free = slots;
-    long turn, sequence;
+    long turn, sequence, served;
 
     /// <summary>How many wait.</summary>
     internal int Waiting
@@ -25,7 +30,7 @@ sealed class HashingQueue(int slots)
         get
         {
             lock (gate)
-                return waiting.Count;
+                return signIns.Count + registrations.Count;
         }
     }
 
@@ -54,11 +59,12 @@ sealed class HashingQueue(int slots)
                 free--;
                 return;
             }
-            waiter = new(order, Math.Max(turn, turns.GetValueOrDefault((order, address), -1) + 1), sequence++);
-            waiting.Add(waiter);
-            turns[(order, address)] = waiter.Turn;
-            if (waiting.Count > MaxWaiting)
-                Refuse(waiting.Max!);
+            var network = RateLimits.NetworkAround(address) ?? address;
+            waiter = new(order, Math.Max(turn, turns.GetValueOrDefault((order, network), -1) + 1), sequence++);
+            Of(order).Add(waiter);
+            turns[(order, network)] = waiter.Turn;
+            if (signIns.Count + registrations.Count > MaxWaiting)
+                Refuse(registrations.Max ?? signIns.Max!);
         }
         await using (cancellationToken.Register(() => Cancel(waiter, cancellationToken)))
             await waiter.Entry.Task;
@@ -68,13 +74,14 @@ sealed class HashingQueue(int slots)
     {
         lock (gate)
         {
-            if (waiting.Min is not { } next)
+            var next = ++served % RegistrationTurn == 0 ? registrations.Min ?? signIns.Min : signIns.Min ?? registrations.Min;
+            if (next is null)
             {
                 free++;
                 turns.Clear();
                 return;
             }
-            waiting.Remove(next);
+            Of(next.Order).Remove(next);
             turn = Math.Max(turn, next.Turn);
             if (turns.Count > 16 * MaxWaiting)
                 foreach (var (key, last) in turns)
@@ -86,23 +93,25 @@ sealed class HashingQueue(int slots)
 
     void Refuse(Waiter waiter)
     {
-        waiting.Remove(waiter);
+        Of(waiter.Order).Remove(waiter);
         waiter.Entry.SetException(new ApiException(ApiError.Unavailable("busy", "Too many are signing in at once. Try again in a moment.", 2)));
     }
 
     void Cancel(Waiter waiter, CancellationToken cancellationToken)
     {
         lock (gate)
-            if (waiting.Remove(waiter))
+            if (Of(waiter.Order).Remove(waiter))
                 waiter.Entry.SetCanceled(cancellationToken);
     }
 
-    /// <summary>In the order in which they are served: by kind, turn, and arrival.</summary>
+    SortedSet<Waiter> Of(HashingOrder order) => order is HashingOrder.SignIn ? signIns : registrations;
+
+    /// <summary>In the order in which they are served: by turn, and arrival.</summary>
     sealed record Waiter(HashingOrder Order, long Turn, long Sequence) : IComparable<Waiter>
     {
         public TaskCompletionSource Entry { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public int CompareTo(Waiter? other) => (Order, Turn, Sequence).CompareTo((other!.Order, other.Turn, other.Sequence));
+        public int CompareTo(Waiter? other) => (Turn, Sequence).CompareTo((other!.Turn, other.Sequence));
     }
 }
 

@@ -18,6 +18,12 @@ sealed class Passwords
     public const int MaxLength = 256;
     const int Iterations = 210_000;
 
+    /// <summary>Of UTF-16, in the longest password: its characters may be surrogate pairs, and be taken apart.</summary>
+    const int MaxUnits = 4 * MaxLength;
+
+    /// <summary>What takes as long to check as a password, and is none: too short.</summary>
+    const string NoPassword = "";
+
     // Identity's hasher has a user in its signatures and never looks at it.
     static readonly object Nobody = new();
     static readonly Lazy<FrozenSet<string>> Common = new(ReadCommon);
@@ -33,7 +39,10 @@ sealed class Passwords
     /// <summary>Why a password is not accepted; null when it is.</summary>
     public static string? Refusal(string password, string userName)
     {
-        var normal = Normalize(password);
+        if (password.Length > MaxUnits)
+            return $"The password must have at most {MaxLength} characters.";
+        if (TryNormalize(password) is not { } normal)
+            return "The password has code points that are no characters. Choose another.";
         var length = normal.EnumerateRunes().Count();
         return length < MinLength ? $"The password must have at least {MinLength} characters."
             : length > MaxLength ? $"The password must have at most {MaxLength} characters."
@@ -45,7 +54,7 @@ sealed class Passwords
     /// <summary>Hashes a new password.</summary>
     /// <exception cref="ApiException">503: too many are waiting.</exception>
     public Task<string> HashAsync(string password, HashingOrder order, string clientAddress, CancellationToken cancellationToken) =>
-        queue.RunAsync(order, clientAddress, () => Task.FromResult(hasher.HashPassword(Nobody, Normalize(password))), cancellationToken);
+        queue.RunAsync(order, clientAddress, () => Task.FromResult(hasher.HashPassword(Nobody, TryNormalize(password) ?? throw new ArgumentException("It was to be refused.", nameof(password)))), cancellationToken);
 
     /// <summary>
     /// Whether it is the password; it takes as long when <paramref name="hash"/> is null. The attempt is checked and
@@ -57,7 +66,7 @@ sealed class Passwords
         string? hash, string password, WrongPasswords.Attempt attempt, CancellationToken cancellationToken) => queue.RunAsync(HashingOrder.SignIn, attempt.ClientAddress, async () =>
     {
         await attempt.ThrowIfReachedAsync();
-        var result = hasher.VerifyHashedPassword(Nobody, hash ?? dummyHash, Normalize(password));
+        var result = hasher.VerifyHashedPassword(Nobody, hash ?? dummyHash, TryNormalize(password) ?? NoPassword);
         if (hash is null)
             result = PasswordVerificationResult.Failed;
         if (result is PasswordVerificationResult.Failed)
@@ -66,7 +75,18 @@ sealed class Passwords
     }, cancellationToken);
 
     /// <summary>The same password typed on two keyboards has the same characters, if not the same code points (NIST SP 800-63B, 3.1.1.2).</summary>
-    static string Normalize(string password) => password.Normalize(NormalizationForm.FormKC);
+    /// <returns>Null for what no password can be: the time to normalise grows with the square of the length.</returns>
+    static string? TryNormalize(string password)
+    {
+        try
+        {
+            return password.Length > MaxUnits ? null : password.Normalize(NormalizationForm.FormKC);
+        }
+        catch (ArgumentException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>A hash that no password has and that takes as long to check as any: made in one iteration, it says that it was made in all.</summary>
     static string MakeDummyHash()

@@ -6,12 +6,18 @@ namespace Increment.AuthService.Users;
 /// <summary>
 /// How many wrong passwords one account and one address may try (<c>Increment:Limits:wrong-passwords-account</c>,
 /// <c>…-address</c>); right ones are not counted. An account is counted by its name whether it exists or not, so a refusal
-/// tells nothing. An account at its limit takes no password from anybody, but its tokens and sessions go on.
+/// tells nothing. An account at its limit takes no password from a stranger. A caller with a live token of the account is
+/// counted apart (<c>Increment:Limits:wrong-passwords-owner</c>), so that no stranger keeps the owner from a new password.
 /// </summary>
 sealed class WrongPasswords(IConfiguration configuration, RateCounts counts)
 {
     readonly RateLimit account = new RateLimit("wrong-passwords-account", 10, TimeSpan.FromMinutes(15)).Configured(configuration);
+    readonly RateLimit owner = new RateLimit("wrong-passwords-owner", 10, TimeSpan.FromMinutes(15)).Configured(configuration);
     readonly RateLimit address = new RateLimit("wrong-passwords-address", 30, TimeSpan.FromMinutes(15)).Configured(configuration);
+
+    /// <summary>An attempt at the password of an account that the caller has a live token of.</summary>
+    public Attempt BeginByOwner(string userId, string clientAddress) =>
+        new(counts, clientAddress, [(owner, userId), .. address.ForAddress(clientAddress)]);
 
     /// <summary>An attempt at an account's password.</summary>
     public Attempt Begin(string accountName, string clientAddress) =>

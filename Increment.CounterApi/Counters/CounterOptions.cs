@@ -5,10 +5,10 @@ namespace Increment.CounterApi.Counters;
 /// <summary>The settings under <c>Increment:Counters</c>.</summary>
 /// <param name="InitialValue">What a counter that was never used stands at, 0 to 2^63-1: its first <c>next</c> is one more. Default 0.</param>
 /// <param name="LimitPerUser">How many named counters one user may have beside the default one. Default 1,000.</param>
-/// <param name="KeysPerUser">How many idempotency keys of one user are remembered before more are refused with 429. Default 1,000,000.</param>
+/// <param name="KeysPerUser">How many idempotency keys of one user are remembered before more are refused with 429. Default 100,000.</param>
 /// <param name="QueueLimit">How many writes may wait for the store before more are refused with 503. Default 10,000.</param>
 /// <param name="KeyRetention">How long idempotency keys are remembered, at least 24 h. Default 24 h.</param>
-sealed record CounterOptions(long InitialValue = 0, int LimitPerUser = 1_000, int KeysPerUser = 1_000_000, int QueueLimit = 10_000, TimeSpan KeyRetention = default)
+sealed record CounterOptions(long InitialValue = 0, int LimitPerUser = 1_000, int KeysPerUser = 100_000, int QueueLimit = 10_000, TimeSpan KeyRetention = default)
 {
     /// <summary>The largest block that one call may take.</summary>
     public const int MaxCount = 1_000_000;
@@ -25,7 +25,7 @@ sealed record CounterOptions(long InitialValue = 0, int LimitPerUser = 1_000, in
         var section = configuration.GetSection("Increment:Counters");
         var options = new CounterOptions(
             section.GetSetting("InitialValue", 0L), section.GetSetting("LimitPerUser", 1_000),
-            section.GetSetting("KeysPerUser", 1_000_000), section.GetSetting("QueueLimit", 10_000), section.GetSetting("KeyRetention", Day));
+            section.GetSetting("KeysPerUser", 100_000), section.GetSetting("QueueLimit", 10_000), section.GetSetting("KeyRetention", Day));
         Require(options.InitialValue >= 0, "InitialValue", "0 to 9223372036854775807");
         Require(options.LimitPerUser >= 0, "LimitPerUser", "0 or more");
         Require(options.KeysPerUser >= 0, "KeysPerUser", "0 or more");

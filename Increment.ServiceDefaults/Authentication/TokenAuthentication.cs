@@ -34,6 +34,12 @@ public static class TokenAuthentication
             && principal.Scopes.Contains(context.GetEndpoint()!.Metadata.GetRequiredMetadata<RequiredScope>().Scope);
     }
 
+    /// <summary>The caller's principal at an endpoint that requires none; null without a live token.</summary>
+    /// <exception cref="ApiException">503: it cannot be told now.</exception>
+    public static async ValueTask<Principal?> FindPrincipalAsync(this HttpContext context) =>
+        TokenAuthenticationMiddleware.ReadToken(context.Request, out _) is { IsEmpty: false } token
+            ? await context.RequestServices.GetRequiredService<ITokenVerifier>().VerifyAsync(token, context.RequestAborted) : null;
+
     internal static IApplicationBuilder UseTokenAuthentication(this IApplicationBuilder app) =>
         app.UseMiddleware<TokenAuthenticationMiddleware>();
 }

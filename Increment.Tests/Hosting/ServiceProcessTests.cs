@@ -73,11 +73,14 @@ public sealed class ServiceProcessTests
         {
             await using var file = new SqliteFile();
             using var process = Start(service, file, [$"--{setting}={value}"]);
-            var output = process.StandardOutput.ReadToEndAsync(ct);
-            var error = (await process.StandardError.ReadToEndAsync(ct)).Trim();
+            var (errors, starts) = (process.StandardError.ReadToEndAsync(ct), false);
+            while (await process.StandardOutput.ReadLineAsync(ct) is { } line)
+                if (starts |= line.Contains("Application started", StringComparison.Ordinal))
+                    process.Kill(entireProcessTree: true);
             await process.WaitForExitAsync(ct);
-            Assert.True(process.ExitCode == 1 && error.Length > 0 && !error.Contains('\n') && !error.Contains("Exception", StringComparison.Ordinal),
-                $"{service} with {setting}={value} ends with {process.ExitCode}: {error} {await output}");
+            var error = (await errors).Trim();
+            Assert.True(!starts && process.ExitCode == 1 && error.Length > 0 && !error.Contains('\n') && !error.Contains("Exception", StringComparison.Ordinal),
+                $"{service} with {setting}={value} {(starts ? "starts" : "ends")}: {error}");
         }
     }
 

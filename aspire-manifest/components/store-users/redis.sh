@@ -7,7 +7,7 @@ set -eu
 
 # What StackExchange.Redis asks when it connects, but for CLUSTER, which no Redis of ours is, and CONFIG GET, which shows the
 # operator's password: it does without these answers.
-connection='+@connection -@admin -@dangerous +info (%R~__Booksleeve_TieBreak +get) (&__Booksleeve_MasterChanged +subscribe)'
+connection='+@connection -client|tracking -@admin -@dangerous +info (%R~__Booksleeve_TieBreak +get) (&__Booksleeve_MasterChanged +subscribe)'
 revocations='&token-revoked +subscribe +unsubscribe'
 # Counts against limits, as RedisRateLimiting names them, by scripts; what a script calls needs the right too.
 limits='(~rl:* +eval +evalsha +script|load +get +set +incrby +expireat +pexpire +pexpireat +pttl)'
