@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics;
+using System.Diagnostics.CodeAnalysis;
 using System.Net;
 using System.Net.Http.Json;
 using System.Text.Json;
@@ -23,6 +24,15 @@ public sealed class AuthServiceClient : ITokenVerifier
     /// <summary>How many requests there are at a time; the more, the fewer tokens in each.</summary>
     const int Askers = 2;
 
+    /// <summary>
+    /// How much may wait to be asked, in bytes of tokens and of what is kept beside each. It is what AuthService takes in a
+    /// few seconds, some 10,000 of its own tokens; more wait only where it does not answer.
+    /// </summary>
+    internal const int MaxWaiting = 8 * 1024 * 1024;
+
+    /// <summary>What is kept for a question beside its token, roughly, in bytes.</summary>
+    const int QuestionLength = 512;
+
     /// <summary>An answer that lacks something is not read as if it had it.</summary>
     static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web)
     {
@@ -38,7 +48,8 @@ public sealed class AuthServiceClient : ITokenVerifier
     readonly HttpClient http;
     readonly TimeProvider time;
     readonly Lazy<ResiliencePipeline<HttpResponseMessage>> resilience;
-    readonly Channel<Question> questions = Channel.CreateUnbounded<Question>();
+    readonly Channel<Question> questions = Channel.CreateUnbounded<Question>(); // MaxWaiting bounds it
+    long waiting;
 
     internal AuthServiceClient(HttpClient http, TimeProvider time)
     {
@@ -85,9 +96,15 @@ public sealed class AuthServiceClient : ITokenVerifier
             .Build();
 
     /// <inheritdoc />
+    /// <exception cref="ApiException">503: AuthService does not answer, or too many questions wait for it.</exception>
     public ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken)
     {
         var question = new Question(JsonEncodedText.Encode(token.Span), time.GetTimestamp(), Activity.Current);
+        if (Interlocked.Add(ref waiting, question.Length) > MaxWaiting)
+        {
+            Interlocked.Add(ref waiting, -question.Length);
+            throw Unavailable();
+        }
         questions.Writer.TryWrite(question);
         return new(question.Answer.Task.WaitAsync(cancellationToken));
     }
@@ -97,7 +114,7 @@ public sealed class AuthServiceClient : ITokenVerifier
         var batch = new List<Question>();
         while (await questions.Reader.WaitToReadAsync())
         {
-            for (var length = 0; length < FullLength && batch.Count < TokenBatch.MaxTokens && questions.Reader.TryRead(out var question);)
+            for (var length = 0; length < FullLength && batch.Count < TokenBatch.MaxTokens && TryRead(out var question);)
             {
                 batch.Add(question);
                 length += question.Token.EncodedUtf8Bytes.Length;
@@ -107,6 +124,17 @@ public sealed class AuthServiceClient : ITokenVerifier
             batch.Clear();
         }
     }
+
+    bool TryRead([NotNullWhen(true)] out Question? question)
+    {
+        if (!questions.Reader.TryRead(out question))
+            return false;
+        Interlocked.Add(ref waiting, -question.Length);
+        return true;
+    }
+
+    static ApiException Unavailable(Exception? cause = null) =>
+        new(ApiError.Unavailable("auth-unavailable", "Tokens cannot be checked now. Try again."), cause);
 
     async Task AnswerAsync(List<Question> batch)
     {
@@ -121,8 +149,8 @@ public sealed class AuthServiceClient : ITokenVerifier
         catch (Exception e)
         {
             var failure = e is HttpRequestException or JsonException or ExecutionRejectedException
-                ? new ApiException(ApiError.Unavailable("auth-unavailable", "Tokens cannot be checked now. Try again."), e) : e;
-            while (questions.Reader.TryPeek(out var late) && time.GetElapsedTime(late.AskedAt) > Patience && questions.Reader.TryRead(out late))
+                ? Unavailable(e) : e;
+            while (questions.Reader.TryPeek(out var late) && time.GetElapsedTime(late.AskedAt) > Patience && TryRead(out late))
                 batch.Add(late);
             batch.ForEach(question => question.Answer.TrySetException(failure));
         }
@@ -213,6 +241,8 @@ public sealed class AuthServiceClient : ITokenVerifier
 
     sealed record Question(JsonEncodedText Token, long AskedAt, Activity? Activity)
     {
+        public int Length => Token.EncodedUtf8Bytes.Length + QuestionLength;
+
         public TaskCompletionSource<Principal?> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
     }
 }

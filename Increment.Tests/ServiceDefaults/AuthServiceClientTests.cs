@@ -127,6 +127,34 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
         Assert.All(batches, batch => Assert.NotEqual([Token], batch));
     }
 
+    [Theory, InlineData(100_000, 16), InlineData(10_000, 4000)]
+    public async Task While_AuthService_is_silent_no_more_than_so_many_questions_wait_and_the_others_are_refused_at_once(int count, int length)
+    {
+        time.StandsStill = true;
+        var (first, second) = await HoldTwoAsync();
+        var (waiting, refused) = (new List<Task<Principal?>>(), 0);
+        for (var i = 0; i < count; i++)
+        {
+            var answer = AskAsync($"{i}".PadLeft(length, 'x'));
+            if (answer.IsFaulted)
+            {
+                Assert.Equal(503, Assert.IsType<ApiException>(answer.Exception.InnerException).Error.Status);
+                refused++;
+            }
+            else
+                waiting.Add(answer);
+        }
+        Assert.InRange(waiting.Count * (long)length, 1, AuthServiceClient.MaxWaiting);
+        Assert.Equal(count, waiting.Count + refused);
+
+        time.StandsStill = false;
+        // They are not left over: once there are answers, all that wait get theirs, and others are asked for again.
+        first.Gate.SetResult();
+        second.Gate.SetResult();
+        Assert.All(await Task.WhenAll(waiting), Assert.NotNull);
+        Assert.Equal(Token, (await AskAsync())!.Name);
+    }
+
     [Fact]
     public async Task An_answer_that_another_try_would_not_better_is_not_asked_for_again()
     {
@@ -242,6 +270,12 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     sealed class LaterTime : TimeProvider
     {
         public TimeSpan Later { get; set; }
+
+        /// <summary>Nothing times out.</summary>
+        public bool StandsStill { get; set; }
+
+        public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
+            base.CreateTimer(callback, state, StandsStill ? Timeout.InfiniteTimeSpan : dueTime, period);
 
         public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + Later;
 
