@@ -84,7 +84,11 @@ public static class Extensions
         });
         // A request is served by the thread that read it, and its answer sent by the one that wrote it. That is a thread of
         // the pool, not the one that waits for the sockets, so work that takes long holds up nobody else.
-        builder.Services.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);
+        builder.Services.Configure<SocketTransportOptions>(sockets =>
+        {
+            sockets.UnsafePreferInlineScheduling = true;
+            sockets.CreateBoundListenSocket = DeadPeers.CreateListenSocket;
+        });
         builder.Services.AddRequestTimeouts(timeouts => timeouts.DefaultPolicy = new() { Timeout = TimeSpan.FromSeconds(30) });
     }
 
