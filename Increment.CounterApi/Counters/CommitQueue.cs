@@ -42,6 +42,9 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     readonly Queue<T> waiting = [];
     readonly List<T> batch = [];
     bool busy;
+
+    /// <summary>What is being committed while callers may wait for it; not what a commit does at once, on the caller's thread.</summary>
+    volatile T[] underWay = [];
     Completion? last;
 
     /// <summary>Commits an operation, together with others if there are any, and gives its result when it is durable.</summary>
@@ -68,25 +71,29 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         {
             Exit();
         }
-        return leads ? LeadAsync(operation) : operation.Answer;
+        return leads ? LeadAsync(operation, cancellationToken) : operation.Answer;
     }
 
     /// <summary>
-    /// Refuses those who have waited for <paramref name="patience"/> without being taken up, with 503; what they asked for
-    /// is not done.
+    /// Refuses those who have waited for <paramref name="patience"/>, with 503. What was not begun by then
+    /// (<see cref="QueuedOperation{TResult}.TryBegin"/>) is not done; whether the rest is done, nobody knows.
     /// </summary>
     public void RefuseLate(TimeSpan patience)
     {
         for (; ; )
         {
             Enter();
-            var late = waiting.TryPeek(out var first) && Environment.TickCount64 - first.WaitsSince >= patience.TotalMilliseconds
-                ? waiting.Dequeue() : null;
+            var late = waiting.TryPeek(out var first) && IsLate(first) ? waiting.Dequeue() : null;
             Exit();
             if (late is null)
-                return;
+                break;
             LetGo(late, CommitQueue.Overloaded());
         }
+        foreach (var operation in underWay)
+            if (IsLate(operation))
+                LetGo(operation, CommitQueue.Overloaded());
+
+        bool IsLate(T operation) => Environment.TickCount64 - operation.WaitsSince >= patience.TotalMilliseconds;
     }
 
     /// <summary>
@@ -99,20 +106,52 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             Schedule(unfinished);
     }
 
-    async ValueTask<TResult> LeadAsync(T operation)
+    ValueTask<TResult> LeadAsync(T operation, CancellationToken cancellationToken)
     {
         batch.Add(operation);
+        ValueTask committing;
         try
         {
-            await commit(batch);
+            committing = commit(batch);
         }
-        finally
+        catch
         {
-            batch.Clear();
-            if (Continues())
-                Schedule(this);
+            EndLead();
+            throw;
         }
-        return operation.Result;
+        if (committing.IsCompletedSuccessfully)
+        {
+            EndLead();
+            return new(operation.Result);
+        }
+        // The answer does not wait for the commit, so that it can be given without.
+        operation.BeginToWait(cancellationToken);
+        underWay = [operation];
+        _ = AnswerLeaderAsync(committing, operation);
+        return operation.Answer;
+    }
+
+    async Task AnswerLeaderAsync(ValueTask committing, T operation)
+    {
+        Exception? failure = null;
+        try
+        {
+            await committing;
+        }
+        catch (Exception e)
+        {
+            failure = e;
+        }
+        EndLead();
+        operation.Complete(failure);
+    }
+
+    void EndLead()
+    {
+        underWay = [];
+        batch.Clear();
+        if (Continues())
+            Schedule(this);
     }
 
     /// <summary>After a batch: whether there is another one; if not, the queue is idle from now on.</summary>
@@ -136,17 +175,21 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
                 batch.Add(next);
             Exit();
             batch.RemoveAll(IsLetGo);
+            if (batch.Count == 0)
+                continue;
             Exception? failure = null;
+            T[] operations = [.. batch];
+            underWay = operations;
             try
             {
-                if (batch.Count > 0)
-                    await commit(batch);
+                await commit(batch);
             }
             catch (Exception e)
             {
                 failure = e;
             }
-            last = new([.. batch], failure, last);
+            underWay = [];
+            last = new(operations, failure, last is { IsOver: false } ? last : null);
             for (var callers = 0; callers < batch.Count; callers += CallersPerThread)
                 Schedule(last);
             var answered = Stopwatch.GetTimestamp();
@@ -166,14 +209,23 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         return true;
     }
 
-    /// <summary>Tells a caller that it is not done; on a thread of the pool, so that what he does then holds nobody up.</summary>
-    void LetGo(T operation, Exception reason) => Schedule(new Completion([operation], reason));
+    /// <summary>Refuses an operation that is not answered yet; on a thread of the pool, so that what its caller does then holds nobody up.</summary>
+    void LetGo(T operation, Exception reason)
+    {
+        if (operation.TryRefuse())
+            Schedule(new Refusal(operation, reason));
+    }
 
     protected virtual void Enter() => gate.Enter();
 
     protected virtual void Exit() => gate.Exit();
 
     protected virtual void Schedule(IThreadPoolWorkItem work) => ThreadPool.UnsafeQueueUserWorkItem(work, preferLocal: false);
+
+    sealed class Refusal(T operation, Exception reason) : IThreadPoolWorkItem
+    {
+        public void Execute() => operation.Refuse(reason);
+    }
 
     /// <summary>Lets the callers of a batch go on, first those that are left of the one before. Several threads share them.</summary>
     sealed class Completion(T[] operations, Exception? failure, Completion? before = null) : IThreadPoolWorkItem
@@ -185,7 +237,16 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 
         public void Execute()
         {
-            before?.Execute();
+            // Not by recursion: where threads are scarce, batches without number may be committed before the first is answered.
+            Stack<Completion> chain = [];
+            for (var completion = this; completion is not null; completion = completion.before)
+                chain.Push(completion);
+            while (chain.TryPop(out var completion))
+                completion.ExecuteOwn();
+        }
+
+        void ExecuteOwn()
+        {
             before = null;
             for (int number; (number = Interlocked.Increment(ref taken)) <= operations.Length;)
                 operations[number - 1].Complete(failure);
@@ -196,7 +257,10 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 /// <summary>Something that a <see cref="CommitQueue{T, TResult}"/> commits. Used once.</summary>
 abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
 {
+    const int Pending = 0, Begun = 1, LeftOut = 2, Refused = 3, Answered = 4;
+
     ManualResetValueTaskSourceCore<TResult> source;
+    int state;
 
     /// <summary>What the operation gives; set while its batch is committed, told when that is durable.</summary>
     public TResult Result { get; set; } = default!;
@@ -210,17 +274,48 @@ abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
     /// <summary>When it began to wait, as <see cref="Environment.TickCount64"/>.</summary>
     internal long WaitsSince { get; private set; }
 
+    /// <summary>
+    /// For a store that commits a batch in steps, before the one that does the operation: whether it is still to be done.
+    /// From then on it may be done though its caller is refused.
+    /// </summary>
+    public bool TryBegin()
+    {
+        Interlocked.CompareExchange(ref state, CancellationToken.IsCancellationRequested ? LeftOut : Begun, Pending);
+        return Volatile.Read(ref state) == Begun;
+    }
+
+    /// <summary>Claims the answer, if nobody has it yet: <see cref="Refuse"/> must follow.</summary>
+    internal bool TryRefuse()
+    {
+        for (; ; )
+        {
+            var before = Volatile.Read(ref state);
+            if (before is Refused or Answered)
+                return false;
+            if (Interlocked.CompareExchange(ref state, Refused, before) == before)
+                return true;
+        }
+    }
+
     internal void BeginToWait(CancellationToken cancellationToken) =>
         (CancellationToken, WaitsSince) = (cancellationToken, Environment.TickCount64);
 
-    /// <summary>Lets the caller go on, on this thread, with the result or a failure. Once only.</summary>
+    /// <summary>Lets the caller go on, on this thread, with the result or a failure; not if it was refused meanwhile.</summary>
     internal void Complete(Exception? failure)
     {
+        var before = Interlocked.Exchange(ref state, Answered);
+        if (before == Refused)
+            return;
+        if (before == LeftOut)
+            failure ??= new OperationCanceledException(CancellationToken);
         if (failure is null)
             source.SetResult(Result);
         else
             source.SetException(failure);
     }
+
+    /// <summary>After <see cref="TryRefuse"/>: lets the caller go on with a failure.</summary>
+    internal void Refuse(Exception reason) => source.SetException(reason);
 
     TResult IValueTaskSource<TResult>.GetResult(short token) => source.GetResult(token);
 

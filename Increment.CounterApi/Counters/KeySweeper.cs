@@ -18,7 +18,7 @@ sealed partial class KeySweeper(ICounterStore store, CounterOptions options, Tim
                 while (await store.ForgetKeysAsync(time.GetUtcNow() - options.KeyRetention, Step, stoppingToken) == Step)
                     await Task.Delay(TimeSpan.FromMilliseconds(10), time, stoppingToken);
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested) // a canceled operation of the store's too
             {
                 LogFailure(e);
             }

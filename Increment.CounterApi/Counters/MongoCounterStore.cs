@@ -33,7 +33,7 @@ namespace Increment.CounterApi.Counters;
 /// his two writes does no harm: the first leaves newer keys alone, the second asks for his incarnation and his number of moves.
 /// </para>
 /// </remarks>
-sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) : ICounterStore
+sealed class MongoCounterStore : ICounterStore, IDisposable
 {
     /// <summary>How many keys a counter's document may have before they are moved, and how many one write may add.</summary>
     internal int MaxKeys { get; init; } = 64;
@@ -56,10 +56,22 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
     /// <summary>Owners whose counts are remembered.</summary>
     const int MaxKeyCounts = 10_000;
 
+    /// <summary>How long a caller waits for an answer, as long as other endpoints have for theirs.</summary>
+    static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+
+    readonly MongoDatabase database;
+    readonly CounterOptions options;
+    readonly Timer caretaker;
     readonly ConcurrentDictionary<string, KeyCount> keyCounts = new(StringComparer.Ordinal);
     readonly Lock gate = new();
     readonly Dictionary<CounterKey, Queue> queues = [];
     int writers;
+
+    public MongoCounterStore(MongoDatabase database, CounterOptions options)
+    {
+        (this.database, this.options) = (database, options);
+        caretaker = new(_ => RefuseLate(Patience), null, Patience / 30, Patience / 30);
+    }
 
     /// <summary>Makes the indexes.</summary>
     public static async Task PrepareAsync(IMongoDatabase database, CancellationToken cancellationToken)
@@ -89,7 +101,7 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
         WriteAsync(counter, new Delete(precondition), cancellationToken);
 
     public async ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) =>
-        (await database.RunAsync(db => LookAsync(db, IdOf(counter)), cancellationToken))?.State;
+        (await database.RunAsync(db => LookAsync(db, IdOf(counter)), cancellationToken, Patience))?.State;
 
     public async ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) =>
         [.. (await FindAsync(Filter.Eq("_id.owner", owner) & Filter.Gt("_id.name", after ?? ""), limit, cancellationToken)).Select(counter => counter.Named)];
@@ -117,6 +129,21 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
         // Asked again whether they are old: a key may have been used anew in between.
         return (int)(await Keys(db).DeleteManyAsync(isOld & Builders<KeyDocument>.Filter.In(key => key.Id, old), cancellationToken)).DeletedCount;
     }, cancellationToken);
+
+    public void Dispose() => caretaker.Dispose();
+
+    /// <summary>
+    /// Refuses those that have waited for <paramref name="patience"/>. What was not sent to the server by then is not done;
+    /// whether the rest is done, nobody knows.
+    /// </summary>
+    internal void RefuseLate(TimeSpan patience)
+    {
+        Queue[] all;
+        lock (gate)
+            all = [.. queues.Values];
+        foreach (var queue in all)
+            queue.RefuseLate(patience);
+    }
 
     /// <summary>
     /// Has a write committed by the counter's queue, which lives as long as somebody has a write in it.
@@ -150,29 +177,38 @@ sealed class MongoCounterStore(MongoDatabase database, CounterOptions options) :
 
     async ValueTask CommitAsync(CounterId id, IReadOnlyList<Write> batch) => await database.RunAsync(async db =>
     {
+        await CommitAsync(db, id, batch);
+        return true;
+    }, CancellationToken.None);
+
+    async Task CommitAsync(IMongoDatabase db, CounterId id, IReadOnlyList<Write> batch)
+    {
         List<Take> takes = [];
+        var keys = 0;
         foreach (var write in batch)
         {
             if (write is Take take)
             {
                 takes.Add(take);
-                if (takes.Count(t => t.Key is not null) == MaxKeys)
-                    await TakeAsync(db, id, takes);
-                continue;
+                if (take.Key is null || ++keys < MaxKeys)
+                    continue;
             }
             await TakeAsync(db, id, takes);
+            keys = 0;
+            if (write is Take || !write.TryBegin())
+                continue;
             if (write is Set set)
                 await SetAsync(db, id, set);
             else
                 await DeleteAsync(db, id, (Delete)write);
         }
         await TakeAsync(db, id, takes);
-        return true;
-    }, CancellationToken.None);
+    }
 
-    /// <summary>Takes for all at once, and clears the list.</summary>
+    /// <summary>Takes for all at once, but those that gave up meanwhile, and clears the list.</summary>
     async Task TakeAsync(IMongoDatabase db, CounterId id, List<Take> takes)
     {
+        takes.RemoveAll(take => !take.TryBegin());
         if (takes.Count > 0 && !await TryTakeAsync(db, id, takes))
             while (!await TryTakeWithCareAsync(db, id, takes)) { }
         takes.Clear();

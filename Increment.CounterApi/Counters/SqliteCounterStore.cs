@@ -176,7 +176,8 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
                 Checkpoint(writer);
             writer.Begin();
             foreach (var write in batch)
-                write.Result = write.Apply(writer);
+                if (write.TryBegin())
+                    write.Result = write.Apply(writer);
             writer.Commit();
         }
         catch (Exception e)

@@ -58,13 +58,15 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
     }
 
     /// <summary>Does something with the database.</summary>
-    /// <exception cref="ApiException">503: it failed. A write was then done, or not, or will be.</exception>
-    public async Task<T> RunAsync<T>(Func<IMongoDatabase, Task<T>> work, CancellationToken cancellationToken)
+    /// <param name="work">What to do.</param>
+    /// <param name="cancellationToken">Ends the wait for the preparation; <paramref name="work"/> sees to the rest.</param>
+    /// <param name="limit">How long the whole may take; null for as long as its operations may take one after the other.</param>
+    /// <exception cref="ApiException">503: it failed, or took too long. A write was then done, or not, or will be.</exception>
+    public async Task<T> RunAsync<T>(Func<IMongoDatabase, Task<T>> work, CancellationToken cancellationToken, TimeSpan? limit = null)
     {
         try
         {
-            await PrepareAsync().WaitAsync(cancellationToken);
-            var result = await work(database);
+            var result = limit is { } bound ? await WorkAsync().WaitAsync(bound, cancellationToken) : await WorkAsync();
             if (failing)
             {
                 failing = false;
@@ -80,6 +82,12 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
                 LogFailure(e);
             }
             throw new ApiException(ApiError.Unavailable("store-unavailable", "The store cannot be used now. Try again.", retryAfter: 2), e);
+        }
+
+        async Task<T> WorkAsync()
+        {
+            await PrepareAsync().WaitAsync(cancellationToken);
+            return await work(database);
         }
     }
 

@@ -56,17 +56,45 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     }
 
     [Theory, InlineData(false), InlineData(true)]
-    public void Who_waits_for_too_long_is_refused_and_what_he_asked_for_is_not_done(bool asynchronous) => TryAll(asynchronous, Ample, run =>
+    public void Who_waits_for_too_long_is_refused_and_what_was_not_begun_is_never_done(bool asynchronous)
     {
-        run.Caller("a", 1);
-        run.Caller("b", 1);
-        run.Scheduler.Start("late", run.RefuseAll);
-        return () =>
+        var (waiting, begun, notBegun) = (0, 0, 0);
+        TryAll(asynchronous, Ample, run =>
         {
-            Assert.All(run.Refused, name => Assert.Equal(503, Assert.IsType<ApiException>(run.ExceptionOf(name)).Error.Status));
-            run.AssertCommitted([.. run.Operations.Except(run.Refused)]);
-        };
-    });
+            run.Caller("a", 1);
+            run.Caller("b", 1);
+            run.Scheduler.Start("late", run.RefuseAll);
+            return () =>
+            {
+                Assert.All(run.Refused, name => Assert.Equal(503, Assert.IsType<ApiException>(run.ExceptionOf(name)).Error.Status));
+                Assert.Empty(run.Operations.Except(run.Refused).Except(run.Committed));
+                Assert.Empty(run.BegunAfterRefusal);
+                begun += run.Refused.Count(run.Committed.Contains);
+                notBegun += run.Refused.Count(run.LeftOut.Contains);
+                waiting += run.Refused.Count - run.Refused.Count(name => run.Committed.Contains(name) || run.LeftOut.Contains(name));
+            };
+        });
+        Assert.True(waiting > 0 && notBegun > 0 && (begun > 0 || !asynchronous), $"{waiting} waited, {notBegun} were not begun, {begun} were");
+    }
+
+    /// <summary>On a stack as small as this one, one call within the other for each batch would end the process.</summary>
+    [Fact]
+    public async Task A_long_run_of_batches_that_were_given_up_is_passed_over()
+    {
+        const int Callers = 300_000;
+        var disk = new TaskCompletionSource();
+        var queue = new CommitQueue<Operation, int>(async _ => await disk.Task, Callers + 2, maxBatch: 1);
+        using var patience = new CancellationTokenSource();
+        var leader = queue.CommitAsync(new("leader"), TestContext.Current.CancellationToken).AsTask();
+        var givenUp = Enumerable.Range(0, Callers).Select(i => queue.CommitAsync(new($"{i}"), patience.Token).AsTask()).ToList();
+        var last = queue.CommitAsync(new("last"), TestContext.Current.CancellationToken).AsTask();
+        await patience.CancelAsync();
+        disk.SetResult();
+        await leader;
+        await last;
+        await Task.WhenAll(givenUp).ContinueWith(_ => { }, TestContext.Current.CancellationToken, TaskContinuationOptions.None, TaskScheduler.Default);
+        Assert.All(givenUp, answer => Assert.True(answer.IsCanceled));
+    }
 
     [Fact]
     public async Task Who_does_not_wait_for_too_long_is_not_refused()
@@ -218,6 +246,11 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
         public List<string> Failed { get; } = [];
 
+        /// <summary>Were in a batch, and refused before it came to them.</summary>
+        public List<string> LeftOut { get; } = [];
+
+        public List<string> BegunAfterRefusal { get; } = [];
+
         public IReadOnlyCollection<string> Refused => [.. refused, .. answers.Keys.Where(name => ExceptionOf(name) is ApiException)];
 
         public IEnumerable<string> Operations => operations.Keys;
@@ -265,13 +298,14 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
             if (!asynchronous)
             {
                 Scheduler.Step();
-                Finish(batch, fails);
+                Finish(batch, fails, isFirstBegun: false);
                 return fails ? throw new IOException("broken") : default;
             }
             var done = new TaskCompletionSource();
+            var isFirstBegun = batch[0].TryBegin();
             Scheduler.Start("disk", () =>
             {
-                Finish(batch, fails);
+                Finish(batch, fails, isFirstBegun);
                 if (fails)
                     done.SetException(new IOException("broken"));
                 else
@@ -280,11 +314,19 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
             return new(done.Task);
         }
 
-        void Finish(IReadOnlyList<Operation> batch, bool fails)
+        void Finish(IReadOnlyList<Operation> batch, bool fails, bool isFirstBegun)
         {
             committing = false;
             foreach (var operation in batch)
             {
+                var isBegun = isFirstBegun && operation == batch[0];
+                if (!isBegun && !operation.TryBegin())
+                {
+                    LeftOut.Add(operation.Name);
+                    continue;
+                }
+                if (!isBegun && answers.TryGetValue(operation.Name, out var answer) && answer.IsCompleted)
+                    BegunAfterRefusal.Add(operation.Name);
                 (fails ? Failed : Committed).Add(operation.Name);
                 operation.Result = ++value;
             }

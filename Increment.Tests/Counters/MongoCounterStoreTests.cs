@@ -1,6 +1,9 @@
 using Increment.CounterApi.Counters;
+using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.Storage;
 using Increment.Tests.Storage;
+using MongoDB.Driver;
+using MongoDB.Driver.Core.Events;
 
 namespace Increment.Tests.Counters;
 
@@ -13,6 +16,75 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         Task.FromResult<ICounterStore>(new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), options));
 
     private protected override ValueTask CloseAsync() => test.DisposeAsync();
+
+    [Fact]
+    public async Task Who_waits_for_too_long_is_refused_and_what_was_not_sent_is_never_done()
+    {
+        var ct = TestContext.Current.CancellationToken;
+        using var gate = new Gate();
+        var settings = MongoClientSettings.FromConnectionString(MongoTestDatabase.ConnectionString);
+        settings.ClusterConfigurator = cluster => cluster.Subscribe<CommandStartedEvent>(command => gate.Pass(command.CommandName));
+        using var client = new MongoClient(settings);
+        var database = client.GetDatabase(test.Database.DatabaseNamespace.DatabaseName);
+        using var store = new MongoCounterStore(new(database, MongoCounterStore.PrepareAsync), new());
+        CounterKey counter = new("alice", CounterName.Default);
+        await store.SetAsync(counter, 1, default, ct);
+
+        // One that is under way, so that the others are one batch; then the first of these.
+        gate.IsClosed = true;
+        var leader = Task.Run(async () => await store.SetAsync(counter, 2, default, ct), ct);
+        await gate.Arrived.WaitAsync(ct);
+        var batch = Enumerable.Range(3, 5).Select(async value => await store.SetAsync(counter, value, default, ct)).ToList();
+        gate.Leave.Release();
+        await leader;
+        await gate.Arrived.WaitAsync(ct);
+        var late = store.TakeAsync(counter, 1, null, ct).AsTask();
+        store.RefuseLate(TimeSpan.FromHours(1));
+        Assert.False(late.IsCompleted);
+
+        store.RefuseLate(TimeSpan.Zero);
+
+        foreach (var answer in (Task<CounterResult>[])[.. batch, late])
+            Assert.Equal(503, (await Assert.ThrowsAsync<ApiException>(() => answer.WaitAsync(ct))).Error.Status);
+        gate.IsClosed = false;
+        gate.Leave.Release();
+        await store.SetAsync(new("alice", "another"), 1, default, ct);
+        using var other = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new());
+        Assert.InRange((await other.GetAsync(counter, ct))!.Value.Current, 2, 3); // the one that was sent, if it is done by now
+        Assert.Equal(4, gate.Count); // 1, 2, 3 and the other counter's: what was not sent by then never was
+    }
+
+    /// <summary>Holds commands that write, at the client, while it is closed.</summary>
+    sealed class Gate : IDisposable
+    {
+        int arrived;
+
+        public bool IsClosed { get; set; }
+
+        public SemaphoreSlim Arrived { get; } = new(0);
+
+        public SemaphoreSlim Leave { get; } = new(0);
+
+        public int Count => arrived;
+
+        public void Pass(string command)
+        {
+            if (command != "findAndModify")
+                return;
+            Interlocked.Increment(ref arrived);
+            if (IsClosed)
+            {
+                Arrived.Release();
+                Leave.Wait();
+            }
+        }
+
+        public void Dispose()
+        {
+            Arrived.Dispose();
+            Leave.Dispose();
+        }
+    }
 
     [Fact]
     public async Task Another_replica_counts_the_idempotency_keys_that_have_moved_out_of_the_counter()
