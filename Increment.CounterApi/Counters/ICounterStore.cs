@@ -60,6 +60,13 @@ interface ICounterStore
     /// <summary>All counters of some owners in one look at the store.</summary>
     ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// A mark that differs, by <see cref="object.Equals(object)"/>, from every earlier one once anything was committed
+    /// since, by whatever process; what was committed before it was asked for, a read that begins later sees. Null when
+    /// the store cannot say. It costs next to nothing, compared to a read.
+    /// </summary>
+    ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken);
+
     /// <summary>Deletes all counters of an owner and their idempotency keys. Repeated after a failure, it finishes the rest.</summary>
     ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken);
 

@@ -38,6 +38,9 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     /// <summary>How many keys a counter's document may have before they are moved, and how many one write may add.</summary>
     internal int MaxKeys { get; init; } = 64;
 
+    /// <summary>Whether other processes learn that something was committed. Without it they look every 10 s.</summary>
+    internal bool AnnouncesChanges { get; init; } = true;
+
     /// <summary>The <see cref="CounterDocument.Slot"/> of the default counter, which does not count for the limit.</summary>
     const int NoSlot = -1;
 
@@ -61,6 +64,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
 
     readonly MongoDatabase database;
     readonly CounterOptions options;
+    readonly MongoChanges changes;
     readonly Timer caretaker;
     readonly ConcurrentDictionary<string, KeyCount> keyCounts = new(StringComparer.Ordinal);
     readonly Lock gate = new();
@@ -69,7 +73,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
 
     public MongoCounterStore(MongoDatabase database, CounterOptions options)
     {
-        (this.database, this.options) = (database, options);
+        (this.database, this.options, changes) = (database, options, new(database));
         caretaker = new(_ => RefuseLate(Patience), null, Patience / 30, Patience / 30);
     }
 
@@ -89,6 +93,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
             new(key.Ascending(k => k.UsedAt).Ascending(k => k.First)),
             new(key.Ascending(k => k.Owner), new() { Sparse = true }),
         ], cancellationToken);
+        await MongoChanges.PrepareAsync(database, cancellationToken);
     }
 
     public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) =>
@@ -109,12 +114,17 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     public async ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) =>
         (await FindAsync(Filter.In("_id.owner", owners), int.MaxValue, cancellationToken)).ToLookup(counter => counter.Id.Owner, counter => counter.Named);
 
-    public async ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) =>
+    public ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken) => changes.GetMarkAsync(cancellationToken);
+
+    public async ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken)
+    {
         await database.RunAsync(async db =>
         {
             await Counters(db).DeleteManyAsync(Filter.Eq("_id.owner", owner), cancellationToken);
             return await Keys(db).DeleteManyAsync(key => key.Owner == owner, cancellationToken);
         }, cancellationToken);
+        Announce();
+    }
 
     public async ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => await database.RunAsync(async db =>
     {
@@ -143,6 +153,12 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
             all = [.. queues.Values];
         foreach (var queue in all)
             queue.RefuseLate(patience);
+    }
+
+    void Announce()
+    {
+        if (AnnouncesChanges)
+            changes.Announce();
     }
 
     /// <summary>
@@ -175,11 +191,21 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         }
     }
 
-    async ValueTask CommitAsync(CounterId id, IReadOnlyList<Write> batch) => await database.RunAsync(async db =>
+    async ValueTask CommitAsync(CounterId id, IReadOnlyList<Write> batch)
     {
-        await CommitAsync(db, id, batch);
-        return true;
-    }, CancellationToken.None);
+        try
+        {
+            await database.RunAsync(async db =>
+            {
+                await CommitAsync(db, id, batch);
+                return true;
+            }, CancellationToken.None);
+        }
+        finally
+        {
+            Announce();
+        }
+    }
 
     async Task CommitAsync(IMongoDatabase db, CounterId id, IReadOnlyList<Write> batch)
     {

@@ -143,6 +143,8 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     public ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) =>
         new(Read(reader => reader.ListMany(owners)));
 
+    public ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken) => new(Read(reader => (object?)reader.Head));
+
     /// <summary>Healthy when the file can be read; degraded when its last write failed.</summary>
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
@@ -291,6 +293,9 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         readonly SqliteWalIndex index = new(connection);
         readonly Dictionary<CounterKey, CounterState?> known = [];
         WalIndexHead? knownAt;
+
+        /// <inheritdoc cref="SqliteWalIndex.Head" />
+        public WalIndexHead? Head => index.Head;
 
         public CounterState? Get(CounterKey counter)
         {

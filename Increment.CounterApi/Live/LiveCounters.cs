@@ -9,24 +9,38 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.CounterApi.Live;
 
 /// <summary>
-/// Tells those who watch their counters what changes, whoever changed it: while somebody watches, it reads the counters
-/// of all who watch together, in one look at the store an interval, and tells each what is another than before.
+/// Sends watchers the changes of their counters, also those that other processes make. While anybody watches, it asks the
+/// store every now and then whether anything was committed, and only then reads the counters of all owners that are watched.
 /// </summary>
 sealed partial class LiveCounters(ICounterStore store, CounterOptions options, ILogger<LiveCounters> logger) : BackgroundService
 {
     const int MaxWatchers = 10_000;
     const int MaxWatchersPerOwner = 20;
 
+    /// <summary>How many owners' counters are read in one look, which bounds what a look takes in memory.</summary>
+    const int OwnersPerLook = 500;
+
     /// <summary>How many events may wait for one watcher.</summary>
     internal const int Backlog = 32;
+
+    /// <summary>How many characters the events that wait for one watcher may have together. A snapshot may have more.</summary>
+    internal const int MaxWaiting = 256 * 1024;
 
     readonly Lock gate = new();
     readonly Dictionary<string, Audience> audiences = [];
     readonly SemaphoreSlim newcomers = new(0);
-    int watchers;
+    int watchers, knownCounters;
+    long nextLook;
+    object? seen;
 
-    /// <summary>How old a change may get before it is seen.</summary>
+    /// <summary>
+    /// How long it waits after it has read the counters. After it has found that nothing was committed it waits a third as
+    /// long, since to ask that costs less.
+    /// </summary>
     internal TimeSpan Interval { get; init; } = TimeSpan.FromMilliseconds(250);
+
+    /// <summary>How many counters are remembered for all watchers, some 100 bytes each, before another owner's stream gets 503.</summary>
+    internal int MaxKnownCounters { get; init; } = 1_000_000;
 
     /// <summary>Watches an owner's counters, up to its disposal: first a snapshot of all, then what changes.</summary>
     /// <exception cref="ApiException">429 or 503: too many watch.</exception>
@@ -34,7 +48,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     {
         lock (gate)
         {
-            if (watchers >= MaxWatchers)
+            if (watchers >= MaxWatchers || (knownCounters >= MaxKnownCounters && !audiences.ContainsKey(owner)))
                 throw new ApiException(ApiError.Unavailable("too-many-streams", "Too many streams are open here. Try again in a minute.", retryAfter: 60));
             if (!audiences.TryGetValue(owner, out var audience))
                 audiences.Add(owner, audience = new());
@@ -58,8 +72,10 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
             if (!audiences.TryGetValue(watcher.Owner, out var audience) || !audience.Watchers.Remove(watcher))
                 return;
             watchers--;
-            if (audience.Watchers.Count == 0)
-                audiences.Remove(watcher.Owner);
+            if (audience.Watchers.Count > 0)
+                return;
+            audiences.Remove(watcher.Owner);
+            knownCounters -= audience.Known.Count;
         }
     }
 
@@ -69,15 +85,24 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         {
             while (true)
             {
-                var anybody = await newcomers.WaitAsync(IsWatched ? Interval : Timeout.InfiniteTimeSpan, stoppingToken);
+                await newcomers.WaitAsync(IsWatched ? TimeToNextLook : Timeout.InfiniteTimeSpan, stoppingToken);
                 while (newcomers.Wait(0, CancellationToken.None)) { }
-                await LookAsync(newcomersOnly: anybody, stoppingToken);
+                // When the look is due does not depend on newcomers: however many come, the others get their changes.
+                if (TimeToNextLook > TimeSpan.Zero)
+                {
+                    await ReadAsync(WatchedOwners(newcomersOnly: true), stoppingToken);
+                    continue;
+                }
+                var wait = await LookAsync(stoppingToken) ? Interval : Interval / 3;
+                nextLook = Environment.TickCount64 + (long)wait.TotalMilliseconds;
             }
         }
         catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
         {
         }
     }
+
+    TimeSpan TimeToNextLook => TimeSpan.FromMilliseconds(Math.Max(0, nextLook - Environment.TickCount64));
 
     bool IsWatched
     {
@@ -88,28 +113,61 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         }
     }
 
-    async Task LookAsync(bool newcomersOnly, CancellationToken cancellationToken)
+    List<KeyValuePair<string, Audience>> WatchedOwners(bool newcomersOnly)
     {
-        List<KeyValuePair<string, Audience>> watched;
         lock (gate)
-            watched = [.. audiences.Where(audience => !newcomersOnly || audience.Value.Watchers.Any(watcher => !watcher.HasSnapshot))];
-        if (watched.Count == 0)
-            return;
+            return [.. audiences.Where(audience => !newcomersOnly || audience.Value.Watchers.Exists(watcher => !watcher.HasSnapshot))];
+    }
 
+    /// <summary>Reads the counters of all watched owners if anything was committed, else those of newcomers.</summary>
+    /// <returns>Whether it was about all.</returns>
+    async Task<bool> LookAsync(CancellationToken cancellationToken)
+    {
+        object? mark;
         try
         {
-            var counters = await store.ListManyAsync([.. watched.Select(audience => audience.Key)], cancellationToken);
-            foreach (var (owner, audience) in watched)
-                Tell(audience, Read(counters[owner]));
+            // Before the counters are read: what is committed in between makes the next mark differ from this one.
+            mark = await store.GetMarkAsync(cancellationToken);
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
-            // Nobody is left to believe that he sees what is: the pages say so, come back, and get a new snapshot.
-            LogFailed(e);
-            foreach (var (_, audience) in watched)
-                lock (gate)
-                    audience.Watchers.ForEach(watcher => watcher.End());
+            seen = null;
+            End(WatchedOwners(newcomersOnly: false), e);
+            return true;
         }
+        var isSeen = mark is not null && mark.Equals(seen);
+        var isRead = await ReadAsync(WatchedOwners(newcomersOnly: isSeen), cancellationToken);
+        seen = isRead ? mark : null;
+        return !isSeen;
+    }
+
+    /// <summary>Reads some owners' counters and sends their watchers what is new.</summary>
+    /// <returns>Whether they could be read; if not, the streams are ended.</returns>
+    async Task<bool> ReadAsync(List<KeyValuePair<string, Audience>> watched, CancellationToken cancellationToken)
+    {
+        try
+        {
+            foreach (var part in watched.Chunk(OwnersPerLook))
+            {
+                var counters = await store.ListManyAsync([.. part.Select(audience => audience.Key)], cancellationToken);
+                foreach (var (owner, audience) in part)
+                    Tell(audience, Read(counters[owner]));
+            }
+            return true;
+        }
+        catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
+        {
+            End(watched, e);
+            return false;
+        }
+    }
+
+    /// <summary>Ends streams, so that no page takes old values for the present ones: pages say so, come back, and get a new snapshot.</summary>
+    void End(List<KeyValuePair<string, Audience>> watched, Exception reason)
+    {
+        LogFailed(reason);
+        lock (gate)
+            watched.ForEach(audience => audience.Value.Watchers.ForEach(watcher => watcher.End()));
     }
 
     Dictionary<string, CounterState> Read(IEnumerable<NamedCounter> counters)
@@ -123,7 +181,6 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     {
         var changed = states.Where(counter => !audience.Known.TryGetValue(counter.Key, out var known) || known != counter.Value).ToList();
         var removed = audience.Known.Keys.Where(name => !states.ContainsKey(name)).ToList();
-        audience.Known = states;
 
         List<SseItem<string>> news = [];
         if (changed.Count > 0)
@@ -133,6 +190,11 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         SseItem<string>? snapshot = null;
 
         lock (gate)
+        {
+            if (audience.Watchers.Count == 0)
+                return;
+            knownCounters += states.Count - audience.Known.Count;
+            audience.Known = states;
             foreach (var watcher in audience.Watchers)
             {
                 if (watcher.HasSnapshot)
@@ -140,6 +202,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
                 else
                     watcher.Begin(snapshot ??= new(Document(states), "snapshot") { ReconnectionInterval = TimeSpan.FromSeconds(2) });
             }
+        }
     }
 
     static string Document(IEnumerable<KeyValuePair<string, CounterState>> counters) =>
@@ -186,8 +249,11 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     /// <summary>One who watches.</summary>
     internal sealed class Watcher(LiveCounters live, string owner) : IDisposable
     {
-        // One who does not keep up is sent away, and begins anew with a snapshot.
+        // A watcher that does not keep up is sent away, and begins anew with a snapshot.
         readonly Channel<SseItem<string>> news = Channel.CreateBounded<SseItem<string>>(Backlog);
+
+        /// <summary>How long the events are that were sent last; those that still wait are at its end.</summary>
+        readonly Queue<int> lengths = [];
 
         public string Owner => owner;
 
@@ -204,8 +270,13 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
 
         public void Tell(SseItem<string> item)
         {
-            if (!news.Writer.TryWrite(item))
+            while (lengths.Count > news.Reader.Count)
+                lengths.Dequeue();
+            var waiting = lengths.Sum();
+            if ((waiting > 0 && waiting + item.Data.Length > MaxWaiting) || !news.Writer.TryWrite(item))
                 End();
+            else
+                lengths.Enqueue(item.Data.Length);
         }
 
         public void End() => news.Writer.TryComplete();

@@ -48,6 +48,28 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_mark_is_another_after_each_write_of_another_replica_and_the_same_without()
+    {
+        var other = await OpenAsync(new());
+        await other.TakeAsync(new("alice", "first"), 1, null, ct);
+        foreach (var write in (Func<ValueTask>[])[
+            async () => await other.TakeAsync(new("alice", "first"), 1, null, ct),
+            async () => await other.TakeAsync(new("alice", "second"), 1, "key", ct),
+            async () => await other.SetAsync(new("alice", "first"), 9, default, ct),
+            async () => await other.DeleteAsync(new("alice", "first"), default, ct),
+            () => other.DeleteAllAsync("alice", ct)])
+        {
+            // It may change without a write too, but not often.
+            object? before, again;
+            while (!((before = await store.GetMarkAsync(ct)) is not null & before!.Equals(again = await store.GetMarkAsync(ct))))
+                await Task.Delay(10, ct);
+            await write();
+            while ((await store.GetMarkAsync(ct))!.Equals(again))
+                await Task.Delay(10, ct);
+        }
+    }
+
+    [Fact]
     public async Task The_initial_value_is_a_setting()
     {
         var other = await OpenAsync(new(InitialValue: 41));

@@ -1,3 +1,4 @@
+using System.Net.ServerSentEvents;
 using System.Text.Json;
 using Increment.CounterApi.Counters;
 using Increment.CounterApi.Live;
@@ -29,7 +30,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     {
         await live.StopAsync(CancellationToken.None);
         live.Dispose();
-        store.Inner.Dispose();
+        store.Dispose();
         another.Dispose();
         SqliteConnection.ClearAllPools();
         Directory.Delete(folder, recursive: true);
@@ -71,10 +72,11 @@ public sealed class LiveCountersTests : IAsyncLifetime
         foreach (var watcher in watchers)
             Assert.Equal("snapshot", (await Next(watcher)).Event);
 
-        await store.NextLookAsync(ct); // the next full look begins after this one
-        var look = await store.NextLookAsync(ct);
+        await store.MarksAsync(2, ct);
+        var look = store.NextLookAsync(ct);
+        await another.TakeAsync(new("user3", "orders"), 1, null, ct);
 
-        Assert.Equal(10, look.Count);
+        Assert.Equal(10, (await look).Count);
         watchers.ForEach(watcher => watcher.Dispose());
     }
 
@@ -85,8 +87,85 @@ public sealed class LiveCountersTests : IAsyncLifetime
             await Next(watcher);
         using var bob = live.Watch("bob");
         await Next(bob);
+        await store.MarksAsync(2, ct);
+        var look = store.NextLookAsync(ct);
+        await another.TakeAsync(new("ann", "orders"), 1, null, ct);
 
-        Assert.Equal(["bob"], await store.NextLookAsync(ct));
+        Assert.Equal(["bob"], await look);
+    }
+
+    [Fact]
+    public async Task Nothing_is_read_while_nothing_was_committed()
+    {
+        using var watcher = live.Watch("ann");
+        await Next(watcher);
+        await store.MarksAsync(2, ct);
+        var looks = store.Looks;
+        await store.MarksAsync(10, ct);
+        Assert.Equal(looks, store.Looks);
+
+        await another.TakeAsync(new("ann", "orders"), 1, null, ct);
+        Assert.Equal(("change", "orders=1"), await Next(watcher));
+        using var newcomer = live.Watch("ann");
+        Assert.Equal(("snapshot", "default=7 orders=1"), await Next(newcomer));
+    }
+
+    [Fact]
+    public async Task A_watcher_gets_changes_however_many_newcomers_come()
+    {
+        using var slow = new LiveCounters(store, new(), NullLogger<LiveCounters>.Instance);
+        await slow.StartAsync(ct);
+        using var watcher = slow.Watch("ann");
+        await Next(watcher);
+        await another.TakeAsync(new("ann", "orders"), 1, null, ct);
+
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        over.CancelAfter(TimeSpan.FromSeconds(30));
+        var change = watcher.News.WaitToReadAsync(over.Token).AsTask();
+        while (!change.IsCompleted)
+        {
+            using var newcomer = slow.Watch("bob");
+            await Next(newcomer);
+        }
+        Assert.True(await change);
+        Assert.Equal(("change", "orders=1"), await Next(watcher));
+        await slow.StopAsync(ct);
+    }
+
+    [Fact]
+    public void What_waits_for_one_watcher_is_bounded_and_a_snapshot_of_any_length_is_sent()
+    {
+        using var idle = new LiveCounters(store, new(), NullLogger<LiveCounters>.Instance);
+        using var watcher = idle.Watch("ann");
+        SseItem<string> Of(int length) => new(new string('x', length));
+        watcher.Begin(Of(2 * LiveCounters.MaxWaiting));
+        Assert.True(watcher.News.TryRead(out _));
+        watcher.Tell(Of(LiveCounters.MaxWaiting - 1));
+        watcher.Tell(Of(1));
+        Assert.True(watcher.News.TryRead(out _));
+        watcher.Tell(Of(LiveCounters.MaxWaiting - 1));
+        watcher.Tell(Of(1));
+
+        Assert.True(watcher.News.TryRead(out _));
+        Assert.True(watcher.News.TryRead(out _));
+        Assert.True(watcher.News.Completion.IsCompleted);
+    }
+
+    [Fact]
+    public async Task Past_the_bound_of_known_counters_another_owner_is_refused_until_one_leaves()
+    {
+        using var small = new LiveCounters(store, new(), NullLogger<LiveCounters>.Instance) { MaxKnownCounters = 2 };
+        await small.StartAsync(ct);
+        await another.TakeAsync(new("ann", "orders"), 3, null, ct);
+        using (var ann = small.Watch("ann"))
+        {
+            await Next(ann);
+            Assert.Equal(503, Assert.Throws<ApiException>(() => small.Watch("bob")).Error.Status);
+            small.Watch("ann").Dispose();
+        }
+        using var bob = small.Watch("bob");
+        Assert.Equal("snapshot", (await Next(bob)).Event);
+        await small.StopAsync(ct);
     }
 
     [Fact]
@@ -124,6 +203,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
         using var watcher = live.Watch("ann");
         await Next(watcher);
         store.Failure = new ApiException(ApiError.Unavailable("store-unavailable", "Not now."));
+        await another.TakeAsync(new("ann", "orders"), 1, null, ct);
         Assert.False(await watcher.News.WaitToReadAsync(ct));
 
         store.Failure = null;
@@ -144,18 +224,40 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     /// <summary>The store, with its looks for watchers told to the test.</summary>
-    sealed class ObservedStore(SqliteCounterStore inner) : ICounterStore
+    sealed class ObservedStore(SqliteCounterStore inner) : ICounterStore, IDisposable
     {
+        readonly SemaphoreSlim marks = new(0);
         TaskCompletionSource<IReadOnlyCollection<string>> look = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public SqliteCounterStore Inner => inner;
-
         public Exception? Failure { get; set; }
+
+        public int Looks { get; private set; }
+
+        public void Dispose()
+        {
+            marks.Dispose();
+            inner.Dispose();
+        }
+
+        /// <summary>Waits until the store was asked so often whether anything was committed.</summary>
+        public async Task MarksAsync(int count, CancellationToken cancellationToken)
+        {
+            while (marks.Wait(0, CancellationToken.None)) { }
+            for (var i = 0; i < count; i++)
+                await marks.WaitAsync(cancellationToken);
+        }
+
+        public ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken)
+        {
+            marks.Release();
+            return inner.GetMarkAsync(cancellationToken);
+        }
 
         public Task<IReadOnlyCollection<string>> NextLookAsync(CancellationToken cancellationToken) => look.Task.WaitAsync(cancellationToken);
 
         public ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken)
         {
+            Looks++;
             Interlocked.Exchange(ref look, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult(owners);
             return Failure is null ? inner.ListManyAsync(owners, cancellationToken) : throw Failure;
         }
