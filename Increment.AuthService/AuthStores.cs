@@ -19,7 +19,8 @@ static class AuthStores
 
     static void AddSqlite(WebApplicationBuilder builder)
     {
-        builder.Services.AddSingleton(AuthDatabase.Open(builder.Configuration.GetStoreConnectionString()));
+        var database = AuthDatabase.Open(builder.Configuration.GetStoreConnectionString());
+        builder.Services.AddSingleton(_ => database); // disposed of with the services
         builder.Services.AddHealthChecks().AddCheck<SqliteDatabase>("store");
         builder.Services.AddSingleton<IUserStore, SqliteUserStore>();
         builder.Services.AddSingleton<ITokenStore, SqliteTokenStore>();

@@ -2,7 +2,7 @@ using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Storage;
 
 namespace Increment.AuthService;
 
@@ -23,9 +23,9 @@ sealed partial class Housekeeping(
         {
             await signingKeys.GetCurrentAsync(cancellationToken);
         }
-        catch (ApiException e) when (e.Error.Status is StatusCodes.Status503ServiceUnavailable)
+        catch (Exception e) when (e.ToStoreError() is not null)
         {
-            LogFailure(e); // The store is not there yet.
+            LogFailure(e); // The store is not there yet, full, or locked.
         }
         await base.StartAsync(cancellationToken);
     }

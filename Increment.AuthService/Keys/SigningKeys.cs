@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Security.Cryptography;
 using Increment.AuthService.Tokens;
 using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Storage;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.IdentityModel.Tokens;
 
@@ -74,7 +75,7 @@ sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, Ti
         {
             key.ImportPkcs8PrivateKey(protector.Unprotect(Convert.FromBase64String(stored.Value)), out _);
         }
-        catch (CryptographicException e)
+        catch (CryptographicException e) when (e.ToStoreError() is null)
         {
             throw new SettingException(
                 $"The signing key '{stored.Id}' in the store cannot be decrypted. Give this replica the same "

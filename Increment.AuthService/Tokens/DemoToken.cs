@@ -1,6 +1,6 @@
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults.Authentication;
-using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Storage;
 
 namespace Increment.AuthService.Tokens;
 
@@ -36,9 +36,9 @@ sealed class DemoToken(IUserStore users, ITokenStore tokens, TokenRevoker revoke
             await SetAsync(cancellationToken);
             done = true;
         }
-        catch (ApiException e) when (e.Error.Status == StatusCodes.Status503ServiceUnavailable)
+        catch (Exception e) when (e.ToStoreError() is not null)
         {
-            // The store has logged why, and health tells it.
+            // Health says why.
         }
     }
 

@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.Storage;
 using Microsoft.Data.Sqlite;
@@ -57,14 +58,12 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     /// <summary>How long a write waits to be taken up: only a disk that hangs makes it wait for long.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
 
-    readonly string connectionString;
-    readonly Lock opening = new();
+    readonly SqliteDatabase database;
     readonly CommitQueue<Write, CounterResult> queue;
     readonly Timer caretaker;
     readonly ConcurrentBag<Reader> readers = [];
     readonly CounterOptions options;
     readonly ILogger logger;
-    SqliteDatabase? database;
     SqliteCounterWriter? writer;
     volatile bool checkpointIsDue;
     volatile Exception? failure;
@@ -76,18 +75,12 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
     public SqliteCounterStore(string connectionString, CounterOptions options, ILogger<SqliteCounterStore>? logger = null)
     {
-        (this.connectionString, this.options, this.logger) = (connectionString, options, logger ?? NullLogger<SqliteCounterStore>.Instance);
+        (this.options, this.logger) = (options, logger ?? NullLogger<SqliteCounterStore>.Instance);
+        database = OpenDatabase(connectionString);
+        if ((failure = database.Failure) is not null)
+            LogFailure(failure);
         queue = new(Commit, options.QueueLimit);
         caretaker = new(_ => TakeCare(), null, Patience / 30, Patience / 30);
-        try
-        {
-            _ = Database;
-        }
-        catch (InvalidOperationException e) when (e.InnerException is SqliteException cause && MayPass(cause))
-        {
-            failure = e;
-            LogFailure(e);
-        }
     }
 
     /// <summary>After how many pages the log of a large file is copied back into it: 64 MiB.</summary>
@@ -95,19 +88,6 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
 
     /// <summary>The last preparation of a checkpoint.</summary>
     public Task Checkpointing { get; private set; } = Task.CompletedTask;
-
-    SqliteDatabase Database
-    {
-        get
-        {
-            lock (opening)
-                return database ??= OpenDatabase(connectionString);
-        }
-    }
-
-    bool MayPass(SqliteException exception) => exception.SqliteErrorCode is 5 or 8 or 10 or 13 // busy, read-only, I/O error, full
-        || (exception.SqliteErrorCode is 14 // cannot open; also a log beside the file that cannot be made
-            && File.Exists(new SqliteConnectionStringBuilder(connectionString).DataSource));
 
     /// <summary>Opens a file of counters, creates it if need be, and brings its schema up to date.</summary>
     /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
@@ -148,15 +128,9 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     /// <summary>Healthy when the file can be read; degraded when its last write failed.</summary>
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
-        try
-        {
-            var health = await Database.CheckHealthAsync(context, cancellationToken);
-            return health.Status == HealthStatus.Healthy && failure is { } last ? HealthCheckResult.Degraded("writes fail: " + last.Message) : health;
-        }
-        catch (InvalidOperationException e)
-        {
-            return HealthCheckResult.Unhealthy(e.Message, e);
-        }
+        var health = await database.CheckHealthAsync(context, cancellationToken);
+        // What kept the file from being opened at the start has passed by then.
+        return health.Status == HealthStatus.Healthy && failure is { } last and not SettingException ? HealthCheckResult.Degraded("writes fail: " + last.Message) : health;
     }
 
     public void Dispose()
@@ -166,6 +140,7 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         writer?.Dispose();
         while (readers.TryTake(out var reader))
             reader.Dispose();
+        database.Dispose();
     }
 
     /// <summary>Writes a batch. When that fails in any way, the next one begins with a fresh connection.</summary>
@@ -173,13 +148,15 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     {
         try
         {
-            writer ??= new(Database, options);
+            writer ??= new(database, options);
             if (checkpointIsDue)
                 Checkpoint(writer);
             writer.Begin();
             foreach (var write in batch)
                 if (write.TryBegin())
                     write.Result = write.Apply(writer);
+            // What is not acknowledged may be lost with the file that is gone.
+            database.EnsureInPlace();
             writer.Commit();
         }
         catch (Exception e)
@@ -216,12 +193,12 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     {
         try
         {
-            using var connection = Database.Open();
+            using var connection = database.Open();
             connection.Execute("PRAGMA wal_checkpoint(PASSIVE)");
             connection.Execute("PRAGMA wal_checkpoint(PASSIVE)");
             checkpointIsDue = true;
         }
-        catch (SqliteException e)
+        catch (Exception e) when (e is SqliteException or ApiException)
         {
             LogCheckpointFailure(e);
         }
@@ -239,7 +216,9 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         readers.TryTake(out var reader);
         try
         {
-            reader ??= new(Database.Open());
+            if (database.IsLost)
+                database.EnsureInPlace();
+            reader ??= Reader.Open(database);
             var result = read(reader);
             readers.Add(reader);
             return result;
@@ -293,6 +272,20 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         readonly SqliteWalIndex index = new(connection);
         readonly Dictionary<CounterKey, CounterState?> known = [];
         WalIndexHead? knownAt;
+
+        public static Reader Open(SqliteDatabase database)
+        {
+            var connection = database.Open();
+            try
+            {
+                return new(connection);
+            }
+            catch
+            {
+                connection.Discard();
+                throw;
+            }
+        }
 
         /// <inheritdoc cref="SqliteWalIndex.Head" />
         public WalIndexHead? Head => index.Head;

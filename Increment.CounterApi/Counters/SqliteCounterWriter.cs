@@ -26,27 +26,35 @@ sealed class SqliteCounterWriter : IDisposable
     public SqliteCounterWriter(SqliteDatabase database, CounterOptions options)
     {
         (connection, this.options) = (database.Open(), options);
-        connection.Execute("PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -32768"); // 32 MiB, if there are that many counters
-        begin = Prepare("BEGIN IMMEDIATE");
-        commit = Prepare("COMMIT");
-        checkpoint = Prepare("PRAGMA wal_checkpoint(PASSIVE)");
-        filePages = Prepare("SELECT page_count, 0 FROM pragma_page_count");
-        select = Prepare("SELECT current, version FROM incremental_counter WHERE owner = ?1 AND name = ?2");
-        insert = Prepare("INSERT INTO incremental_counter (owner, name, current, version) VALUES (?1, ?2, ?3, ?4)");
-        update = Prepare("UPDATE incremental_counter SET current = ?3, version = ?4 WHERE owner = ?1 AND name = ?2");
-        delete = Prepare("DELETE FROM incremental_counter WHERE owner = ?1 AND name = ?2");
-        deleteKeys = Prepare("DELETE FROM idempotency_key WHERE owner = ?1 AND name = ?2");
-        deleteAll = Prepare("DELETE FROM incremental_counter WHERE owner = ?1");
-        deleteAllKeys = Prepare("DELETE FROM idempotency_key WHERE owner = ?1");
-        countNamed = Prepare($"SELECT count(*), 0 FROM incremental_counter WHERE owner = ?1 AND name <> '{CounterName.Default}'");
-        countKeys = Prepare("SELECT keys, 0 FROM idempotency_key_count WHERE owner = ?1");
-        selectKey = Prepare("SELECT first, count FROM idempotency_key WHERE owner = ?1 AND name = ?2 AND key = ?3");
-        insertKey = Prepare(
-            "INSERT INTO idempotency_key (owner, name, key, first, count, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
-        // Keys are numbered in the order of their first use, so that the oldest are found without an index on the time.
-        forgetKeys = Prepare(
-            "DELETE FROM idempotency_key WHERE used_at < ?1 AND id IN (SELECT id FROM idempotency_key ORDER BY id LIMIT ?2)");
-        FilePages = CountFilePages();
+        try
+        {
+            connection.Execute("PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -32768"); // 32 MiB, if there are that many counters
+            begin = Prepare("BEGIN IMMEDIATE");
+            commit = Prepare("COMMIT");
+            checkpoint = Prepare("PRAGMA wal_checkpoint(PASSIVE)");
+            filePages = Prepare("SELECT page_count, 0 FROM pragma_page_count");
+            select = Prepare("SELECT current, version FROM incremental_counter WHERE owner = ?1 AND name = ?2");
+            insert = Prepare("INSERT INTO incremental_counter (owner, name, current, version) VALUES (?1, ?2, ?3, ?4)");
+            update = Prepare("UPDATE incremental_counter SET current = ?3, version = ?4 WHERE owner = ?1 AND name = ?2");
+            delete = Prepare("DELETE FROM incremental_counter WHERE owner = ?1 AND name = ?2");
+            deleteKeys = Prepare("DELETE FROM idempotency_key WHERE owner = ?1 AND name = ?2");
+            deleteAll = Prepare("DELETE FROM incremental_counter WHERE owner = ?1");
+            deleteAllKeys = Prepare("DELETE FROM idempotency_key WHERE owner = ?1");
+            countNamed = Prepare($"SELECT count(*), 0 FROM incremental_counter WHERE owner = ?1 AND name <> '{CounterName.Default}'");
+            countKeys = Prepare("SELECT keys, 0 FROM idempotency_key_count WHERE owner = ?1");
+            selectKey = Prepare("SELECT first, count FROM idempotency_key WHERE owner = ?1 AND name = ?2 AND key = ?3");
+            insertKey = Prepare(
+                "INSERT INTO idempotency_key (owner, name, key, first, count, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+            // Keys are numbered in the order of their first use, so that the oldest are found without an index on the time.
+            forgetKeys = Prepare(
+                "DELETE FROM idempotency_key WHERE used_at < ?1 AND id IN (SELECT id FROM idempotency_key ORDER BY id LIMIT ?2)");
+            FilePages = CountFilePages();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
     }
 
     /// <summary>How many pages the file had when it was opened, or at the last <see cref="Checkpoint"/>.</summary>

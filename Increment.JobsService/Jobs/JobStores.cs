@@ -12,7 +12,7 @@ static class JobStores
         {
             case StoreEngine.Sqlite:
                 var database = new SqliteDatabase(builder.Configuration.GetStoreConnectionString(), SqliteJobStore.Migrations);
-                builder.Services.AddSingleton(database).AddSingleton<IJobStore, SqliteJobStore>();
+                builder.Services.AddSingleton(_ => database).AddSingleton<IJobStore, SqliteJobStore>();
                 builder.Services.AddHealthChecks().AddCheck("store", database);
                 break;
             case StoreEngine.MongoDB:

@@ -76,8 +76,7 @@ static partial class ErrorHandling
                 ApiException api => api.Error,
                 BadHttpRequestException bad => OfStatus(bad.StatusCode, bad.Message),
                 OperationCanceledException => OfStatus(504),
-                SqliteException sqlite => sqlite.ToApiError(),
-                _ => new(500, "internal-error", "Internal error", "Something went wrong here. Its trace is in meta.traceId."),
+                _ => exception.ToStoreError() ?? new(500, "internal-error", "Internal error", "Something went wrong here. Its trace is in meta.traceId."),
             };
             if (error.Status == 500 || exception is SqliteException)
                 LogUnexpected(httpContext.Request.Method, httpContext.Request.Path, ApiError.TraceIdOf(httpContext), exception);

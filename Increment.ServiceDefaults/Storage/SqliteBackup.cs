@@ -74,14 +74,16 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
     string Restore(string connectionString, string file)
     {
         var count = Count(file, file);
-        open(connectionString);
+        using (var database = open(connectionString))
+            database.Prepare();
 
         // A copy, so that a backup of an older version can be brought up to date.
         var copy = Path.Combine(Directory.CreateTempSubdirectory("increment-restore-").FullName, "backup.db");
         try
         {
             File.Copy(file, copy);
-            open($"Data Source={copy};Pooling=False");
+            using (var database = open($"Data Source={copy};Pooling=False"))
+                database.Prepare();
 
             using var store = Open(connectionString, SqliteOpenMode.ReadWrite);
             store.Execute("ATTACH $file AS backup", ("$file", copy));

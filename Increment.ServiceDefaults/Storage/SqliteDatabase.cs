@@ -1,7 +1,9 @@
 using System.Globalization;
+using System.Runtime.InteropServices;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
+using SQLitePCL;
 
 namespace Increment.ServiceDefaults.Storage;
 
@@ -9,11 +11,31 @@ namespace Increment.ServiceDefaults.Storage;
 /// A SQLite file on settings under which what was committed survives <c>kill -9</c> and power loss: write-ahead log,
 /// <c>synchronous=FULL</c>.
 /// </summary>
-public sealed class SqliteDatabase : IHealthCheck
+public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
 {
-    readonly string connectionString;
+    const int HasMoved = 20; // SQLITE_FCNTL_HAS_MOVED
 
-    /// <summary>Opens the file, creates it if need be, and brings its schema up to date.</summary>
+    /// <summary>How long after a failure the file is not tried again: each try may wait for a lock for 5 s.</summary>
+    static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);
+
+    readonly string connectionString, creatingConnectionString;
+    readonly int pageSize;
+    readonly IReadOnlyList<string> migrations;
+    readonly Lock preparing = new();
+    long failedAt;
+    bool hasLog;
+    volatile bool isPrepared, isLost;
+
+    /// <summary>
+    /// Has the file open as long as this lives, and never reads it, so that it holds no lock: SQLite compares it with what
+    /// is at the path by then.
+    /// </summary>
+    SqliteConnection? anchor;
+
+    /// <summary>
+    /// Opens the file, creates it if need be, and brings its schema up to date. What may pass by itself (a full or read-only
+    /// disk, a lock) is kept in <see cref="Failure"/>, and tried again when the file is next used.
+    /// </summary>
     /// <param name="connectionString"><c>Data Source=FILE</c>.</param>
     /// <param name="pageSize">The page size of a file that is created, in bytes: a power of two, 512 to 65536.</param>
     /// <param name="migrations">
@@ -25,24 +47,16 @@ public sealed class SqliteDatabase : IHealthCheck
     {
         var settings = new SqliteConnectionStringBuilder(connectionString) { DefaultTimeout = 5 };
         File = Path.GetFullPath(settings.DataSource);
+        creatingConnectionString = settings.ConnectionString;
+        // Once it was opened, a file that is gone is an error, not the beginning of a new one.
+        this.connectionString = new SqliteConnectionStringBuilder(creatingConnectionString) { Mode = SqliteOpenMode.ReadWrite }.ConnectionString;
+        (this.pageSize, this.migrations) = (pageSize, migrations);
         try
         {
-            if (IsCutOff(File))
-                throw new SettingException($"The database '{File}' is empty, but its write-ahead log is not: it was damaged. It was left as it is.");
-            if (settings.Mode is SqliteOpenMode.ReadWriteCreate && Directory.Exists(Path.GetDirectoryName(File)))
-                KeepToOwner(File);
-            using (var connection = Open(settings.ConnectionString))
-            {
-                connection.Execute($"PRAGMA page_size = {pageSize}");
-                connection.Execute("PRAGMA journal_mode = WAL");
-                Migrate(connection, migrations);
-            }
-            // From here on a file that is gone is an error, not the beginning of another one.
-            this.connectionString = new SqliteConnectionStringBuilder(settings.ConnectionString) { Mode = SqliteOpenMode.ReadWrite }.ConnectionString;
+            Prepare();
         }
-        catch (SqliteException e)
+        catch (SettingException e) when (e.InnerException is SqliteException cause && MayPass(cause))
         {
-            throw new SettingException($"The database '{File}' cannot be used: {e.Message} It was left as it is.", e);
         }
     }
 
@@ -54,16 +68,122 @@ public sealed class SqliteDatabase : IHealthCheck
     /// <summary>The file's full path.</summary>
     public string File { get; }
 
+    /// <summary>Why the file cannot be used yet; null once it can, or could.</summary>
+    public SettingException? Failure { get; private set; }
+
+    /// <summary>Whether the file was found to be removed or replaced; only a new start begins with what is there then.</summary>
+    public bool IsLost => isLost;
+
     /// <summary>Opens a connection; they are pooled.</summary>
-    public SqliteConnection Open() => Open(connectionString);
+    /// <exception cref="ApiException">503: the file cannot be used yet, or it was removed or replaced.</exception>
+    /// <exception cref="SqliteException">It cannot be used now.</exception>
+    public SqliteConnection Open()
+    {
+        try
+        {
+            Prepare();
+        }
+        catch (SettingException e)
+        {
+            throw new ApiException(e.ToStoreError() ?? ApiError.Unavailable("store-unavailable", "The store cannot be used now. Try again.", retryAfter: 5), e);
+        }
+        if (isLost || IsMoved())
+            throw Lost();
+        var connection = Open(connectionString);
+        try
+        {
+            EnsureInPlace();
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Sees to it that what is written is not written to a file that is gone: two or three system calls. A connection
+    /// that has read the file must be open, since the log is removed with the last.
+    /// </summary>
+    /// <exception cref="ApiException">503: the file, or its log, was removed or replaced.</exception>
+    public void EnsureInPlace()
+    {
+        if (isLost || IsMoved() || (hasLog && !System.IO.File.Exists(File + "-wal")))
+            throw Lost();
+    }
+
+    ApiException Lost()
+    {
+        isLost = true;
+        return new(ApiError.Unavailable("store-lost",
+            "The store's file was removed or replaced. The service must be restarted when the file is back.", retryAfter: 60));
+    }
+
+    /// <inheritdoc />
+    public void Dispose() => anchor?.Dispose();
 
     static SqliteConnection Open(string connectionString)
     {
         var connection = new SqliteConnection(connectionString);
-        connection.Open();
-        connection.Execute("PRAGMA synchronous = FULL");
-        return connection;
+        try
+        {
+            connection.Open();
+            connection.Execute("PRAGMA synchronous = FULL");
+            return connection;
+        }
+        catch
+        {
+            connection.Dispose();
+            throw;
+        }
     }
+
+    /// <summary>Opens the file for the first time, unless that is done.</summary>
+    /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
+    internal void Prepare()
+    {
+        if (isPrepared)
+            return;
+        lock (preparing)
+        {
+            if (isPrepared)
+                return;
+            if (Failure is { } last && Environment.TickCount64 - failedAt < RetryAfter.TotalMilliseconds)
+                throw new SettingException(last.Message, last.InnerException);
+            try
+            {
+                if (IsCutOff(File))
+                    throw new SettingException($"The database '{File}' is empty, but its write-ahead log is not: it was damaged. It was left as it is.");
+                if (new SqliteConnectionStringBuilder(creatingConnectionString).Mode is SqliteOpenMode.ReadWriteCreate && Directory.Exists(Path.GetDirectoryName(File)))
+                    KeepToOwner(File);
+                using var connection = Open(creatingConnectionString);
+                connection.Execute($"PRAGMA page_size = {pageSize}");
+                using (var mode = connection.Command("PRAGMA journal_mode = WAL"))
+                    hasLog = mode.ExecuteScalar() is "wal";
+                Migrate(connection, migrations);
+                anchor = new(new SqliteConnectionStringBuilder(connectionString) { Pooling = false }.ConnectionString);
+                anchor.Open();
+                Failure = null;
+                isPrepared = true;
+            }
+            catch (SqliteException e)
+            {
+                anchor?.Dispose();
+                failedAt = Environment.TickCount64;
+                Failure = new($"The database '{File}' cannot be used: {e.Message} It was left as it is.", e);
+                throw Failure;
+            }
+        }
+    }
+
+    bool MayPass(SqliteException exception) => exception.SqliteErrorCode is 5 or 8 or 10 or 13 // busy, read-only, I/O error, full
+        || (exception.SqliteErrorCode is 14 && System.IO.File.Exists(File)); // cannot open; also a log beside the file that cannot be made
+
+    bool IsMoved() => FileControl(anchor!.Handle!, "main", HasMoved, out var hasMoved) == 0 && hasMoved != 0;
+
+    [LibraryImport("e_sqlite3", EntryPoint = "sqlite3_file_control", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int FileControl(sqlite3 database, string schema, int operation, out int result);
 
     /// <summary>
     /// Lets nobody but its owner read or write a file that has hashes of passwords and keys; makes it where there is none.
@@ -98,11 +218,16 @@ public sealed class SqliteDatabase : IHealthCheck
     {
         try
         {
+            Prepare();
             using var connection = Open();
             connection.Execute("SELECT 1 FROM sqlite_schema LIMIT 1");
             return Task.FromResult(HealthCheckResult.Healthy());
         }
-        catch (SqliteException e)
+        catch (ApiException e)
+        {
+            return Task.FromResult(HealthCheckResult.Unhealthy(e.Error.Detail, e));
+        }
+        catch (Exception e) when (e is SettingException or SqliteException)
         {
             return Task.FromResult(HealthCheckResult.Unhealthy(e.Message, e));
         }
@@ -165,5 +290,17 @@ public static class SqliteErrors
         8 => ApiError.Unavailable("store-read-only", "The store cannot be written now. Try again.", retryAfter: 5),
         11 or 26 => ApiError.Unavailable("store-damaged", "The store's file is damaged. It must be restored from a backup.", retryAfter: 60),
         _ => ApiError.Unavailable("store-unavailable", "The store cannot be used now. Try again.", retryAfter: 5),
+    };
+
+    /// <summary>
+    /// 503 when a store, of either engine, failed, also where other code has wrapped that (Data Protection, whose keys are in
+    /// the store); null for any other exception.
+    /// </summary>
+    public static ApiError? ToStoreError(this Exception? exception) => exception switch
+    {
+        null => null,
+        ApiException { Error.Status: 503 } api => api.Error,
+        SqliteException sqlite => sqlite.ToApiError(),
+        _ => exception.InnerException.ToStoreError(),
     };
 }

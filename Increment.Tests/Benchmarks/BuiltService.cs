@@ -9,10 +9,11 @@ static class BuiltService
     /// <param name="name">Without the <c>Increment.</c> before it.</param>
     /// <param name="folder">Gets its store, NAME.db, and its log.</param>
     /// <param name="auth">AuthService's address; null for AuthService itself.</param>
-    public static Server Launch(string name, DirectoryInfo folder, Uri? auth)
+    /// <param name="store">Gets its store, if that is elsewhere.</param>
+    public static Server Launch(string name, DirectoryInfo folder, Uri? auth, DirectoryInfo? store = null)
     {
         var port = Server.FreePort();
-        return Server.Launch(Path.Combine(folder.FullName, name + ".log"), port, MeasuredSettings.Of(port, Path.Combine(folder.FullName, name + ".db"), auth),
+        return Server.Launch(Path.Combine(folder.FullName, name + ".log"), port, MeasuredSettings.Of(port, Path.Combine((store ?? folder).FullName, name + ".db"), auth),
             "dotnet", Path.Combine(AppContext.BaseDirectory, $"Increment.{name}.dll"));
     }
 }

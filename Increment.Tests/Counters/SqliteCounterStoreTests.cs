@@ -82,6 +82,51 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         Assert.NotEqual(HealthStatus.Healthy, (await replica.CheckHealthAsync(new(), ct)).Status);
     }
 
+    [Theory]
+    [InlineData("removed"), InlineData("replaced"), InlineData("log removed")]
+    public async Task A_file_that_is_removed_or_replaced_takes_no_more_writes(string change)
+    {
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows removes no file that is open.");
+        var store = await OpenAsync(new());
+        await store.TakeAsync(Counter, 5, null, ct);
+        await store.GetAsync(Counter, ct);
+        var health = (IHealthCheck)store;
+        Assert.Equal(HealthStatus.Healthy, (await health.CheckHealthAsync(new(), ct)).Status);
+        Sql($"VACUUM INTO '{FilePath}.backup'");
+
+        if (change == "replaced")
+            File.Move(FilePath + ".backup", FilePath, overwrite: true);
+        else
+            File.Delete(change == "removed" ? FilePath : FilePath + "-wal");
+
+        for (var i = 0; i < 2; i++)
+        {
+            var refusal = await Assert.ThrowsAsync<ApiException>(async () => await store.TakeAsync(Counter, 1, null, ct));
+            Assert.Equal((503, "store-lost"), (refusal.Error.Status, refusal.Error.Code));
+            Assert.Equal(HealthStatus.Unhealthy, (await health.CheckHealthAsync(new(), ct)).Status);
+        }
+        Assert.Equal(503, (await Assert.ThrowsAsync<ApiException>(async () => await store.GetAsync(Counter, ct))).Error.Status);
+    }
+
+    [Fact]
+    public async Task A_connection_whose_statements_cannot_be_prepared_is_closed()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Open files are listed by Linux.");
+        var store = await OpenAsync(new());
+        Sql("ALTER TABLE incremental_counter RENAME TO gone");
+        int OpenFiles() => Directory.GetFiles("/proc/self/fd").Count(fd => new FileInfo(fd).LinkTarget?.StartsWith(FilePath, StringComparison.Ordinal) == true);
+        async Task FailAsync()
+        {
+            await Assert.ThrowsAsync<ApiException>(async () => await store.GetAsync(Counter, ct));
+            await Assert.ThrowsAsync<ApiException>(async () => await store.TakeAsync(Counter, 1, null, ct));
+        }
+        await FailAsync();
+        var before = OpenFiles();
+        for (var i = 0; i < 5; i++)
+            await FailAsync();
+        Assert.Equal(before, OpenFiles());
+    }
+
     [Fact]
     public async Task The_write_ahead_log_is_begun_anew_and_does_not_grow()
     {

@@ -40,6 +40,51 @@ public sealed class HealthTests : IAsyncLifetime
         Assert.Equal((200, "healthy", null), await AskAsync(service, "/alive", "store"));
     }
 
+    [Theory, InlineData("AuthService"), InlineData("JobsService"), InlineData("CounterApi")]
+    public async Task A_service_whose_store_was_removed_or_replaced_is_not_ready_and_stays_so(string name)
+    {
+        var service = await StartAsync(name);
+        var file = Path.Combine(folder.FullName, name + ".db");
+        File.Move(file, file + ".moved");
+        Assert.Equal((503, "unhealthy", "unhealthy"), await AskAsync(service, "/health", "store"));
+        File.Copy(file + ".moved", file);
+        Assert.Equal((503, "unhealthy", "unhealthy"), await AskAsync(service, "/health", "store"));
+        Assert.Equal((200, "healthy", null), await AskAsync(service, "/alive", "store"));
+    }
+
+    [Theory, InlineData("AuthService"), InlineData("JobsService"), InlineData("CounterApi")]
+    public async Task A_service_whose_store_is_locked_at_its_start_waits_for_it(string name)
+    {
+        var service = await StartAsync(name);
+        await service.DisposeAsync();
+        servers.Remove(service);
+        using (var other = new SqliteConnection($"Data Source={Path.Combine(folder.FullName, name + ".db")};Pooling=False"))
+        {
+            other.Open();
+            using var command = other.CreateCommand();
+            command.CommandText = "PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE; CREATE TABLE held (id INTEGER)";
+            command.ExecuteNonQuery();
+            service = await StartAsync(name, "/alive");
+            Assert.Equal((503, "unhealthy", "unhealthy"), await AskAsync(service, "/health", "store"));
+        }
+        await service.ReadyAsync("/health");
+        Assert.Equal((200, "healthy", "healthy"), await AskAsync(service, "/health", "store"));
+    }
+
+    [Theory, InlineData("AuthService"), InlineData("JobsService"), InlineData("CounterApi")]
+    public async Task A_service_whose_disk_is_full_at_its_start_waits_for_room(string name)
+    {
+        using var disk = SmallDisk.Mount(folder.CreateSubdirectory("disk").FullName);
+        disk.Fill();
+        var service = await StartAsync(name, "/alive", new(disk.Path));
+        Assert.Equal((503, "unhealthy", "unhealthy"), await AskAsync(service, "/health", "store"));
+        disk.Free();
+        await service.ReadyAsync("/health");
+        Assert.Equal((200, "healthy", "healthy"), await AskAsync(service, "/health", "store"));
+        await service.DisposeAsync();
+        servers.Remove(service);
+    }
+
     [Theory, InlineData("JobsService"), InlineData("CounterApi")]
     public async Task A_service_that_cannot_reach_AuthService_is_degraded_and_ready(string name)
     {
@@ -53,10 +98,10 @@ public sealed class HealthTests : IAsyncLifetime
         Assert.Equal((200, "degraded", "healthy"), await AskAsync(service, "/health", "store"));
     }
 
-    async Task<Server> StartAsync(string name)
+    async Task<Server> StartAsync(string name, string until = "/health", DirectoryInfo? store = null)
     {
-        servers.Add(BuiltService.Launch(name, folder, name == "AuthService" ? null : new(auth.Address)));
-        return await servers[^1].ReadyAsync("/health");
+        servers.Add(BuiltService.Launch(name, folder, name == "AuthService" ? null : new(auth.Address), store));
+        return await servers[^1].ReadyAsync(until);
     }
 
     async Task<(int Status, string Overall, string? Check)> AskAsync(Server service, string path, string check)
