@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Configuration;
 using Increment.AppHost;
 
 var builder = DistributedApplication.CreateBuilder(args);
@@ -31,6 +32,12 @@ services.ForEach(service => service.WithHttpHealthCheck("/health").WithReplicas(
     .WithUrlForEndpoint("http", _ => new() { Url = "/docs", DisplayText = "API reference" })
     .WithUrlForEndpoint("http", _ => new() { Url = "/health", DisplayText = "Health" }));
 Ports.RequireFree(builder);
+
+// Settings of the services are given to the AppHost, which keeps its own.
+if (builder.ExecutionContext.IsRunMode)
+    foreach (var (name, value) in builder.Configuration.GetSection("Increment").AsEnumerable())
+        if (value is not null && !name.StartsWith("Increment:Storage:", StringComparison.OrdinalIgnoreCase) && !name.Equals("Increment:Replicas", StringComparison.OrdinalIgnoreCase))
+            services.ForEach(service => service.WithEnvironment(name.Replace(":", "__", StringComparison.Ordinal), value));
 
 if (storage.UseContainers)
 {

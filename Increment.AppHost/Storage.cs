@@ -1,3 +1,4 @@
+using System.Data.Common;
 using Microsoft.Extensions.Configuration;
 
 namespace Increment.AppHost;
@@ -52,7 +53,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     /// <summary>The connection string of a service's own store, outside containers.</summary>
     public string StoreOf(string service) => Folder is null
         ? Configuration.GetConnectionString("increment")!
-        : $"Data Source={Path.Combine(Folder, service + ".db")}";
+        : new DbConnectionStringBuilder { ["Data Source"] = Path.Combine(Folder, service + ".db") }.ConnectionString;
 
     /// <summary>The connection string of the token cache outside containers; empty for none.</summary>
     public string Cache => Folder is null ? Configuration.GetConnectionString("cache") ?? "" : "";

@@ -100,8 +100,9 @@ public static class Extensions
     {
         if (builder.Configuration["Increment:Cors:Origins"] is not { Length: > 0 } origins)
             return;
+        var known = origins.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(ReadOrigin).ToArray();
         builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy => policy
-            .WithOrigins(origins.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+            .WithOrigins(known)
             .AllowAnyHeader().AllowAnyMethod()
             .WithExposedHeaders("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")));
     }
@@ -112,6 +113,15 @@ public static class Extensions
             app.UseCors();
     }
 
+    static System.Net.IPNetwork ReadNetwork(string proxy) =>
+        System.Net.IPNetwork.TryParse(proxy, out var network) ? network
+        : IPAddress.TryParse(proxy, out var address) ? new(address, address.AddressFamily is System.Net.Sockets.AddressFamily.InterNetwork ? 32 : 128)
+        : throw new SettingException($"Increment:Proxies has '{proxy}'; it must be addresses and networks with commas between, as '10.0.0.0/8, 192.0.2.1'.");
+
+    static string ReadOrigin(string origin) =>
+        Uri.TryCreate(origin, UriKind.Absolute, out var uri) && (uri.Scheme is "http" or "https") && uri.GetLeftPart(UriPartial.Authority).Equals(origin, StringComparison.OrdinalIgnoreCase) ? origin
+        : throw new SettingException($"Increment:Cors:Origins has '{origin}'; it must be origins with commas between, as 'https://shop.example.com, https://example.org'.");
+
     /// <summary>
     /// Believes X-Forwarded-For, -Proto and -Host only from <c>Increment:Proxies</c>, a comma-separated list of addresses
     /// and networks (<c>10.0.0.0/8</c>), whatever <c>ASPNETCORE_FORWARDEDHEADERS_ENABLED</c> says: that one believes anybody.
@@ -120,9 +130,7 @@ public static class Extensions
     {
         var proxies = (builder.Configuration["Increment:Proxies"] ?? "")
             .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
-            .Select(proxy => System.Net.IPNetwork.Parse(proxy.Contains('/', StringComparison.Ordinal) ? proxy
-                : proxy + (IPAddress.Parse(proxy).AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork ? "/32" : "/128")))
-            .ToList();
+            .Select(ReadNetwork).ToList();
         builder.Services.PostConfigure<ForwardedHeadersOptions>(options =>
         {
             options.ForwardedHeaders = proxies.Count == 0 ? ForwardedHeaders.None

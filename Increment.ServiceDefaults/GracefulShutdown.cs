@@ -39,6 +39,8 @@ static class GracefulShutdownExtensions
     public static void AddGracefulShutdown(this IServiceCollection services, IConfiguration configuration)
     {
         var drain = configuration.GetSetting("Increment:Shutdown:Drain", TimeSpan.Zero);
+        if (drain < TimeSpan.Zero)
+            throw new SettingException("Increment:Shutdown:Drain must be '00:00:00' or more.");
         services.AddSingleton(new GracefulShutdown(drain));
         services.AddHostedService(provider => provider.GetRequiredService<GracefulShutdown>());
         services.Configure<HostOptions>(host => host.ShutdownTimeout = drain + TimeSpan.FromSeconds(10));

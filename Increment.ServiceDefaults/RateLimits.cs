@@ -4,8 +4,10 @@ using System.Net.Sockets;
 using Increment.ServiceDefaults.Authentication;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
 using StackExchange.Redis;
 
 namespace Increment.ServiceDefaults;
@@ -87,6 +89,7 @@ public static class RateLimits
     {
         var tokenLimit = new RateLimit("token", 0, TimeSpan.FromMinutes(1)).Configured(builder.Configuration);
         builder.Services.AddSingleton(services => new Limits(builder.Configuration, tokenLimit, services.GetRequiredService<RateCounts>()));
+        builder.Services.AddHostedService<SettingCheck>();
         builder.Services.AddSingleton(services => new RateCounts(
             services.GetRequiredService<ServiceSecret>(), services.GetService<IConnectionMultiplexer>(), services.GetService<RedisDeadline>()));
     }
@@ -106,6 +109,19 @@ public static class RateLimits
                 context.Response.Headers[name] = value;
             await next(context);
         }));
+    }
+
+    /// <summary>Reads every limit's settings at the start, and not when the first client comes.</summary>
+    sealed class SettingCheck(EndpointDataSource endpoints, IConfiguration configuration) : IHostedService
+    {
+        public Task StartAsync(CancellationToken cancellationToken)
+        {
+            foreach (var endpoint in endpoints.Endpoints)
+                endpoint.Metadata.GetMetadata<AddressLimit>()?.Configured(configuration);
+            return Task.CompletedTask;
+        }
+
+        public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     sealed class AddressLimit(RateLimit limit)

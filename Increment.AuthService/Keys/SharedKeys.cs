@@ -34,8 +34,8 @@ static class SharedKeys
             var pair = Read(certificate, builder.Configuration["Increment:DataProtection:Key"]);
             protection.ProtectKeysWithCertificate(pair).UnprotectKeysWithAnyCertificate(pair);
         }
-        else if (!builder.Environment.IsDevelopment() && builder.Configuration.GetStoreEngine() is StoreEngine.MongoDB
-            && !builder.Configuration.GetSetting(AllowPlaintextKeys, otherwise: false))
+        else if (!builder.Configuration.GetSetting(AllowPlaintextKeys, otherwise: false)
+            && !builder.Environment.IsDevelopment() && builder.Configuration.GetStoreEngine() is StoreEngine.MongoDB)
         {
             throw new SettingException(
                 "AuthService's keys would lie in MongoDB in clear: set Increment:DataProtection:Certificate and Increment:DataProtection:Key to PEM files, "

@@ -19,7 +19,8 @@ sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, Ti
     const string Purpose = "signing";
 
     readonly IDataProtector protector = protection.CreateProtector(Purpose);
-    readonly TimeSpan period = configuration.GetSetting("Increment:Tokens:KeyRotation", TimeSpan.FromDays(30));
+    readonly TimeSpan period = configuration.GetSetting("Increment:Tokens:KeyRotation", TimeSpan.FromDays(30)) is var rotation && rotation >= TimeSpan.FromMinutes(1)
+        ? rotation : throw new SettingException("Increment:Tokens:KeyRotation must be a minute or more, as '30.00:00:00' for thirty days.");
     readonly TimeSpan tokenLifetime = configuration.GetTokenLifetime();
     readonly SemaphoreSlim loading = new(1);
     Loaded? loaded;

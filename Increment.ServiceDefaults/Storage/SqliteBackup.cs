@@ -82,7 +82,7 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
         try
         {
             File.Copy(file, copy);
-            using (var database = open($"Data Source={copy};Pooling=False"))
+            using (var database = open(new SqliteConnectionStringBuilder { DataSource = copy, Pooling = false }.ConnectionString))
                 database.Prepare();
 
             using var store = Open(connectionString, SqliteOpenMode.ReadWrite);
@@ -130,7 +130,7 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
             throw new InvalidOperationException($"There is no file {name}.");
         try
         {
-            using var backup = Open($"Data Source={file}", SqliteOpenMode.ReadOnly);
+            using var backup = Open(new SqliteConnectionStringBuilder { DataSource = file }.ConnectionString, SqliteOpenMode.ReadOnly);
             using var check = backup.Command("PRAGMA integrity_check");
             if (check.ExecuteScalar() is not "ok")
                 throw new InvalidOperationException($"{name} is damaged. Restore an older backup.");

@@ -45,7 +45,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     /// <exception cref="InvalidOperationException">The file is not a database, is damaged, or was written by a newer version.</exception>
     public SqliteDatabase(string connectionString, int pageSize, params IReadOnlyList<string> migrations)
     {
-        var settings = new SqliteConnectionStringBuilder(connectionString) { DefaultTimeout = 5 };
+        var settings = Parse(connectionString);
         File = Path.GetFullPath(settings.DataSource);
         creatingConnectionString = settings.ConnectionString;
         // Once it was opened, a file that is gone is an error, not the beginning of a new one.
@@ -63,6 +63,22 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     /// <summary>The same, with SQLite's own page size, 4096 bytes.</summary>
     public SqliteDatabase(string connectionString, params IReadOnlyList<string> migrations) : this(connectionString, 4096, migrations)
     {
+    }
+
+    static SqliteConnectionStringBuilder Parse(string connectionString)
+    {
+        const string Expected = "The connection string 'increment' must be 'Data Source=FILE'";
+        try
+        {
+            var settings = new SqliteConnectionStringBuilder(connectionString) { DefaultTimeout = 5 };
+            return settings.Password.Length > 0 ? throw new SettingException($"{Expected}, without a password: SQLite does not encrypt.")
+                : settings.DataSource is "" or ":memory:" || settings.Mode is SqliteOpenMode.Memory ? throw new SettingException($"{Expected}, with the path of a file.")
+                : settings;
+        }
+        catch (ArgumentException e)
+        {
+            throw new SettingException($"{Expected}; a path with a ';' goes between quotes. {e.Message}", e);
+        }
     }
 
     /// <summary>The file's full path.</summary>

@@ -112,6 +112,23 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
         await (await auth.Http.PostAsJsonAsync("v1/register", new { email = "someone@example.com", password }, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "unacceptable-password");
 
     [Fact]
+    public async Task What_no_password_can_be_is_refused_before_it_costs_anything()
+    {
+        // To normalise this would take a second: marks that are sorted by their class.
+        var endless = "a" + new string('\u0315', 16_000) + new string('\u0327', 16_000);
+        foreach (var password in (string[])[endless, "noncharacter \uffff", "noncharacter \ufffe"])
+        {
+            Assert.NotNull(Passwords.Refusal(password, "x@example.com"));
+            await (await auth.Http.PostAsJsonAsync("v1/register", new { email = "endless@example.com", password }, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "unacceptable-password");
+            await (await auth.Http.PostAsJsonAsync("v1/login", new { email = "endless@example.com", password }, ct)).AssertErrorAsync(HttpStatusCode.Unauthorized, "wrong-credentials");
+        }
+        // Not by the clock: a thousandth of what normalising it costs would be allocated, had it been done.
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.NotNull(Passwords.Refusal(endless, "x@example.com"));
+        Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 10_000);
+    }
+
+    [Fact]
     public async Task A_password_is_8_to_256_characters_of_any_kind()
     {
         foreach (var password in (string[])["日本語のパスワー", "👩‍🚀👩‍🚀👩‍🚀 in space", "   \t  \n  ", string.Concat(Enumerable.Repeat("😀", 256))])

@@ -34,6 +34,27 @@ public sealed class HashingQueueTests
     }
 
     [Fact]
+    public async Task However_many_sign_in_every_fourth_turn_is_a_registrations()
+    {
+        Hold();
+        Wait(HashingOrder.Registration, "a", "r1", "r2");
+        Wait(HashingOrder.SignIn, "b", [.. Enumerable.Range(0, 20).Select(i => $"s{i}")]);
+        var order = await ServeAsync();
+        Assert.InRange(order.IndexOf("r1"), 0, 3);
+        Assert.InRange(order.IndexOf("r2"), 4, 7);
+    }
+
+    [Fact]
+    public async Task One_customers_many_IPv6_networks_take_the_turns_of_one()
+    {
+        Hold();
+        for (var i = 0; i < 40; i++)
+            Wait(HashingOrder.SignIn, $"2001:db8:1:{i:x}::/64", $"n{i}");
+        Wait(HashingOrder.SignIn, "192.0.2.1", "other");
+        Assert.Equal(1, (await ServeAsync()).IndexOf("other"));
+    }
+
+    [Fact]
     public async Task An_address_that_comes_again_and_again_does_not_pass_one_that_waits()
     {
         Hold();

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Http.Json;
 using System.Text.Json;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
@@ -36,6 +37,7 @@ public sealed class StolenTokenTests : IAsyncLifetime
     [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["account"],"expiresAt":"SOON"}""")]
     [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["counters"]}""")]
     [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["counters"],"expiresAt":"LATER"}""")]
+    [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["counters"],"expiresAt":"SOON"}""")]
     public async Task What_decides_about_the_account_takes_a_recent_sign_in(string method, string address, string? body)
     {
         var (email, token) = await auth.RegisterAsync();
@@ -58,12 +60,28 @@ public sealed class StolenTokenTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_password_is_changed_with_the_old_one_and_a_key_within_the_logins_time_is_made_without_signing_in_again()
+    public async Task A_password_is_changed_with_the_old_one_without_signing_in_again()
     {
         var (_, token) = await auth.RegisterAsync();
         time.Advance(TimeSpan.FromHours(1));
-        Assert.Equal(HttpStatusCode.Created, (await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "k", expiresAt = time.GetUtcNow().AddHours(1) })).StatusCode);
         Assert.Equal(HttpStatusCode.NoContent, (await auth.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = "another horse" })).StatusCode);
+    }
+
+    [Fact]
+    public async Task No_stranger_who_guesses_keeps_the_owner_from_a_new_password_or_a_new_sign_in()
+    {
+        var (email, token) = await auth.RegisterAsync();
+        HttpStatusCode status;
+        do
+            status = (await auth.Http.PostAsJsonAsync("v1/login", new { email, password = "a stranger's guess" }, ct)).StatusCode;
+        while (status is HttpStatusCode.Unauthorized);
+        Assert.Equal(HttpStatusCode.TooManyRequests, status);
+        Assert.Equal(HttpStatusCode.TooManyRequests, (await auth.Http.PostAsJsonAsync("v1/login", new { email, password = Password }, ct)).StatusCode);
+
+        Assert.Equal(HttpStatusCode.OK, (await auth.SendAsync(token, HttpMethod.Post, "v1/login", new { email, password = Password })).StatusCode);
+        Assert.Equal(HttpStatusCode.NoContent, (await auth.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = "another horse" })).StatusCode);
+        var (_, foreign) = await auth.RegisterAsync();
+        Assert.Equal(HttpStatusCode.TooManyRequests, (await auth.SendAsync(foreign, HttpMethod.Post, "v1/login", new { email, password = "another horse" })).StatusCode);
     }
 
     [Fact]

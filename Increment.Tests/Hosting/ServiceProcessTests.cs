@@ -61,7 +61,7 @@ public sealed class ServiceProcessTests
     [InlineData("Increment:Tokens:KeyRotation", "-1", "AuthService")]
     [InlineData("Increment:DataProtection:Certificate", "/no/such/file.pem", "AuthService")]
     [InlineData("Increment:DataProtection:AllowPlaintextKeys", "perhaps", "AuthService")]
-    [InlineData("Increment:OAuth:Timeout", "0", "AuthService")]
+    [InlineData("Increment:Limits:wrong-passwords-owner:Permits", "-1", "AuthService")]
     [InlineData("Increment:Counters:InitialValue", "-1", "CounterApi")]
     [InlineData("Increment:Counters:LimitPerUser", "x", "CounterApi")]
     [InlineData("Increment:Counters:KeysPerUser", "-1", "CounterApi")]

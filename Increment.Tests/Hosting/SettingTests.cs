@@ -2,6 +2,8 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Aspire.Hosting;
+using Aspire.Hosting.ApplicationModel;
+using Aspire.Hosting.Testing;
 using Increment.AppHost;
 
 namespace Increment.Tests.Hosting;
@@ -37,6 +39,27 @@ public sealed class SettingTests
 
         Assert.Equal($"Port {port} of the dashboard is taken by another program: end that program, or give the dashboard another port in Increment.AppHost/Properties/launchSettings.json.",
             await RefusesAsync([], (variable, $"http://localhost:{port}")));
+    }
+
+    [Fact]
+    public async Task Settings_of_the_services_are_passed_on_and_the_AppHosts_own_are_not()
+    {
+        var folder = Directory.CreateTempSubdirectory("increment-;settings-");
+        await using var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>([
+            "--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder.FullName}", "--Increment:Replicas=1",
+            "--Increment:Limits:register:Permits=7", "--Increment:OAuth:Providers:GitHub:ClientId=id"], ct);
+        var services = builder.Resources.OfType<ProjectResource>().ToList();
+        Assert.Equal(3, services.Count);
+        foreach (var service in services)
+        {
+            var environment = await service.GetEnvironmentVariableValuesAsync();
+            Assert.Equal("7", environment["Increment__Limits__register__Permits"]);
+            Assert.Equal("id", environment["Increment__OAuth__Providers__GitHub__ClientId"]);
+            Assert.DoesNotContain(environment.Keys, name => name.StartsWith("Increment__Storage", StringComparison.Ordinal) || name == "Increment__Replicas");
+            // A path with a ';' is one path.
+            Assert.Equal(Path.Combine(folder.FullName, service.Name + ".db"), new Microsoft.Data.Sqlite.SqliteConnectionStringBuilder(environment["ConnectionStrings__increment"]).DataSource);
+        }
+        folder.Delete(recursive: true);
     }
 
     [Fact]
