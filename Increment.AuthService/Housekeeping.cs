@@ -50,7 +50,14 @@ sealed partial class Housekeeping(
     public override async Task StopAsync(CancellationToken cancellationToken)
     {
         await base.StopAsync(cancellationToken);
-        await tokens.NoteUseAsync(uses.TakeAll(), cancellationToken);
+        try
+        {
+            await tokens.NoteUseAsync(uses.TakeAll(), cancellationToken);
+        }
+        catch (Exception e) when (e.ToStoreError() is not null)
+        {
+            LogLoss(e);
+        }
     }
 
     /// <summary>Does it all once.</summary>
@@ -65,6 +72,9 @@ sealed partial class Housekeeping(
         foreach (var userId in await users.ListBeingDeletedAsync(cancellationToken))
             await accounts.DeleteAsync(userId);
     }
+
+    [LoggerMessage(LogLevel.Warning, "When tokens were last used could not be written down at the end")]
+    partial void LogLoss(Exception exception);
 
     [LoggerMessage(LogLevel.Warning, "Housekeeping failed and will be tried again")]
     partial void LogFailure(Exception exception);

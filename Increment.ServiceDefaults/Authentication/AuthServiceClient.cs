@@ -51,6 +51,9 @@ public sealed class AuthServiceClient : ITokenVerifier
     readonly Channel<Question> questions = Channel.CreateUnbounded<Question>(); // MaxWaiting bounds it
     long waiting;
 
+    /// <summary>What waits to be asked, in bytes.</summary>
+    internal long Waiting => Interlocked.Read(ref waiting);
+
     internal AuthServiceClient(HttpClient http, TimeProvider time)
     {
         (this.http, this.time) = (http, time);

@@ -196,7 +196,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     bool MayPass(SqliteException exception) => exception.SqliteErrorCode is 5 or 8 or 10 or 13 // busy, read-only, I/O error, full
         || (exception.SqliteErrorCode is 14 && System.IO.File.Exists(File)); // cannot open; also a log beside the file that cannot be made
 
-    bool IsMoved() => FileControl(anchor!.Handle!, "main", HasMoved, out var hasMoved) == 0 && hasMoved != 0;
+    bool IsMoved() => anchor?.Handle is { } handle && FileControl(handle, "main", HasMoved, out var hasMoved) == 0 && hasMoved != 0;
 
     [LibraryImport("e_sqlite3", EntryPoint = "sqlite3_file_control", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int FileControl(sqlite3 database, string schema, int operation, out int result);

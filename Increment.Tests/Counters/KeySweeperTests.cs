@@ -25,6 +25,17 @@ public sealed class KeySweeperTests : IDisposable
         Assert.Equal(252, (await store.TakeAsync(counter, 1, "249", ct)).Current);
     }
 
+    [Fact]
+    public async Task A_sweep_that_the_store_cancels_is_repeated_and_does_not_end_the_service()
+    {
+        var store = new CancelingStore();
+        using var sweeper = new KeySweeper(store, new(), new HurriedTime(TimeSpan.Zero), NullLogger<KeySweeper>.Instance);
+        await sweeper.StartAsync(ct);
+        await Task.WhenAny(store.Repeated.Task, sweeper.ExecuteTask!);
+        Assert.False(sweeper.ExecuteTask!.IsCompleted);
+        await sweeper.StopAsync(ct);
+    }
+
     public void Dispose()
     {
         SqliteConnection.ClearAllPools();
@@ -38,6 +49,29 @@ public sealed class KeySweeperTests : IDisposable
         await sweeper.StartAsync(TestContext.Current.CancellationToken);
         await time.Swept.Task;
         await sweeper.StopAsync(TestContext.Current.CancellationToken);
+    }
+
+    sealed class CancelingStore : ICounterStore
+    {
+        int sweeps;
+
+        public TaskCompletionSource Repeated { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)
+        {
+            if (++sweeps == 2)
+                Repeated.SetResult();
+            throw new OperationCanceledException("not the sweeper's own");
+        }
+
+        public ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+        public ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
+        public ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) => throw new NotSupportedException();
     }
 
     /// <summary>A clock that is ahead, and whose timers do not wait. A sweep looks at it before each of its steps.</summary>
