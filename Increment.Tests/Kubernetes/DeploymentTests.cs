@@ -142,8 +142,15 @@ public sealed partial class DeploymentTests
         var (shown, jobs) = (rendered.Find("Ingress", "auth-svc")!, rendered.Find("Ingress", "jobs")!);
         Assert.Equal(jobs["spec"]!["tls"]!.ToJsonString(), shown["spec"]!["tls"]!.ToJsonString());
         Assert.Equal((string)jobs["spec"]!["rules"]![0]!["host"]!, (string)shown["spec"]!["rules"]![0]!["host"]!);
-        Assert.Equal("auth", (string)shown["spec"]!["rules"]![0]!["http"]!["paths"]![0]!["backend"]!["service"]!["name"]!);
         Assert.NotNull(rendered.Find("NetworkPolicy", "auth-svc"));
+
+        // HAProxy looks for a prefix in the path as it came, /auth-svc/../v1/login, from which the service takes the dots: so no prefix.
+        var paths = Items(Assert.Single(Items(shown["spec"]!["rules"]))["http"]!["paths"]).ToList();
+        Assert.All(paths, path => Assert.Equal("""{"name":"auth","port":{"name":"http"}}""", path["backend"]!["service"]!.ToJsonString()));
+        Assert.All(paths, path => Assert.Equal("Exact", (string)path["pathType"]!));
+        Assert.Null(shown["spec"]!["defaultBackend"]);
+        var rewrite = ((string)shown["metadata"]!["annotations"]!["haproxy.org/path-rewrite"]!).Split(' ');
+        Assert.Equal(["/auth", "/health", "/healthz", "/alive"], paths.Select(path => Regex.Replace((string)path["path"]!, rewrite[0], rewrite[1].Replace('\\', '$'))));
     }
 
     [Fact]
@@ -160,7 +167,7 @@ public sealed partial class DeploymentTests
     }
 
     /// <summary>The production overlay with a component on that is off.</summary>
-    static async Task<Rendered> WithComponentAsync(string component)
+    internal static async Task<Rendered> WithComponentAsync(string component)
     {
         Tool.Require("kubectl");
         var folder = Directory.CreateTempSubdirectory("increment-component-").FullName;

@@ -18,6 +18,10 @@ public sealed class SchemaTests
         Assert.Equal("", await ValidateAsync(JsonSerializer.Serialize((await Of(kustomization)).Objects)));
 
     [Fact]
+    public async Task A_component_that_is_off_is_of_the_types_of_the_API() =>
+        Assert.Equal("", await ValidateAsync(JsonSerializer.Serialize((await DeploymentTests.WithComponentAsync("auth-svc")).Objects)));
+
+    [Fact]
     public async Task The_Secret_is_of_the_types_of_the_API() =>
         Assert.Equal("", await ValidateAsync($"[{Parse(await Tool.RunAsync(Folder, "bash", "create-secret")).ToJsonString()}]"));
 
