@@ -9,6 +9,7 @@ namespace Increment.Tests.Kubernetes;
 public sealed class ImageTests : IDisposable
 {
     static readonly string Root = Path.GetDirectoryName(Folder)!;
+    static readonly string Digest = $"sha256:{new string('a', 64)}";
     readonly string folder = Directory.CreateTempSubdirectory("increment-images-").FullName;
 
     public void Dispose() => Directory.Delete(folder, recursive: true);
@@ -25,9 +26,21 @@ public sealed class ImageTests : IDisposable
         {
             var command = Assert.Single(commands, c => c.Contains($" {Path.GetFileNameWithoutExtension(path)} ", StringComparison.Ordinal));
             Assert.All((string[])["-t:PublishContainer", "-p:ContainerRegistry=registry.example.com",
-                $"-p:ContainerRepository=team/increment/{name}", "-p:ContainerImageTag=1.4.2-rc.1", "-p:Version=1.4.2-rc.1", $"-p:SourceRevisionId={commit}"],
+                $"-p:ContainerRepository=team/increment/{name}", "-p:ContainerImageTag=1.4.2-rc.1", "-p:Version=1.4.2-rc.1", $"-p:SourceRevisionId={commit}", "-getProperty:GeneratedContainerDigest"],
                 argument => Assert.Contains(argument, command.Split(' ')));
         }
+    }
+
+    [Fact]
+    public async Task What_is_pushed_is_named_by_its_digest()
+    {
+        var (_, output, _) = await TryBuildAsync(Digest, "1.4.2", "registry.example.com/increment");
+        Assert.Equal($"auth={Digest}\njobs={Digest}\ncounter={Digest}\n", output);
+        (_, output, _) = await TryBuildAsync(Digest, "1.4.2"); // stays on this machine
+        Assert.Empty(output);
+        (var exitCode, output, var error) = await TryBuildAsync("", "1.4.2", "registry.example.com/increment");
+        Assert.Equal((1, ""), (exitCode, output));
+        Assert.Contains("is no digest", error, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -37,7 +50,7 @@ public sealed class ImageTests : IDisposable
     [InlineData("1.4.2 -p:X=1")]
     public async Task What_is_no_version_is_refused(string version)
     {
-        var (exitCode, _, error) = await TryBuildAsync(version);
+        var (exitCode, _, error) = await TryBuildAsync(Digest, version);
         Assert.Equal(2, exitCode);
         Assert.Contains("is no version", error, StringComparison.Ordinal);
         Assert.False(File.Exists(Path.Combine(folder, "commands")));
@@ -80,16 +93,37 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
+    public async Task The_images_of_an_overlay_are_set_to_digests_until_the_next_version_is_set()
+    {
+        Tool.Require("kubectl");
+        CopyTo(folder);
+        var digests = ((string[])["auth", "jobs", "counter"]).ToDictionary(s => s, s => $"sha256:{new string(s[0] is 'j' ? 'b' : s[0], 64)}");
+        await Tool.RunAsync(folder, "bash", ["set-version", "production", "2.0.0", .. digests.Select(d => $"{d.Key}={d.Value}")]);
+        var rendered = await Tool.RunAsync(folder, "kubectl", "kustomize", "overlays/production");
+        Assert.All(digests, d => Assert.Contains($"image: registry.example.com/increment/{d.Key}:2.0.0@{d.Value}\n", rendered, StringComparison.Ordinal));
+        foreach (var wrong in (string[])["auth=", "auth=sha256:1", $"other={Digest}", Digest])
+        {
+            var (exitCode, _, error) = await Tool.TryRunAsync(folder, "bash", "set-version", "production", "2.0.1", wrong);
+            Assert.Equal(2, exitCode);
+            Assert.Contains("is no service's digest", error, StringComparison.Ordinal);
+        }
+        await Tool.RunAsync(folder, "bash", "set-version", "production", "2.0.1");
+        rendered = await Tool.RunAsync(folder, "kubectl", "kustomize", "overlays/production");
+        Assert.All(digests, d => Assert.Contains($"image: registry.example.com/increment/{d.Key}:2.0.1\n", rendered, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void The_pipeline_tests_before_it_builds_and_runs_scripts_that_are_there()
     {
         string Read(string name) => File.ReadAllText(Path.Combine(Root, ".github", "workflows", name));
         Assert.Contains(Items(Parse(Read("ci.yaml"))["jobs"]!["test"]!["steps"]), step => (string?)step["run"] is "dotnet test --no-build");
         var release = Parse(Read("release.yaml"))["jobs"]!;
         Assert.Equal("test", (string)release["images"]!["needs"]!);
-        Assert.Equal("images", (string)release["attest"]!["needs"]!);
-        Assert.Equal("attest", (string)release["deploy"]!["needs"]!);
+        Assert.Equal("images", (string)release["sbom"]!["needs"]!);
+        Assert.Equal(["images", "sbom"], Items(release["attest"]!["needs"]).Select(job => (string)job!));
+        Assert.Equal(["images", "attest"], Items(release["deploy"]!["needs"]).Select(job => (string)job!));
         var commands = release.AsObject().SelectMany(job => Items(job.Value!["steps"])).Select(step => (string?)step["run"]).OfType<string>().ToList();
-        Assert.Equal("true", (string)release["images"]!["env"]!["AspireMongoDBPackages"]!); // a release has no stand-in
+        Assert.All((string[])["images", "sbom"], job => Assert.Equal("true", (string)release[job]!["env"]!["AspireMongoDBPackages"]!)); // a release has no stand-in
         foreach (var script in (string[])["build-images", "aspire-manifest/set-version"])
         {
             Assert.Contains(commands, command => command.Contains($"{script} ", StringComparison.Ordinal));
@@ -100,20 +134,58 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
-    public void A_release_deploys_the_commit_of_its_tag_and_attests_every_image()
+    public void A_release_deploys_the_commit_of_its_tag()
     {
-        var release = Parse(File.ReadAllText(Path.Combine(Root, ".github", "workflows", "release.yaml")))["jobs"]!;
-        Assert.Equal("${{ github.sha }}", (string)Assert.Single(Items(release["deploy"]!["steps"]), IsCheckout)["with"]!["ref"]!);
-        Assert.All((string[])["test", "images", "attest"], job => Assert.All(Items(release[job]!["steps"]).Where(IsCheckout), step => Assert.Null(step["with"]?["ref"])));
+        var release = Release();
+        Assert.Equal("${{ github.sha }}", (string)Assert.Single(Items(release["deploy"]!["steps"]), Uses("actions/checkout"))["with"]!["ref"]!);
+        Assert.All((string[])["test", "images", "sbom", "attest"], job => Assert.All(Items(release[job]!["steps"]).Where(step => Uses("actions/checkout")(step)), step => Assert.Null(step["with"]?["ref"])));
         Assert.Null(release["deploy"]!["permissions"]); // it writes nothing into the repository
-        Assert.Equal(["auth:AuthService", "counter:CounterApi", "jobs:JobsService"],
-            Items(release["attest"]!["strategy"]!["matrix"]!["include"]).Select(m => $"{m["service"]}:{m["project"]}").Order());
-        var attested = Items(release["attest"]!["steps"]).Where(step => ((string?)step["uses"])?.StartsWith("actions/attest@", StringComparison.Ordinal) is true).ToList();
-        Assert.All(attested, step => Assert.Equal("${{ steps.image.outputs.digest }}", (string)step["with"]!["subject-digest"]!));
-        Assert.Equal([null, "artifacts/sbom.cdx.json"], attested.Select(step => (string?)step["with"]!["sbom-path"]).Order());
-
-        static bool IsCheckout(JsonNode step) => ((string?)step["uses"])?.StartsWith("actions/checkout@", StringComparison.Ordinal) is true;
     }
+
+    /// <summary>Between two jobs a tag can be moved to an image that somebody else built.</summary>
+    [Fact]
+    public void A_release_attests_and_deploys_what_it_pushed_by_its_digest()
+    {
+        var release = Release();
+        string[] services = ["auth", "jobs", "counter"];
+        var push = Assert.Single(Items(release["images"]!["steps"]), step => (string?)step["id"] is "push");
+        Assert.Matches(@"^\./build-images .* >> ""\$GITHUB_OUTPUT""$", (string)push["run"]!);
+        Assert.All(services, service => Assert.Equal($"${{{{ steps.push.outputs.{service} }}}}", (string)release["images"]!["outputs"]![service]!));
+
+        Assert.Equal(services, Items(release["attest"]!["strategy"]!["matrix"]!["service"]).Select(service => (string)service!));
+        var attested = Items(release["attest"]!["steps"]).Where(step => Uses("actions/attest")(step)).ToList();
+        Assert.All(attested, step => Assert.Equal("${{ needs.images.outputs[matrix.service] }}", (string)step["with"]!["subject-digest"]!));
+        Assert.Equal([null, "sbom/${{ matrix.service }}.cdx.json"], attested.Select(step => (string?)step["with"]!["sbom-path"]).Order());
+
+        var rollout = Assert.Single(Items(release["deploy"]!["steps"]), step => (string?)step["id"] is "rollout");
+        Assert.Contains("set-version production \"${GITHUB_REF_NAME#v}\" \"auth=$AUTH\" \"jobs=$JOBS\" \"counter=$COUNTER\"\n", (string)rollout["run"]!, StringComparison.Ordinal);
+        Assert.All(services, service => Assert.Equal($"${{{{ needs.images.outputs.{service} }}}}", (string)rollout["env"]![service.ToUpperInvariant()]!));
+        Assert.DoesNotContain("imagetools", release.ToJsonString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_signs_runs_no_package_and_what_lists_the_packages_only_reads()
+    {
+        var release = Release();
+        var signing = release.AsObject().Where(job => job.Value!["permissions"]?["id-token"] is not null).ToList();
+        Assert.Equal("attest", Assert.Single(signing).Key);
+        Assert.DoesNotContain(Items(signing[0].Value!["steps"]), step => Uses("actions/setup-dotnet")(step) || Uses("actions/checkout")(step));
+        Assert.DoesNotMatch("dotnet|npm|build-images", string.Join('\n', Items(signing[0].Value!["steps"]).Select(step => (string?)step["run"])));
+
+        var sbom = release["sbom"]!;
+        Assert.Equal("""{"contents":"read"}""", sbom["permissions"]!.ToJsonString());
+        Assert.DoesNotContain("secrets.", sbom.ToJsonString(), StringComparison.Ordinal);
+        var list = (string)Assert.Single(Items(sbom["steps"]), step => (string?)step["id"] is "list")["run"]!;
+        Assert.Contains("for service in auth:AuthService jobs:JobsService counter:CounterApi;", list, StringComparison.Ordinal);
+        Assert.All((string[])["auth", "jobs", "counter"], service => Assert.Equal($"${{{{ steps.list.outputs.{service} }}}}", (string)sbom["outputs"]![service]!));
+        var check = Assert.Single(Items(release["attest"]!["steps"]), step => step["run"] is not null);
+        Assert.Equal("""echo "$SUM  sbom/${{ matrix.service }}.cdx.json" | sha256sum --check --strict""", (string)check["run"]!);
+        Assert.Equal("${{ needs.sbom.outputs[matrix.service] }}", (string)check["env"]!["SUM"]!);
+    }
+
+    static JsonNode Release() => Parse(File.ReadAllText(Path.Combine(Root, ".github", "workflows", "release.yaml")))["jobs"]!;
+
+    static Predicate<JsonNode> Uses(string action) => step => ((string?)step["uses"])?.StartsWith($"{action}@", StringComparison.Ordinal) is true;
 
     [Fact]
     public void Every_action_is_named_by_its_commit_and_its_version()
@@ -224,14 +296,14 @@ public sealed class ImageTests : IDisposable
 
     async Task<string[]> BuildAsync(params string[] arguments)
     {
-        var (exitCode, output, error) = await TryBuildAsync(arguments);
+        var (exitCode, output, error) = await TryBuildAsync(Digest, arguments);
         Assert.True(exitCode == 0, output + error);
         return File.ReadAllLines(Path.Combine(folder, "commands"));
     }
 
-    /// <summary>Runs build-images with a dotnet that notes down what it is asked.</summary>
-    Task<(int ExitCode, string Output, string Error)> TryBuildAsync(params string[] arguments) => Tool.TryRunAsync(Root, "bash",
-        ["-c", $$"""dotnet() { echo "$@" >> '{{folder}}/commands'; }; export -f dotnet; ./build-images "$@" """, "build-images", .. arguments]);
+    /// <summary>Runs build-images with a dotnet that notes down what it is asked and answers with a digest.</summary>
+    Task<(int ExitCode, string Output, string Error)> TryBuildAsync(string digest, params string[] arguments) => Tool.TryRunAsync(Root, "bash",
+        ["-c", $$"""dotnet() { echo "$@" >> '{{folder}}/commands'; echo '{{digest}}'; }; export -f dotnet; ./build-images "$@" """, "build-images", .. arguments]);
 
     static JsonNode ParseCompose()
     {
