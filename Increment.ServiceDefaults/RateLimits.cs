@@ -112,16 +112,21 @@ public static class RateLimits
     }
 
     /// <summary>Reads every limit's settings at the start, and not when the first client comes.</summary>
-    sealed class SettingCheck(EndpointDataSource endpoints, IConfiguration configuration) : IHostedService
+    sealed class SettingCheck(EndpointDataSource endpoints, IConfiguration configuration) : IHostedLifecycleService
     {
-        public Task StartAsync(CancellationToken cancellationToken)
+        /// <summary>Only now are there endpoints.</summary>
+        public Task StartedAsync(CancellationToken cancellationToken)
         {
             foreach (var endpoint in endpoints.Endpoints)
                 endpoint.Metadata.GetMetadata<AddressLimit>()?.Configured(configuration);
             return Task.CompletedTask;
         }
 
+        public Task StartingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+        public Task StartAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+        public Task StoppingAsync(CancellationToken cancellationToken) => Task.CompletedTask;
         public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
+        public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
     sealed class AddressLimit(RateLimit limit)

@@ -40,15 +40,20 @@ public sealed class LimitTests
     public async Task Wrong_passwords_are_limited_for_one_account_from_wherever_and_right_ones_are_not_counted()
     {
         await using var auth = new AuthServer(
-            ("Increment:Limits:wrong-passwords-account:Permits", "3"), ("Increment:Limits:wrong-passwords-account:Window", "01:00:00"), ("Increment:Proxies", "127.0.0.1"));
+            ("Increment:Limits:wrong-passwords-account:Permits", "3"), ("Increment:Limits:wrong-passwords-account:Window", "01:00:00"), ("Increment:Proxies", "127.0.0.1"),
+            ("Increment:Limits:wrong-passwords-owner:Permits", "2"), ("Increment:Limits:wrong-passwords-owner:Window", "00:30:00"));
         var (email, token) = await auth.RegisterAsync();
         for (var i = 0; i < 5; i++)
             Assert.Equal(HttpStatusCode.OK, (await LoginAsync(auth, email, Password)).StatusCode);
         for (var i = 0; i < 3; i++)
             Assert.Equal(HttpStatusCode.Unauthorized, (await LoginAsync(auth, email, "wrong password", $"192.0.2.{i}")).StatusCode);
         await AssertLimitedAsync(await LoginAsync(auth, email.ToUpperInvariant(), Password, "192.0.2.9"), "wrong-passwords-account", 3600);
+        // A caller with a token of the account is counted apart.
+        for (var i = 0; i < 2; i++)
+            await (await auth.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = "wrong password", newPassword = "another horse" }))
+                .AssertErrorAsync(HttpStatusCode.Forbidden, "wrong-credentials");
         await AssertLimitedAsync(await auth.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = "another horse" }),
-            "wrong-passwords-account", 3600);
+            "wrong-passwords-owner", 1800);
         Assert.NotNull(await auth.CheckAsync(token));
         Assert.Equal(HttpStatusCode.OK, (await LoginAsync(auth, (await auth.RegisterAsync()).Email, Password)).StatusCode);
     }

@@ -5,6 +5,7 @@ using Aspire.Hosting;
 using Aspire.Hosting.ApplicationModel;
 using Aspire.Hosting.Testing;
 using Increment.AppHost;
+using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Hosting;
 
@@ -48,11 +49,14 @@ public sealed class SettingTests
         await using var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>([
             "--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder.FullName}", "--Increment:Replicas=1",
             "--Increment:Limits:register:Permits=7", "--Increment:OAuth:Providers:GitHub:ClientId=id"], ct);
+        await using var app = await builder.BuildAsync(ct);
+        var context = app.Services.GetRequiredService<DistributedApplicationExecutionContext>();
         var services = builder.Resources.OfType<ProjectResource>().ToList();
         Assert.Equal(3, services.Count);
         foreach (var service in services)
         {
-            var environment = await service.GetEnvironmentVariableValuesAsync();
+            var environment = (await ExecutionConfigurationBuilder.Create(service).WithEnvironmentVariablesConfig().BuildAsync(context, cancellationToken: ct)).EnvironmentVariables
+                .ToDictionary(variable => variable.Key, variable => variable.Value);
             Assert.Equal("7", environment["Increment__Limits__register__Permits"]);
             Assert.Equal("id", environment["Increment__OAuth__Providers__GitHub__ClientId"]);
             Assert.DoesNotContain(environment.Keys, name => name.StartsWith("Increment__Storage", StringComparison.Ordinal) || name == "Increment__Replicas");

@@ -5,7 +5,7 @@
 const collections = {
   auth: ["deleted_users", "keys", "tokens", "users"],
   jobs: ["jobs"],
-  counter: ["idempotency_key", "incremental_counter"],
+  counter: ["counter_change", "idempotency_key", "incremental_counter"],
 };
 const actions = ["find", "insert", "update", "remove", "createIndex"];
 
