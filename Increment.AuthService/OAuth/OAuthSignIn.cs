@@ -82,8 +82,8 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
         "This sign-in was not begun in this browser, was ended before, or took longer than a quarter of an hour. Start again.");
 
     /// <summary>
-    /// The browser forgets the cookie of a sign-in that ended, but whoever kept it could end it once more: so the state is
-    /// remembered for as long as it would be good.
+    /// The browser forgets the cookie of a sign-in that ended, but a client that keeps it could end it once more: so the state
+    /// is remembered for as long as it would be good.
     /// </summary>
     async Task RequireFirstUseAsync(TicketReceivedContext context)
     {

@@ -5,8 +5,8 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>
-/// What decides who has an account from now on asks for a login of the last minutes, so that a stolen token alone does not
-/// give the account away: a step up, as RFC 9470 has it. A caller steps up by signing in again.
+/// A change of the ways into an account takes a login of the last minutes, so that a stolen token alone does not give the
+/// account away: a step up, as RFC 9470 has it. A caller steps up by signing in again.
 /// </summary>
 static class RecentAuthentication
 {

@@ -1,5 +1,5 @@
 // Makes the replica set and its administrator, once. Every member runs it at its start, beside mongod: until there is a
-// user, MongoDB lets in who comes from localhost, and no one else. Ends when the user is there; run again, it changes nothing.
+// user, MongoDB takes connections from localhost alone. Ends when the user is there; run again, it changes nothing.
 const { MONGO_PASSWORD, HOSTNAME } = process.env;
 const members = [0, 1, 2].map((i) => ({ _id: i, host: `mongo-${i}.mongo:27017` }));
 const admin = db.getSiblingDB("admin");
