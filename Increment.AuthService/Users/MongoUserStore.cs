@@ -7,6 +7,8 @@ namespace Increment.AuthService.Users;
 /// <summary>The accounts in MongoDB, a document an account.</summary>
 sealed class MongoUserStore(MongoDatabase database) : IUserStore
 {
+    const int WriteConflict = 112; // https://www.mongodb.com/docs/manual/reference/error-codes/
+
     static readonly FilterDefinitionBuilder<UserDocument> Filter = Builders<UserDocument>.Filter;
     static readonly UpdateDefinitionBuilder<UserDocument> Update = Builders<UserDocument>.Update;
 
@@ -27,8 +29,18 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     {
         try
         {
-            await Users(db).InsertOneAsync(UserDocument.Of(user), cancellationToken: cancellationToken);
-            return AddUserResult.Added;
+            for (var attempt = 1; ; attempt++)
+            {
+                try
+                {
+                    await Users(db).InsertOneAsync(UserDocument.Of(user), cancellationToken: cancellationToken);
+                    return AddUserResult.Added;
+                }
+                catch (MongoWriteException e) when (e.WriteError?.Code == WriteConflict && attempt < 10)
+                {
+                    // Others add the same name or identity; nothing was written.
+                }
+            }
         }
         catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
         {

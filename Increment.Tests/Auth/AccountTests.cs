@@ -114,8 +114,8 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [Fact]
     public async Task What_no_password_can_be_is_refused_before_it_costs_anything()
     {
-        // To normalise this would take a second: marks that are sorted by their class.
-        var endless = "a" + new string('\u0315', 16_000) + new string('\u0327', 16_000);
+        // To normalise this would take long: marks that are sorted by their class.
+        var endless = "a" + new string('\u0315', 4_000) + new string('\u0327', 4_000);
         foreach (var password in (string[])[endless, "noncharacter \uffff", "noncharacter \ufffe"])
         {
             Assert.NotNull(Passwords.Refusal(password, "x@example.com"));
