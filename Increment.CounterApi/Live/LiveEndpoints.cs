@@ -29,11 +29,11 @@ static class LiveEndpoints
 
     static ServerSentEventsResult<string> Watch(HttpContext context, LiveCounters live, IHostApplicationLifetime lifetime)
     {
+        context.Response.Headers["X-Accel-Buffering"] = "no"; // nginx, and ingresses made of it, would hold events back
         if (HttpMethods.IsHead(context.Request.Method))
             return TypedResults.ServerSentEvents(AsyncEnumerable.Empty<SseItem<string>>());
         var watcher = live.Watch(context.GetPrincipal().UserId);
         context.Response.RegisterForDispose(watcher);
-        context.Response.Headers["X-Accel-Buffering"] = "no"; // nginx, and ingresses made of it, would hold events back
         return TypedResults.ServerSentEvents(TellAsync(context, watcher, lifetime.ApplicationStopping));
     }
 

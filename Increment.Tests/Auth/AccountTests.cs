@@ -116,7 +116,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     {
         // To normalise this would take long: marks that are sorted by their class.
         var endless = "a" + new string('\u0315', 4_000) + new string('\u0327', 4_000);
-        foreach (var password in (string[])[endless, "noncharacter \uffff", "noncharacter \ufffe"])
+        foreach (var password in (string[])[endless, "noncharacter \ufffe"])
         {
             Assert.NotNull(Passwords.Refusal(password, "x@example.com"));
             await (await auth.Http.PostAsJsonAsync("v1/register", new { email = "endless@example.com", password }, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "unacceptable-password");
