@@ -45,7 +45,7 @@ static class OAuthEndpoints
             if (!IsLocal(returnTo))
                 throw new ApiException(ApiError.BadRequest("invalid-return",
                     "'returnTo' must be an address on this site that begins with one '/', its characters outside of ASCII percent-encoded.", ErrorSource.OfParameter("returnTo")));
-            await context.ChallengeAsync(provider, OAuthSignIn.Begin(returnTo, link));
+            await context.ChallengeAsync(provider, OAuthSignIn.Begin(returnTo, link, context.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow()));
         }
         catch (ApiException e)
         {

@@ -1,4 +1,5 @@
 using System.Security.Claims;
+using System.Security.Cryptography;
 using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
@@ -15,14 +16,15 @@ namespace Increment.AuthService.OAuth;
 /// </summary>
 sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, TokenIssuer issuer, Audit audit, TimeProvider time) : OAuthEvents
 {
-    const string LinkUser = "link.user", LinkToken = "link.token";
+    const string LinkUser = "link.user", LinkToken = "link.token", Nonce = "nonce";
 
     /// <summary>What the state carries to the provider and back, encrypted.</summary>
     /// <param name="returnTo">Where to go at the end; a local address.</param>
     /// <param name="link">Who links an identity to his account; null for signing in.</param>
-    public static AuthenticationProperties Begin(string returnTo, Principal? link)
+    /// <param name="now">When it begins.</param>
+    public static AuthenticationProperties Begin(string returnTo, Principal? link, DateTimeOffset now)
     {
-        var properties = new AuthenticationProperties { RedirectUri = returnTo };
+        var properties = new AuthenticationProperties { RedirectUri = returnTo, IssuedUtc = now, Items = { [Nonce] = RandomNumberGenerator.GetHexString(32) } };
         if (link is not null)
             (properties.Items[LinkUser], properties.Items[LinkToken]) = (link.UserId, link.TokenId);
         return properties;
@@ -82,13 +84,15 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
         "This sign-in was not begun in this browser, was ended before, or took longer than a quarter of an hour. Start again.");
 
     /// <summary>
-    /// The browser forgets the cookie of a sign-in that ended, but a client that keeps it could end it once more: so the state
-    /// is remembered for as long as it would be good.
+    /// The browser forgets the cookie of a sign-in that ended, but a client that keeps it could end it once more: so what the
+    /// state names is remembered for as long as the state is good. The text of a state has several spellings.
     /// </summary>
     async Task RequireFirstUseAsync(TicketReceivedContext context)
     {
-        var state = TokenHash.Of(context.Request.Query["state"].ToString());
-        if (!await keys.AddAsync(new("oauth-state", state, "", time.GetUtcNow() + context.Options.RemoteAuthenticationTimeout), context.HttpContext.RequestAborted))
+        var (properties, now) = (context.Properties!, time.GetUtcNow());
+        var end = properties.IssuedUtc + context.Options.RemoteAuthenticationTimeout;
+        if (end is null || end <= now || properties.Items[Nonce] is not { } nonce
+            || !await keys.AddAsync(new("oauth-state", nonce, "", end), context.HttpContext.RequestAborted))
             throw new ApiException(NotBegun);
     }
 
@@ -102,7 +106,9 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
 
     async Task<User> SignUpAsync(ExternalIdentity identity, string? email, HttpContext context)
     {
-        var name = (email is null ? null : EmailAddress.Normalize(email)) ?? $"{identity.Provider}:{identity.Subject}";
+        // Where the form of addresses changes letters, the address that the provider confirmed is not the one of this form.
+        var address = email is null ? null : EmailAddress.Normalize(email);
+        var name = address is not null && address == EmailAddress.NormalizeAsBefore(email!) ? address : $"{identity.Provider}:{identity.Subject}";
         var user = new User(User.NewId(), name, null, time.GetUtcNow()) { Identities = [identity] };
         if (await users.AddAsync(user, context.RequestAborted) is AddUserResult.Added)
         {

@@ -34,9 +34,10 @@ sealed class Accounts(
     {
         var email = EmailAddress.Normalize(body.GetText("email"));
         var password = body.GetText("password");
+        var caller = await context.FindPrincipalAsync(Scopes.Account);
         var user = await FindByAddressAsync(body.GetText("email"), context.RequestAborted);
-        var attempt = user is not null && (await context.FindPrincipalAsync())?.UserId == user.Id
-            ? wrongPasswords.BeginByOwner(user.Id, context.ClientAddress()) : wrongPasswords.Begin(email ?? "(none)", context.ClientAddress());
+        var attempt = caller is not null && caller.UserId == user?.Id
+            ? wrongPasswords.BeginByOwner(caller.TokenId, context.ClientAddress()) : wrongPasswords.Begin(email ?? "(none)", context.ClientAddress());
         await attempt.ThrowIfReachedAsync();
         var result = await passwords.VerifyAsync(user?.PasswordHash, password, attempt, context.RequestAborted);
         if (user is null || result is PasswordVerificationResult.Failed)
@@ -81,7 +82,7 @@ sealed class Accounts(
                 $"This account has no password: it is signed in to through {string.Join(", ", user.Identities.Select(i => i.Provider))}."));
         var current = body.GetText("currentPassword");
         var password = ReadNewPassword(body, "newPassword", user.Name);
-        var attempt = wrongPasswords.BeginByOwner(user.Id, context.ClientAddress());
+        var attempt = wrongPasswords.BeginByOwner(caller.TokenId, context.ClientAddress());
         await attempt.ThrowIfReachedAsync();
         if (await passwords.VerifyAsync(user.PasswordHash, current, attempt, context.RequestAborted) is PasswordVerificationResult.Failed)
         {

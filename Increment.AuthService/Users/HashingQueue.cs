@@ -16,13 +16,10 @@ sealed class HashingQueue(int slots)
     const int RegistrationTurn = 4;
 
     readonly Lock gate = new();
-    readonly SortedSet<Waiter> signIns = [], registrations = [];
-
-    /// <summary>The last turn that was given to a network; a network that waits for several takes as many turns.</summary>
-    readonly Dictionary<(HashingOrder, string), long> turns = [];
+    readonly Lane signIns = new(), registrations = new();
 
     int free = slots;
-    long turn, sequence, served;
+    long sequence, served;
 
     /// <summary>How many wait.</summary>
     internal int Waiting
@@ -30,7 +27,7 @@ sealed class HashingQueue(int slots)
         get
         {
             lock (gate)
-                return signIns.Count + registrations.Count;
+                return signIns.Waiting.Count + registrations.Waiting.Count;
         }
     }
 
@@ -60,11 +57,9 @@ sealed class HashingQueue(int slots)
                 return;
             }
             var network = RateLimits.NetworkAround(address) ?? address;
-            waiter = new(order, Math.Max(turn, turns.GetValueOrDefault((order, network), -1) + 1), sequence++);
-            Of(order).Add(waiter);
-            turns[(order, network)] = waiter.Turn;
-            if (signIns.Count + registrations.Count > MaxWaiting)
-                Refuse(registrations.Max ?? signIns.Max!);
+            waiter = (order is HashingOrder.SignIn ? signIns : registrations).Add(network, sequence++);
+            if (signIns.Waiting.Count + registrations.Waiting.Count > MaxWaiting)
+                Refuse(registrations.Waiting.Count > MaxWaiting / RegistrationTurn ? registrations.Waiting.Max! : signIns.Waiting.Max!);
         }
         await using (cancellationToken.Register(() => Cancel(waiter, cancellationToken)))
             await waiter.Entry.Task;
@@ -74,40 +69,73 @@ sealed class HashingQueue(int slots)
     {
         lock (gate)
         {
-            var next = ++served % RegistrationTurn == 0 ? registrations.Min ?? signIns.Min : signIns.Min ?? registrations.Min;
-            if (next is null)
-            {
+            var (first, second) = ++served % RegistrationTurn == 0 ? (registrations, signIns) : (signIns, registrations);
+            if ((first.Waiting.Min ?? second.Waiting.Min) is { } next)
+                next.Lane.Serve(next);
+            else
                 free++;
-                turns.Clear();
-                return;
-            }
-            Of(next.Order).Remove(next);
-            turn = Math.Max(turn, next.Turn);
-            if (turns.Count > 16 * MaxWaiting)
-                foreach (var (key, last) in turns)
-                    if (last < turn)
-                        turns.Remove(key);
-            next.Entry.SetResult();
         }
     }
 
-    void Refuse(Waiter waiter)
+    static void Refuse(Waiter waiter)
     {
-        Of(waiter.Order).Remove(waiter);
+        waiter.Lane.Remove(waiter);
         waiter.Entry.SetException(new ApiException(ApiError.Unavailable("busy", "Too many are signing in at once. Try again in a moment.", 2)));
     }
 
     void Cancel(Waiter waiter, CancellationToken cancellationToken)
     {
         lock (gate)
-            if (Of(waiter.Order).Remove(waiter))
+            if (waiter.Lane.Remove(waiter))
                 waiter.Entry.SetCanceled(cancellationToken);
     }
 
-    SortedSet<Waiter> Of(HashingOrder order) => order is HashingOrder.SignIn ? signIns : registrations;
+    /// <summary>Those that wait for the same kind of work.</summary>
+    sealed class Lane
+    {
+        const int MaxRemembered = 1024;
+
+        /// <summary>The last turn that was given to a network; a network that waits for several takes as many turns.</summary>
+        readonly Dictionary<string, long> turns = [];
+
+        long turn;
+
+        public SortedSet<Waiter> Waiting { get; } = [];
+
+        public Waiter Add(string network, long sequence)
+        {
+            var waiter = new Waiter(this, network, Math.Max(turn, turns.GetValueOrDefault(network, -1) + 1), sequence);
+            turns[network] = waiter.Turn;
+            Waiting.Add(waiter);
+            return waiter;
+        }
+
+        /// <summary>Takes one out that is not served; false when it is out already. Its turn is given back if it was the network's last.</summary>
+        public bool Remove(Waiter waiter)
+        {
+            if (!Waiting.Remove(waiter))
+                return false;
+            if (turns.TryGetValue(waiter.Network, out var last) && last == waiter.Turn)
+                turns[waiter.Network] = last - 1;
+            return true;
+        }
+
+        public void Serve(Waiter waiter)
+        {
+            Waiting.Remove(waiter);
+            turn = waiter.Turn;
+            if (Waiting.Count == 0)
+                turns.Clear();
+            else if (turns.Count > MaxRemembered)
+                foreach (var (network, last) in turns)
+                    if (last <= turn)
+                        turns.Remove(network);
+            waiter.Entry.SetResult();
+        }
+    }
 
     /// <summary>In the order in which they are served: by turn, and arrival.</summary>
-    sealed record Waiter(HashingOrder Order, long Turn, long Sequence) : IComparable<Waiter>
+    sealed record Waiter(Lane Lane, string Network, long Turn, long Sequence) : IComparable<Waiter>
     {
         public TaskCompletionSource Entry { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

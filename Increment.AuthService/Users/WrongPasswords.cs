@@ -6,8 +6,9 @@ namespace Increment.AuthService.Users;
 /// <summary>
 /// How many wrong passwords one account and one address may try (<c>Increment:Limits:wrong-passwords-account</c>,
 /// <c>…-address</c>); right ones are not counted. An account is counted by its name whether it exists or not, so a refusal
-/// tells nothing. An account at its limit takes no password from a stranger. A caller with a live token of the account is
-/// counted apart (<c>Increment:Limits:wrong-passwords-owner</c>), so that no stranger keeps the owner from a new password.
+/// tells nothing. An account at its limit takes no password from a stranger. A caller with a live token of the account that
+/// may manage it is counted by that token (<c>Increment:Limits:wrong-passwords-owner</c>), so that no stranger keeps the owner
+/// from a new password, and no holder of one token the holder of another.
 /// </summary>
 sealed class WrongPasswords(IConfiguration configuration, RateCounts counts)
 {
@@ -16,8 +17,8 @@ sealed class WrongPasswords(IConfiguration configuration, RateCounts counts)
     readonly RateLimit address = new RateLimit("wrong-passwords-address", 30, TimeSpan.FromMinutes(15)).Configured(configuration);
 
     /// <summary>An attempt at the password of an account that the caller has a live token of.</summary>
-    public Attempt BeginByOwner(string userId, string clientAddress) =>
-        new(counts, clientAddress, [(owner, userId), .. address.ForAddress(clientAddress)]);
+    public Attempt BeginByOwner(string tokenId, string clientAddress) =>
+        new(counts, clientAddress, [(owner, tokenId), .. address.ForAddress(clientAddress)]);
 
     /// <summary>An attempt at an account's password.</summary>
     public Attempt Begin(string accountName, string clientAddress) =>

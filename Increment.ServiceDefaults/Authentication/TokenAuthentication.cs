@@ -34,11 +34,18 @@ public static class TokenAuthentication
             && principal.Scopes.Contains(context.GetEndpoint()!.Metadata.GetRequiredMetadata<RequiredScope>().Scope);
     }
 
-    /// <summary>The caller's principal at an endpoint that requires none; null without a live token.</summary>
+    /// <summary>
+    /// The caller's principal at an endpoint that requires none; null without a live token that has the scope, and for a
+    /// session's cookie that another site's page sends along.
+    /// </summary>
     /// <exception cref="ApiException">503: it cannot be told now.</exception>
-    public static async ValueTask<Principal?> FindPrincipalAsync(this HttpContext context) =>
-        TokenAuthenticationMiddleware.ReadToken(context.Request, out _) is { IsEmpty: false } token
-            ? await context.RequestServices.GetRequiredService<ITokenVerifier>().VerifyAsync(token, context.RequestAborted) : null;
+    public static async ValueTask<Principal?> FindPrincipalAsync(this HttpContext context, string scope)
+    {
+        var token = TokenAuthenticationMiddleware.ReadToken(context.Request, out var isSession);
+        return !token.IsEmpty && !(isSession && SessionCookie.Refusal(context) is not null)
+            && await context.RequestServices.GetRequiredService<ITokenVerifier>().VerifyAsync(token, context.RequestAborted) is { } principal
+            && principal.Scopes.Contains(scope) ? principal : null;
+    }
 
     internal static IApplicationBuilder UseTokenAuthentication(this IApplicationBuilder app) =>
         app.UseMiddleware<TokenAuthenticationMiddleware>();

@@ -13,6 +13,8 @@ namespace Increment.ServiceDefaults.JsonApi;
 /// </summary>
 public sealed class RequestBody
 {
+    const int MaxFields = 1024;
+
     static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
     readonly Dictionary<string, JsonElement> fields;
@@ -180,7 +182,10 @@ public sealed class RequestBody
         if (text.StartsWith('{') || text.StartsWith('['))
             throw new ApiException(ApiError.BadRequest("json-as-form",
                 $"The body looks like JSON, and Content-Type says that it is a form. Send 'Content-Type: {MediaTypes.Json}'.", ErrorSource.OfHeader("Content-Type")));
-        return [.. text.Split('&', StringSplitOptions.RemoveEmptyEntries).Select(pair => pair.IndexOf('=', StringComparison.Ordinal) is >= 0 and var at
+        var pairs = text.Split('&', StringSplitOptions.RemoveEmptyEntries);
+        if (pairs.Length > MaxFields)
+            throw new InvalidDataException($"It has more than {MaxFields} fields.");
+        return [.. pairs.Select(pair => pair.IndexOf('=', StringComparison.Ordinal) is >= 0 and var at
             ? (Decode(pair[..at]), Decode(pair[(at + 1)..])) : (Decode(pair), ""))];
 
         static string Decode(string part) => StrictUtf8.GetString(WebUtility.UrlDecodeToBytes(Encoding.Latin1.GetBytes(part), 0, part.Length)!);

@@ -89,6 +89,22 @@ public sealed class HashingQueueTests
     }
 
     [Fact]
+    public async Task Neither_refused_registrations_nor_a_full_queue_of_one_network_keep_others_out()
+    {
+        Hold();
+        Wait(HashingOrder.SignIn, "f", [.. Enumerable.Range(0, 64).Select(i => $"f{i}")]);
+        var flood = Enumerable.Range(0, 100).Select(_ => queue.RunAsync(HashingOrder.Registration, "f", () => Serve("r"), ct)).ToList();
+        var newcomers = Enumerable.Range(0, 8).SelectMany(i => new[]
+        {
+            queue.RunAsync(HashingOrder.SignIn, $"v{i}", () => Serve($"v{i}"), ct), queue.RunAsync(HashingOrder.Registration, $"w{i}", () => Serve($"w{i}"), ct),
+        }).ToList();
+        release.SetResult();
+        await Task.WhenAll(newcomers).WaitAsync(ct);
+        await Task.WhenAll(flood.Concat(waiting)).ContinueWith(_ => { }, ct, TaskContinuationOptions.None, TaskScheduler.Default);
+        Assert.InRange(served.IndexOf("v7"), 0, 16);
+    }
+
+    [Fact]
     public async Task Who_gives_up_leaves_the_queue_and_a_failure_frees_the_slot()
     {
         Hold();

@@ -231,6 +231,15 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
         }
         Assert.Equal(HttpStatusCode.Redirect, (await EndAsync()).StatusCode);
         await (await EndAsync()).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
+        // The same state in another spelling.
+        using var respelled = new HttpRequestMessage(HttpMethod.Get, Respell(provider.Consent(begun.Headers.Location!))) { Headers = { { "Cookie", cookie } } };
+        await (await auth.Http.SendAsync(respelled, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
+
+        static string Respell(string callback)
+        {
+            var at = callback.IndexOf("&state=", StringComparison.Ordinal) + "&state=".Length;
+            return callback[..at] + callback[at..].Replace("-", "%2B", StringComparison.Ordinal).Replace("_", "%2F", StringComparison.Ordinal);
+        }
     }
 
     [Theory]
