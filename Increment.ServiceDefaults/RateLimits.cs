@@ -56,8 +56,11 @@ public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
 public static class RateLimits
 {
     /// <summary>Limits how often one address may call the endpoint; endpoints with the same name are counted together.</summary>
-    public static TBuilder LimitByAddress<TBuilder>(this TBuilder builder, RateLimit limit) where TBuilder : IEndpointConventionBuilder =>
-        builder.WithMetadata(new AddressLimit(limit));
+    public static TBuilder LimitByAddress<TBuilder>(this TBuilder builder, RateLimit limit) where TBuilder : IEndpointConventionBuilder
+    {
+        builder.Add(endpoint => endpoint.Metadata.Add(limit.Configured(endpoint.ApplicationServices.GetRequiredService<IConfiguration>())));
+        return builder;
+    }
 
     /// <summary>
     /// What counts as one address: of IPv6 the first 64 bits, which is what one customer has, and can change the rest of
@@ -88,7 +91,7 @@ public static class RateLimits
     internal static void AddRateLimits(this WebApplicationBuilder builder)
     {
         var tokenLimit = new RateLimit("token", 0, TimeSpan.FromMinutes(1)).Configured(builder.Configuration);
-        builder.Services.AddSingleton(services => new Limits(builder.Configuration, tokenLimit, services.GetRequiredService<RateCounts>()));
+        builder.Services.AddSingleton(services => new Limits(tokenLimit, services.GetRequiredService<RateCounts>()));
         builder.Services.AddHostedService<SettingCheck>();
         builder.Services.AddSingleton(services => new RateCounts(
             services.GetRequiredService<ServiceSecret>(), services.GetService<IConnectionMultiplexer>(), services.GetService<RedisDeadline>()));
@@ -111,14 +114,13 @@ public static class RateLimits
         }));
     }
 
-    /// <summary>Reads every limit's settings at the start, and not when the first client comes.</summary>
-    sealed class SettingCheck(EndpointDataSource endpoints, IConfiguration configuration) : IHostedLifecycleService
+    /// <summary>Has the endpoints made at the start, and with them their limits read, and not when the first client comes.</summary>
+    sealed class SettingCheck(EndpointDataSource endpoints) : IHostedLifecycleService
     {
-        /// <summary>Only now are there endpoints.</summary>
+        /// <summary>Only now are all endpoints mapped.</summary>
         public Task StartedAsync(CancellationToken cancellationToken)
         {
-            foreach (var endpoint in endpoints.Endpoints)
-                endpoint.Metadata.GetMetadata<AddressLimit>()?.Configured(configuration);
+            _ = endpoints.Endpoints;
             return Task.CompletedTask;
         }
 
@@ -129,18 +131,11 @@ public static class RateLimits
         public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
-    sealed class AddressLimit(RateLimit limit)
-    {
-        RateLimit? configured;
-
-        public RateLimit Configured(IConfiguration configuration) => configured ??= limit.Configured(configuration);
-    }
-
-    sealed class Limits(IConfiguration configuration, RateLimit tokenLimit, RateCounts counts)
+    sealed class Limits(RateLimit tokenLimit, RateCounts counts)
     {
         /// <summary>The limit that a request falls under, or null.</summary>
         public RateLimit? Of(HttpContext context) =>
-            context.GetEndpoint()?.Metadata.GetMetadata<AddressLimit>() is { } address ? address.Configured(configuration)
+            context.GetEndpoint()?.Metadata.GetMetadata<RateLimit>() is { } address ? address
                 : tokenLimit.Permits > 0 && context.Features.Get<Principal>() is not null ? tokenLimit
                 : null;
 

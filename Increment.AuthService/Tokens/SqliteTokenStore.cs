@@ -129,12 +129,7 @@ sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore, IDisposabl
     List<string> Texts(string sql, params ReadOnlySpan<(string, object?)> parameters)
     {
         using var connection = database.Open();
-        using var command = connection.Command(sql, parameters);
-        using var reader = command.ExecuteReader();
-        var texts = new List<string>();
-        while (reader.Read())
-            texts.Add(reader.GetString(0));
-        return texts;
+        return connection.ReadTexts(sql, parameters);
     }
 
     static string Json(IReadOnlyList<TokenKind> kinds) => $"[{string.Join(',', kinds.Select(kind => $"\"{kind}\""))}]";

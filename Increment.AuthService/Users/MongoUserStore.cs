@@ -27,25 +27,22 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
 
     public Task<AddUserResult> AddAsync(User user, CancellationToken cancellationToken) => database.RunAsync(async db =>
     {
-        try
+        for (var attempt = 1; ; attempt++)
         {
-            for (var attempt = 1; ; attempt++)
+            try
             {
-                try
-                {
-                    await Users(db).InsertOneAsync(UserDocument.Of(user), cancellationToken: cancellationToken);
-                    return AddUserResult.Added;
-                }
-                catch (MongoWriteException e) when (e.WriteError?.Code == WriteConflict && attempt < 10)
-                {
-                    // Others add the same name or identity; nothing was written.
-                }
+                await Users(db).InsertOneAsync(UserDocument.Of(user), cancellationToken: cancellationToken);
+                return AddUserResult.Added;
             }
-        }
-        catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
-        {
-            var sameName = Filter.Eq(u => u.Id, user.Id) | Filter.Eq(u => u.Name, user.Name);
-            return await Users(db).Find(sameName).AnyAsync(cancellationToken) ? AddUserResult.NameTaken : AddUserResult.IdentityTaken;
+            catch (MongoWriteException e) when (e.WriteError?.Code == WriteConflict && attempt < 10)
+            {
+                // Others add the same name or identity; nothing was written.
+            }
+            catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
+            {
+                var sameName = Filter.Eq(u => u.Id, user.Id) | Filter.Eq(u => u.Name, user.Name);
+                return await Users(db).Find(sameName).AnyAsync(cancellationToken) ? AddUserResult.NameTaken : AddUserResult.IdentityTaken;
+            }
         }
     }, cancellationToken);
 

@@ -144,12 +144,7 @@ sealed class SqliteUserStore(SqliteDatabase database) : IUserStore
     List<string> Ids(string query, params ReadOnlySpan<(string, object?)> parameters)
     {
         using var connection = database.Open();
-        using var command = connection.Command(query, parameters);
-        using var reader = command.ExecuteReader();
-        var ids = new List<string>();
-        while (reader.Read())
-            ids.Add(reader.GetString(0));
-        return ids;
+        return connection.ReadTexts(query, parameters);
     }
 
     Task<User?> Find(string condition, params ReadOnlySpan<(string, object?)> parameters) =>

@@ -103,15 +103,8 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
         }
     }
 
-    static List<string> TablesOf(SqliteConnection store)
-    {
-        using var command = store.Command("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'");
-        using var reader = command.ExecuteReader();
-        var names = new List<string>();
-        while (reader.Read())
-            names.Add(reader.GetString(0));
-        return names;
-    }
+    static List<string> TablesOf(SqliteConnection store) =>
+        store.ReadTexts("SELECT name FROM main.sqlite_schema WHERE type = 'table' AND name NOT GLOB 'sqlite_*'");
 
     static SqliteConnection Open(string connectionString, SqliteOpenMode mode)
     {

@@ -278,6 +278,17 @@ public static class SqliteExtensions
         return command.ExecuteNonQuery();
     }
 
+    /// <summary>The texts of a query's first column, or of a RETURNING clause's.</summary>
+    public static List<string> ReadTexts(this SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        using var command = connection.Command(sql, parameters);
+        using var reader = command.ExecuteReader();
+        var texts = new List<string>();
+        while (reader.Read())
+            texts.Add(reader.GetString(0));
+        return texts;
+    }
+
     /// <summary>A command with its parameters.</summary>
     public static SqliteCommand Command(this SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
     {

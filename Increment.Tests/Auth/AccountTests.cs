@@ -200,14 +200,11 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [Fact]
     public async Task A_password_change_that_broke_off_is_ended_by_housekeeping_and_spares_what_came_after_it()
     {
-        PausingTokenStore? store = null;
-        await using var server = new AuthServer
-        {
-            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
-        };
+        await using var server = AuthServer.WithPausingTokens();
+        var store = server.PausingTokens;
         var (email, token) = await server.RegisterAsync();
         var other = await server.Http.LoginAsync(email);
-        store!.BeforeRemove = () => throw new Microsoft.Data.Sqlite.SqliteException("as if the process had been killed here", 5);
+        store.BeforeRemove = () => throw new Microsoft.Data.Sqlite.SqliteException("as if the process had been killed here", 5);
         await (await server.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = "another horse" }))
             .AssertErrorAsync(HttpStatusCode.ServiceUnavailable, "store-busy");
         store.BeforeRemove = null;
@@ -267,17 +264,14 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [Fact]
     public async Task An_export_is_sent_as_it_is_read_and_one_at_a_time()
     {
-        PausingTokenStore? store = null;
-        await using var server = new AuthServer
-        {
-            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
-        };
+        await using var server = AuthServer.WithPausingTokens();
+        var store = server.PausingTokens;
         var (email, token) = await server.RegisterAsync();
         var userId = (await server.CheckAsync(token))!.Value.GetProperty("userId").GetString()!;
         for (var i = 0; i < 250; i++)
-            await store!.AddAsync(new(Token.NewId(), Token.NewId(), userId, email, TokenKind.Session, null, [], DateTimeOffset.UtcNow, null), ct);
+            await store.AddAsync(new(Token.NewId(), Token.NewId(), userId, email, TokenKind.Session, null, [], DateTimeOffset.UtcNow, null), ct);
         var (pages, second, goOn) = (0, new TaskCompletionSource(), new TaskCompletionSource());
-        store!.BeforeList = () =>
+        store.BeforeList = () =>
         {
             if (++pages == 1)
                 return Task.CompletedTask;
@@ -360,13 +354,10 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [InlineData("another password")]
     public async Task Who_signs_in_while_the_account_changes_gets_no_token(string change)
     {
-        PausingTokenStore? store = null;
-        await using var server = new AuthServer
-        {
-            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
-        };
+        await using var server = AuthServer.WithPausingTokens();
+        var store = server.PausingTokens;
         var (email, token) = await server.RegisterAsync();
-        store!.BeforeAdd = async () =>
+        store.BeforeAdd = async () =>
         {
             store.BeforeAdd = null;
             var changed = change == "deleted" ? await server.SendAsync(token, HttpMethod.Delete, "v1/me")

@@ -43,6 +43,19 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
         UseKestrel();
     }
 
+    /// <summary>One whose token store a test can hold up: <see cref="PausingTokens"/>.</summary>
+    public static AuthServer WithPausingTokens() => new() { Configure = services => services.AddSingleton<ITokenStore, PausingTokenStore>() };
+
+    /// <summary>The token store of <see cref="WithPausingTokens"/>.</summary>
+    public PausingTokenStore PausingTokens
+    {
+        get
+        {
+            StartServer();
+            return (PausingTokenStore)Services.GetRequiredService<ITokenStore>();
+        }
+    }
+
     /// <summary>Where logs go; nowhere unless said.</summary>
     public ILoggerProvider? Logs { get; init; }
 

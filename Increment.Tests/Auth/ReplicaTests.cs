@@ -63,13 +63,10 @@ public sealed class ReplicaTests
     {
         var begun = new TaskCompletionSource();
         var release = new TaskCompletionSource();
-        PausingTokenStore? store = null;
-        await using var auth = new AuthServer
-        {
-            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
-        };
+        await using var auth = AuthServer.WithPausingTokens();
+        var store = auth.PausingTokens;
         var (_, token) = await auth.RegisterAsync();
-        store!.AfterFind = async () =>
+        store.AfterFind = async () =>
         {
             store.AfterFind = null;
             begun.SetResult();

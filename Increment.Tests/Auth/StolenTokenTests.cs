@@ -149,14 +149,11 @@ public sealed class StolenTokenTests : IAsyncLifetime
     [Fact]
     public async Task A_key_that_is_revoked_while_it_makes_another_leaves_none()
     {
-        PausingTokenStore? store = null;
-        await using var server = new AuthServer
-        {
-            Configure = services => services.AddSingleton<ITokenStore>(provider => store = ActivatorUtilities.CreateInstance<PausingTokenStore>(provider)),
-        };
+        await using var server = AuthServer.WithPausingTokens();
+        var store = server.PausingTokens;
         var (_, token) = await server.RegisterAsync();
         var stolen = (await (await server.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "stolen", scopes = new[] { "account", "counters" } })).ReadJsonAsync()).GetProperty("data");
-        store!.BeforeAdd = async () =>
+        store.BeforeAdd = async () =>
         {
             store.BeforeAdd = null;
             await server.SendAsync(token, HttpMethod.Delete, $"v1/tokens/{stolen.GetProperty("id").GetString()}");

@@ -51,27 +51,18 @@ public sealed class KeySweeperTests : IDisposable
         await sweeper.StopAsync(TestContext.Current.CancellationToken);
     }
 
-    sealed class CancelingStore : ICounterStore
+    sealed class CancelingStore : UnusedCounterStore
     {
         int sweeps;
 
         public TaskCompletionSource Repeated { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-        public ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)
+        public override ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken)
         {
             if (++sweeps == 2)
                 Repeated.SetResult();
             throw new OperationCanceledException("not the sweeper's own");
         }
-
-        public ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
-        public ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) => throw new NotSupportedException();
-        public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) => throw new NotSupportedException();
-        public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
-        public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
-        public ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) => throw new NotSupportedException();
-        public ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
-        public ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) => throw new NotSupportedException();
     }
 
     /// <summary>A clock that is ahead, and whose timers do not wait. A sweep looks at it before each of its steps.</summary>

@@ -1,0 +1,17 @@
+using Increment.CounterApi.Counters;
+
+namespace Increment.Tests.Counters;
+
+/// <summary>A store for a test of something that asks for little of it: that overrides what is asked for, and the rest fails.</summary>
+abstract class UnusedCounterStore : ICounterStore
+{
+    public virtual ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
+}
