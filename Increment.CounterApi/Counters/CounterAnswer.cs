@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Globalization;
 using System.Text;
 using Increment.ServiceDefaults.JsonApi;
-using Microsoft.Net.Http.Headers;
 
 namespace Increment.CounterApi.Counters;
 
@@ -53,21 +52,23 @@ static class CounterAnswer
         return started;
     }
 
-    /// <summary>The counter as it is, with its tag; 304 when the client has this state already.</summary>
+    /// <summary>A counter's state, with its tag.</summary>
     public static Task WriteAsync(HttpContext context, string name, CounterState state)
     {
-        var tag = TagOf(state.Version);
-        context.Response.Headers.ETag = tag;
-        if (HttpMethods.IsPut(context.Request.Method) || !IsKnown(context.Request, tag))
-            return WriteAsync(context, name, state.Current);
+        context.Response.Headers.ETag = TagOf(state);
+        return WriteAsync(context, name, state.Current);
+    }
+
+    /// <summary>304: the client has this state already.</summary>
+    public static Task WriteNotModifiedAsync(HttpContext context, CounterState state)
+    {
+        context.Response.Headers.ETag = TagOf(state);
         context.Response.StatusCode = StatusCodes.Status304NotModified;
         return Task.CompletedTask;
     }
 
-    /// <summary>The version that a tag names; -1, which no counter has, for one that is not ours or is weak.</summary>
-    public static long VersionOf(EntityTagHeaderValue tag) =>
-        !tag.IsWeak && long.TryParse(tag.Tag.AsSpan().Trim('"'), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var version)
-        && tag.Tag == TagOf(version) ? version : -1;
+    /// <summary>The entity tag that names a state.</summary>
+    public static string TagOf(CounterState state) => string.Create(CultureInfo.InvariantCulture, $"\"{state.Version:x}\"");
 
     static void Append(ref Span<byte> rest, ReadOnlySpan<byte> text)
     {
@@ -82,10 +83,4 @@ static class CounterAnswer
         number.TryFormat(rest, out var length, provider: CultureInfo.InvariantCulture);
         rest = rest[length..];
     }
-
-    static string TagOf(long version) => string.Create(CultureInfo.InvariantCulture, $"\"{version:x}\"");
-
-    static bool IsKnown(HttpRequest request, string tag) => request.Headers.IfNoneMatch is { Count: > 0 } header
-        && EntityTagHeaderValue.TryParseList(header, out var known)
-        && known.Any(one => one.Equals(EntityTagHeaderValue.Any) || one.Tag == tag);
 }

@@ -30,7 +30,8 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
     {
         var counter = CounterOf(context);
         var count = CounterRequest.ReadCount(context.Request);
-        var result = await store.TakeAsync(counter, count ?? 1, CounterRequest.ReadIdempotencyKey(context.Request), context.RequestAborted);
+        var result = await store.TakeAsync(counter, count ?? 1, CounterRequest.ReadIdempotencyKey(context.Request),
+            CounterRequest.ReadPrecondition(context.Request), context.RequestAborted);
         if (result.Outcome == CounterOutcome.Done)
             CounterTelemetry.CountIntegers(count ?? 1);
         await (result.Outcome != CounterOutcome.Done ? RefuseAsync(context, result.Outcome)
@@ -41,11 +42,15 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
     {
         CounterRequest.RequireNoParameters(context.Request);
         var counter = CounterOf(context);
+        var preconditions = Preconditions.Read(context.Request);
         var state = await store.GetAsync(counter, context.RequestAborted);
-        await (state is not null ? CounterAnswer.WriteAsync(context, counter.Name, state.Value)
+        var tag = state is { } existing ? CounterAnswer.TagOf(existing) : null;
+        await (state is null && counter.Name != CounterName.Default ? RefuseAsync(context, CounterOutcome.NotFound)
+            : !preconditions.IfMatchHolds(tag) ? RefuseAsync(context, CounterOutcome.PreconditionFailed)
             // Without a tag: the same one would come back when the counter is made and deleted.
-            : counter.Name == CounterName.Default ? CounterAnswer.WriteAsync(context, counter.Name, options.InitialValue)
-            : RefuseAsync(context, CounterOutcome.NotFound));
+            : state is null ? CounterAnswer.WriteAsync(context, counter.Name, options.InitialValue)
+            : !preconditions.Hold(tag) ? CounterAnswer.WriteNotModifiedAsync(context, state.Value)
+            : CounterAnswer.WriteAsync(context, counter.Name, state.Value));
     }
 
     async Task SetAsync(HttpContext context)
@@ -55,6 +60,9 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         var precondition = CounterRequest.ReadPrecondition(context.Request);
         var current = await CounterRequest.ReadCurrentAsync(context.Request, counter.Name);
         var result = await store.SetAsync(counter, current, precondition, context.RequestAborted);
+        // The default counter always exists for its caller.
+        if (result.Creates && counter.Name != CounterName.Default)
+            context.Response.StatusCode = StatusCodes.Status201Created;
         await (result.Outcome != CounterOutcome.Done ? RefuseAsync(context, result.Outcome)
             : CounterAnswer.WriteAsync(context, counter.Name, new CounterState(result.Current, result.Version)));
     }
@@ -83,7 +91,7 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
     {
         CounterOutcome.EndOfRange => ApiError.Conflict("end-of-range",
             "Fewer integers are left up to 9223372036854775807 than were asked for. PUT current sets the counter back."),
-        CounterOutcome.PreconditionFailed => new(412, "precondition-failed", "Precondition failed",
+        CounterOutcome.PreconditionFailed => ApiError.PreconditionFailed(
             "The counter is not in the state that If-Match or If-None-Match asks for. Read current again."),
         CounterOutcome.KeyReused => new(422, "idempotency-key-reused", "The idempotency key was used for another request",
             "This Idempotency-Key was used with another count. Use a new key for a new request.")

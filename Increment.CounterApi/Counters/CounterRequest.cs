@@ -1,8 +1,8 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
+using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.JsonApi;
-using Microsoft.Net.Http.Headers;
 
 namespace Increment.CounterApi.Counters;
 
@@ -49,19 +49,11 @@ static class CounterRequest
             $"{IdempotencyKey} must be one key of 1 to {MaxKeyLength} printable ASCII characters, quoted or bare.", ErrorSource.OfHeader(IdempotencyKey));
     }
 
-    /// <summary>The headers If-Match and If-None-Match.</summary>
-    public static Precondition ReadPrecondition(HttpRequest request)
+    /// <summary>What If-Match and If-None-Match ask of the counter; null when they ask nothing.</summary>
+    public static Precondition? ReadPrecondition(HttpRequest request)
     {
-        var (match, noneMatch) = (request.Headers.IfMatch, request.Headers.IfNoneMatch);
-        if (match.Count == 0 && noneMatch.Count == 0)
-            return default;
-        if (match.Count > 0 && noneMatch.Count > 0)
-            throw Bad("invalid-precondition", "Send If-Match or If-None-Match, not both.", ErrorSource.OfHeader("If-None-Match"));
-        var (name, values) = match.Count > 0 ? ("If-Match", match) : ("If-None-Match", noneMatch);
-        if (!EntityTagHeaderValue.TryParseStrictList(values, out var tags))
-            throw Bad("invalid-precondition", $"{name} must be '*' or tags as ETag has them, in double quotes.", ErrorSource.OfHeader(name));
-        long[] versions = tags.Contains(EntityTagHeaderValue.Any) ? [] : [.. tags.Select(CounterAnswer.VersionOf)];
-        return match.Count > 0 ? Precondition.Matches(versions) : Precondition.MatchesNone(versions);
+        var preconditions = Preconditions.Read(request);
+        return preconditions.IsNone ? null : state => preconditions.Hold(state is { } existing ? CounterAnswer.TagOf(existing) : null);
     }
 
     /// <summary>The integer to set, from a form, JSON or a JSON:API document.</summary>

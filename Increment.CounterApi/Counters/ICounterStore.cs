@@ -23,27 +23,28 @@ interface ICounterStore
     /// <param name="counter">The counter.</param>
     /// <param name="count">How many, 1 to <see cref="CounterOptions.MaxCount"/>.</param>
     /// <param name="idempotencyKey">The client's name for this call, unique for the counter; null for none.</param>
+    /// <param name="precondition">The state that the first call may find; a repetition is answered in any. Null for every state.</param>
     /// <param name="cancellationToken">The caller gives up.</param>
     /// <returns>
     /// <see cref="CounterOutcome.Done"/> with the first and the last integer; or, with nothing changed,
-    /// <see cref="CounterOutcome.EndOfRange"/>, <see cref="CounterOutcome.KeyReused"/>, <see cref="CounterOutcome.TooManyKeys"/>,
-    /// <see cref="CounterOutcome.TooManyCounters"/>.
+    /// <see cref="CounterOutcome.EndOfRange"/>, <see cref="CounterOutcome.PreconditionFailed"/>, <see cref="CounterOutcome.KeyReused"/>,
+    /// <see cref="CounterOutcome.TooManyKeys"/>, <see cref="CounterOutcome.TooManyCounters"/>.
     /// </returns>
-    ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken);
+    ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, CancellationToken cancellationToken);
 
     /// <summary>Sets the counter, and creates it if need be. Its idempotency keys stay.</summary>
     /// <returns>
     /// <see cref="CounterOutcome.Done"/> with the new state; or, with nothing changed,
     /// <see cref="CounterOutcome.PreconditionFailed"/>, <see cref="CounterOutcome.TooManyCounters"/>.
     /// </returns>
-    ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken);
+    ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition? precondition, CancellationToken cancellationToken);
 
     /// <summary>Deletes the counter and its idempotency keys, atomically.</summary>
     /// <returns>
     /// <see cref="CounterOutcome.Done"/>; or, with nothing changed, <see cref="CounterOutcome.NotFound"/>,
     /// <see cref="CounterOutcome.PreconditionFailed"/>.
     /// </returns>
-    ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken);
+    ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition? precondition, CancellationToken cancellationToken);
 
     /// <summary>
     /// The counter's committed state, never older than what any caller, also of another replica, had been told before
@@ -132,31 +133,8 @@ enum CounterOutcome
 /// <param name="First">The first integer taken; the last one is <paramref name="Current"/>.</param>
 /// <param name="Current">The counter's integer after this write, as a repetition of an idempotent call tells it too.</param>
 /// <param name="Version">The counter's version after this write; 0 where it is not known (a take).</param>
-readonly record struct CounterResult(CounterOutcome Outcome, long First = 0, long Current = 0, long Version = 0);
+/// <param name="Creates">Whether a set made the counter.</param>
+readonly record struct CounterResult(CounterOutcome Outcome, long First = 0, long Current = 0, long Version = 0, bool Creates = false);
 
-/// <summary>Which states a write may find: the headers If-Match and If-None-Match (RFC 9110, 13.1).</summary>
-readonly struct Precondition
-{
-    readonly bool negated;
-    readonly long[]? versions;
-
-    Precondition(bool negated, long[] versions) => (this.negated, this.versions) = (negated, versions);
-
-    /// <summary>If-Match: one of these versions. None: any. A counter that does not exist matches nothing.</summary>
-    public static Precondition Matches(params long[] versions) => new(false, versions);
-
-    /// <summary>If-None-Match: none of these versions. None: the counter must not exist.</summary>
-    public static Precondition MatchesNone(params long[] versions) => new(true, versions);
-
-    /// <summary>Every state will do.</summary>
-    public bool IsNone => versions is null;
-
-    /// <summary>Whether a counter may be written; null is one that does not exist.</summary>
-    public bool Holds(CounterState? state)
-    {
-        if (versions is null)
-            return true;
-        var matches = state is { } existing && (versions.Length == 0 || versions.Contains(existing.Version));
-        return matches != negated;
-    }
-}
+/// <summary>Whether a write may find this state of a counter; null is a counter that does not exist.</summary>
+delegate bool Precondition(CounterState? state);

@@ -96,13 +96,13 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         await MongoChanges.PrepareAsync(database, cancellationToken);
     }
 
-    public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) =>
-        WriteAsync(counter, new Take(count, idempotencyKey), cancellationToken);
+    public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, CancellationToken cancellationToken) =>
+        WriteAsync(counter, new Take(count, idempotencyKey, precondition), cancellationToken);
 
-    public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) =>
+    public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition? precondition, CancellationToken cancellationToken) =>
         WriteAsync(counter, new Set(current, precondition), cancellationToken);
 
-    public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) =>
+    public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition? precondition, CancellationToken cancellationToken) =>
         WriteAsync(counter, new Delete(precondition), cancellationToken);
 
     public async ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) =>
@@ -215,8 +215,11 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         {
             if (write is Take take)
             {
+                // A take that asks for a state is committed alone: a group leads from one state to the next, with none between.
+                if (take.Precondition is not null)
+                    await TakeAsync(db, id, takes);
                 takes.Add(take);
-                if (take.Key is null || ++keys < MaxKeys)
+                if (take.Precondition is null && (take.Key is null || ++keys < MaxKeys))
                     continue;
             }
             await TakeAsync(db, id, takes);
@@ -240,13 +243,13 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         takes.Clear();
     }
 
-    /// <summary>The usual case: there is the counter, there is room, and nobody has a key. False when it is another.</summary>
+    /// <summary>The usual case: there is the counter, there is room, and nobody has a key or a precondition. False when it is another.</summary>
     static async Task<bool> TryTakeAsync(IMongoDatabase db, CounterId id, List<Take> takes)
     {
         var total = 0L;
         foreach (var take in takes)
         {
-            if (take.Key is not null)
+            if (take.Key is not null || take.Precondition is not null)
                 return false;
             total += take.Count;
         }
@@ -254,7 +257,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
             Filter.Eq(c => c.Id, id) & Filter.Lte(c => c.Current, long.MaxValue - total),
             Update.Inc(c => c.Current, total).Inc(c => c.Version, 1), After);
         if (after is not null)
-            Plan(takes, after.Current - total, [], 0);
+            Plan(takes, looked: null, after.Current - total, [], 0);
         return after is not null;
     }
 
@@ -270,7 +273,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         var used = counter is null ? [] : await FindKeysAsync(db, counter, takes);
         var before = counter?.Current ?? options.InitialValue;
         var room = takes.Exists(take => take.Key is not null) ? await CountRoomAsync(db, id.Owner) : 0;
-        var plan = Plan(takes, before, used, room);
+        var plan = Plan(takes, counter?.State, before, used, room);
         if (plan.Total == 0)
             return true;
 
@@ -285,14 +288,14 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         }
 
         var condition = Filter.Eq(c => c.Id, id) & Filter.Eq(c => c.Incarnation, counter.Incarnation) & Filter.Lte(c => c.Current, long.MaxValue - plan.Total);
-        if (plan.Refuses)
+        if (plan.Refuses || takes.Exists(take => take.Precondition is not null))
             condition &= Filter.Eq(c => c.Version, counter.Version);
         if (plan.Keys.Count > 0)
             condition &= Filter.Eq(c => c.Moves, counter.Moves) & Filter.Nin("keys.key", plan.Keys.Select(key => key.Key));
         var after = await Counters(db).FindOneAndUpdateAsync(condition, Taking(plan, before), After);
         if (after is null)
             return false;
-        Plan(takes, after.Current - plan.Total, used, room); // others may have taken since it was looked at
+        Plan(takes, counter.State, after.Current - plan.Total, used, room); // others may have taken since it was looked at
         AddKeys(id.Owner, plan.Keys.Count);
         return true;
     }
@@ -323,10 +326,11 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     /// What the takes get when the counter stands at <paramref name="current"/>, one after the other; sets their results.
     /// </summary>
     /// <param name="takes">The takes.</param>
+    /// <param name="looked">The state that preconditions are held against; null for a counter that does not exist.</param>
     /// <param name="current">Where the counter stands.</param>
     /// <param name="used">The keys of theirs that were used before.</param>
     /// <param name="room">How many keys may be used for the first time.</param>
-    static TakePlan Plan(List<Take> takes, long current, Dictionary<string, UsedKey> used, long room)
+    static TakePlan Plan(List<Take> takes, CounterState? looked, long current, Dictionary<string, UsedKey> used, long room)
     {
         var (total, refuses) = (0L, false);
         List<UsedKey> keys = [];
@@ -336,6 +340,10 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
             if (known is not null)
             {
                 take.Result = known.Count == take.Count ? new(CounterOutcome.Done, known.First, known.First + known.Count - 1) : new(CounterOutcome.KeyReused);
+            }
+            else if (take.Precondition?.Invoke(looked) == false)
+            {
+                take.Result = new(CounterOutcome.PreconditionFailed);
             }
             else if (take.Key is not null && keys.Count >= room)
             {
@@ -383,11 +391,11 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
 
     async Task SetAsync(IMongoDatabase db, CounterId id, Set set)
     {
-        var always = set.Precondition.IsNone;
+        var always = set.Precondition is null;
         while (true)
         {
             var counter = always ? null : await LookAsync(db, id);
-            if (!set.Precondition.Holds(counter?.State))
+            if (set.Precondition?.Invoke(counter?.State) == false)
             {
                 set.Result = new(CounterOutcome.PreconditionFailed);
                 return;
@@ -412,11 +420,11 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
 
     static async Task DeleteAsync(IMongoDatabase db, CounterId id, Delete delete)
     {
-        var always = delete.Precondition.IsNone;
+        var always = delete.Precondition is null;
         while (true)
         {
             var counter = always ? null : await LookAsync(db, id);
-            if (!always && (counter is null || !delete.Precondition.Holds(counter.State)))
+            if (!always && (counter is null || !delete.Precondition!(counter.State)))
             {
                 delete.Result = new(counter is null ? CounterOutcome.NotFound : CounterOutcome.PreconditionFailed);
                 return;
@@ -465,7 +473,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         {
             return null;
         }
-        return new(CounterOutcome.Done, current, current, counter.Version);
+        return new(CounterOutcome.Done, current, current, counter.Version, Creates: true);
     }
 
     /// <summary>
@@ -526,21 +534,22 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
 
     abstract class Write : QueuedOperation<CounterResult>;
 
-    sealed class Take(int count, string? key) : Write
+    sealed class Take(int count, string? key, Precondition? precondition) : Write
     {
         public int Count => count;
         public string? Key => key;
+        public Precondition? Precondition => precondition;
     }
 
-    sealed class Set(long current, Precondition precondition) : Write
+    sealed class Set(long current, Precondition? precondition) : Write
     {
         public long Current => current;
-        public Precondition Precondition => precondition;
+        public Precondition? Precondition => precondition;
     }
 
-    sealed class Delete(Precondition precondition) : Write
+    sealed class Delete(Precondition? precondition) : Write
     {
-        public Precondition Precondition => precondition;
+        public Precondition? Precondition => precondition;
     }
 
     /// <summary>How many keys an owner has.</summary>

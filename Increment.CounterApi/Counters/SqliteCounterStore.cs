@@ -93,13 +93,13 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
     /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
     public static SqliteDatabase OpenDatabase(string connectionString) => new(connectionString, PageSize, Schema);
 
-    public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) =>
-        CommitAsync("take", new Take(counter, count, idempotencyKey), cancellationToken);
+    public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, CancellationToken cancellationToken) =>
+        CommitAsync("take", new Take(counter, count, idempotencyKey, precondition), cancellationToken);
 
-    public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) =>
+    public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition? precondition, CancellationToken cancellationToken) =>
         CommitAsync("set", new OtherWrite(w => w.Set(counter, current, precondition)), cancellationToken);
 
-    public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) =>
+    public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition? precondition, CancellationToken cancellationToken) =>
         CommitAsync("delete", new OtherWrite(w => w.Delete(counter, precondition)), cancellationToken);
 
     ValueTask<CounterResult> CommitAsync(string operation, Write write, CancellationToken cancellationToken) =>
@@ -255,9 +255,9 @@ sealed partial class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposab
         public abstract CounterResult Apply(SqliteCounterWriter writer);
     }
 
-    sealed class Take(CounterKey counter, int count, string? idempotencyKey) : Write
+    sealed class Take(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition) : Write
     {
-        public override CounterResult Apply(SqliteCounterWriter writer) => writer.Take(counter, count, idempotencyKey, DateTimeOffset.UtcNow);
+        public override CounterResult Apply(SqliteCounterWriter writer) => writer.Take(counter, count, idempotencyKey, precondition, DateTimeOffset.UtcNow);
     }
 
     sealed class OtherWrite(Func<SqliteCounterWriter, CounterResult> apply) : Write

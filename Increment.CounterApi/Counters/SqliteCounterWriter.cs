@@ -83,13 +83,15 @@ sealed class SqliteCounterWriter : IDisposable
     }
 
     /// <inheritdoc cref="ICounterStore.TakeAsync" />
-    public CounterResult Take(CounterKey counter, int count, string? idempotencyKey, DateTimeOffset now)
+    public CounterResult Take(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, DateTimeOffset now)
     {
         if (idempotencyKey is not null
             && selectKey.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, idempotencyKey).TryRead(out var first, out var usedFor))
             return usedFor == count ? new(CounterOutcome.Done, first, first + count - 1) : new(CounterOutcome.KeyReused);
 
         var state = Read(counter);
+        if (precondition?.Invoke(state) == false)
+            return new(CounterOutcome.PreconditionFailed);
         var before = state?.Current ?? options.InitialValue;
         if (count > long.MaxValue - before)
             return new(CounterOutcome.EndOfRange);
@@ -107,22 +109,22 @@ sealed class SqliteCounterWriter : IDisposable
     }
 
     /// <inheritdoc cref="ICounterStore.SetAsync" />
-    public CounterResult Set(CounterKey counter, long current, Precondition precondition)
+    public CounterResult Set(CounterKey counter, long current, Precondition? precondition)
     {
         var state = Read(counter);
-        if (!precondition.Holds(state))
+        if (precondition?.Invoke(state) == false)
             return new(CounterOutcome.PreconditionFailed);
         return TryWrite(counter, state, current)
-            ? new(CounterOutcome.Done, current, current, counters[counter]!.Value.Version) : new(CounterOutcome.TooManyCounters);
+            ? new(CounterOutcome.Done, current, current, counters[counter]!.Value.Version, Creates: state is null) : new(CounterOutcome.TooManyCounters);
     }
 
     /// <inheritdoc cref="ICounterStore.DeleteAsync" />
-    public CounterResult Delete(CounterKey counter, Precondition precondition)
+    public CounterResult Delete(CounterKey counter, Precondition? precondition)
     {
         var state = Read(counter);
         if (state is null)
             return new(CounterOutcome.NotFound);
-        if (!precondition.Holds(state))
+        if (precondition?.Invoke(state) == false)
             return new(CounterOutcome.PreconditionFailed);
         PagesWritten += 1 + delete.Bind(1, counter.Owner).Bind(2, counter.Name).Run()
             + deleteKeys.Bind(1, counter.Owner).Bind(2, counter.Name).Run();

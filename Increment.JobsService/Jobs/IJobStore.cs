@@ -48,9 +48,9 @@ interface IJobStore
     /// <summary>Adds a job whose id is new.</summary>
     Task AddAsync(Job job, CancellationToken cancellationToken);
 
-    /// <summary>Changes what is not null, and answers the job as it is then; null when there is none.</summary>
-    Task<Job?> UpdateAsync(string id, string? title, string? description, CancellationToken cancellationToken);
+    /// <summary>Puts a job in the place of another with the same id; false when <paramref name="before"/> is not, or no longer, there.</summary>
+    Task<bool> TryReplaceAsync(Job before, Job after, CancellationToken cancellationToken);
 
-    /// <summary>Whether there was one to delete.</summary>
-    Task<bool> DeleteAsync(string id, CancellationToken cancellationToken);
+    /// <summary>Deletes a job; false when it is not, or no longer, there as given.</summary>
+    Task<bool> TryDeleteAsync(Job job, CancellationToken cancellationToken);
 }

@@ -1,3 +1,5 @@
+using System.Buffers.Text;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Increment.ServiceDefaults;
 using Increment.ServiceDefaults.Authentication;
@@ -30,8 +32,19 @@ static class JobEndpoints
         return page.List(request, [.. jobs.Select(JobAttributes.Resource)]);
     }
 
-    static async Task<IResult> FindAsync(string id, IJobStore store, CancellationToken cancellationToken) =>
-        await store.FindAsync(id, cancellationToken) is { } job ? Answer(job) : NotFound(id);
+    static async Task<IResult> FindAsync(string id, HttpContext context, IJobStore store, CancellationToken cancellationToken)
+    {
+        var preconditions = Preconditions.Read(context.Request);
+        if (await store.FindAsync(id, cancellationToken) is not { } job)
+            return NotFound(id);
+        var tag = JobAttributes.TagOf(job);
+        if (!preconditions.IfMatchHolds(tag))
+            return PreconditionFailed;
+        if (preconditions.Hold(tag))
+            return Answer(context, job);
+        context.Response.Headers.ETag = tag;
+        return Results.StatusCode(StatusCodes.Status304NotModified);
+    }
 
     static async Task<IResult> AddAsync(HttpContext context, IJobStore store, JobListing listing, TimeProvider time)
     {
@@ -42,7 +55,7 @@ static class JobEndpoints
         await store.AddAsync(job, CancellationToken.None);
         listing.Forget();
         context.Response.Headers.Location = "/v1/jobs/" + job.Id;
-        return Answer(job, StatusCodes.Status201Created);
+        return Answer(context, job, StatusCodes.Status201Created);
     }
 
     static async Task<IResult> UpdateAsync(string id, HttpContext context, IJobStore store, JobListing listing)
@@ -53,20 +66,44 @@ static class JobEndpoints
         var (title, description) = (body.GetLine("title", Job.MaxTitle, isOptional: true), body.GetLine("description", Job.MaxDescription, isOptional: true));
         if (title is null && description is null)
             return ApiError.BadRequest("missing-field", "Give the title, the description, or both.", body.SourceOf("title"));
-        var job = await store.UpdateAsync(id, title, description, CancellationToken.None);
-        listing.Forget();
-        return job is null ? NotFound(id) : Answer(job);
+        var preconditions = Preconditions.Read(context.Request);
+        while (await store.FindAsync(id, context.RequestAborted) is { } before)
+        {
+            if (!preconditions.Hold(JobAttributes.TagOf(before)))
+                return PreconditionFailed;
+            var after = before with { Title = title ?? before.Title, Description = description ?? before.Description };
+            if (await store.TryReplaceAsync(before, after, CancellationToken.None))
+            {
+                listing.Forget();
+                return Answer(context, after);
+            }
+        }
+        return NotFound(id);
     }
 
-    static async Task<IResult> DeleteAsync(string id, IJobStore store, JobListing listing)
+    static async Task<IResult> DeleteAsync(string id, HttpContext context, IJobStore store, JobListing listing)
     {
-        var deleted = await store.DeleteAsync(id, CancellationToken.None);
-        listing.Forget();
-        return deleted ? Results.NoContent() : NotFound(id);
+        var preconditions = Preconditions.Read(context.Request);
+        while (await store.FindAsync(id, context.RequestAborted) is { } job)
+        {
+            if (!preconditions.Hold(JobAttributes.TagOf(job)))
+                return PreconditionFailed;
+            if (await store.TryDeleteAsync(job, CancellationToken.None))
+            {
+                listing.Forget();
+                return Results.NoContent();
+            }
+        }
+        return NotFound(id);
     }
 
-    static IResult Answer(Job job, int status = StatusCodes.Status200OK) =>
-        JsonApiResults.Resource(JobAttributes.Type, job.Id, new JobAttributes(job.Title, job.Description), status);
+    static IResult Answer(HttpContext context, Job job, int status = StatusCodes.Status200OK)
+    {
+        context.Response.Headers.ETag = JobAttributes.TagOf(job);
+        return JsonApiResults.Resource(JobAttributes.Type, job.Id, new JobAttributes(job.Title, job.Description), status);
+    }
+
+    static ApiError PreconditionFailed => ApiError.PreconditionFailed("The job is not in the state that If-Match or If-None-Match asks for. Read it again.");
 
     static ApiError NotFound(string id) => ApiError.NotFound($"There is no job '{id}'. GET /v1/jobs lists them.");
 }
@@ -77,6 +114,10 @@ static class JobEndpoints
 sealed record JobAttributes(string Title, string Description)
 {
     public const string Type = "job";
+
+    /// <summary>The entity tag of a job: a hash of what its resource says.</summary>
+    public static string TagOf(Job job) =>
+        $"\"{Base64Url.EncodeToString(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(job)).AsSpan(0, 15))}\"";
 
     public static Resource<JobAttributes> Resource(Job job) => new(Type, job.Id, new(job.Title, job.Description));
 }

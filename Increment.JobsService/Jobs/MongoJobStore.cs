@@ -42,22 +42,18 @@ sealed class MongoJobStore(MongoDatabase database) : IJobStore
         return true;
     }, cancellationToken);
 
-    public Task<Job?> UpdateAsync(string id, string? title, string? description, CancellationToken cancellationToken)
-    {
-        List<UpdateDefinition<Job>> changes = [];
-        if (title is not null)
-            changes.Add(Update.Set(job => job.Title, title));
-        if (description is not null)
-            changes.Add(Update.Set(job => job.Description, description));
-        return changes.Count == 0 ? FindAsync(id, cancellationToken) : database.RunAsync<Job?>(async db =>
-            await Jobs(db).FindOneAndUpdateAsync(Existing(id), Update.Combine(changes), new() { ReturnDocument = ReturnDocument.After }, cancellationToken), cancellationToken);
-    }
+    public Task<bool> TryReplaceAsync(Job before, Job after, CancellationToken cancellationToken) => database.RunAsync(async db =>
+        (await Jobs(db).UpdateOneAsync(Existing(before), Update.Set(job => job.Title, after.Title).Set(job => job.Description, after.Description),
+            cancellationToken: cancellationToken)).MatchedCount == 1, cancellationToken);
 
-    public Task<bool> DeleteAsync(string id, CancellationToken cancellationToken) => database.RunAsync(async db => id == Job.Seed.Id
-        ? (await Jobs(db).UpdateOneAsync(Existing(id), Update.Set(Deleted, true), cancellationToken: cancellationToken)).ModifiedCount == 1
-        : (await Jobs(db).DeleteOneAsync(Existing(id), cancellationToken)).DeletedCount == 1, cancellationToken);
+    public Task<bool> TryDeleteAsync(Job job, CancellationToken cancellationToken) => database.RunAsync(async db => job.Id == Job.Seed.Id
+        ? (await Jobs(db).UpdateOneAsync(Existing(job), Update.Set(Deleted, true), cancellationToken: cancellationToken)).ModifiedCount == 1
+        : (await Jobs(db).DeleteOneAsync(Existing(job), cancellationToken)).DeletedCount == 1, cancellationToken);
 
     static FilterDefinition<Job> Existing(string id) => Filter.Eq(job => job.Id, id) & Filter.Exists(Deleted, false);
+
+    static FilterDefinition<Job> Existing(Job same) =>
+        Existing(same.Id) & Filter.Eq(job => job.Title, same.Title) & Filter.Eq(job => job.Description, same.Description);
 
     static IMongoCollection<Job> Jobs(IMongoDatabase db) => db.GetCollection<Job>("jobs");
 }

@@ -30,15 +30,14 @@ sealed class SqliteJobStore(SqliteDatabase database) : IJobStore
         return Task.CompletedTask;
     }
 
-    public Task<Job?> UpdateAsync(string id, string? title, string? description, CancellationToken cancellationToken) =>
-        Task.FromResult(Query(
-            """
-            UPDATE jobs SET title = coalesce($title, title), description = coalesce($description, description) WHERE id = $id
-            RETURNING id, title, description
-            """, ("$id", id), ("$title", title), ("$description", description)).SingleOrDefault());
+    public Task<bool> TryReplaceAsync(Job before, Job after, CancellationToken cancellationToken) => Task.FromResult(Execute(
+        "UPDATE jobs SET title = $newTitle, description = $newDescription WHERE id = $id AND title = $title AND description = $description",
+        ("$newTitle", after.Title), ("$newDescription", after.Description),
+        ("$id", before.Id), ("$title", before.Title), ("$description", before.Description)) == 1);
 
-    public Task<bool> DeleteAsync(string id, CancellationToken cancellationToken) =>
-        Task.FromResult(Execute("DELETE FROM jobs WHERE id = $id", ("$id", id)) == 1);
+    public Task<bool> TryDeleteAsync(Job job, CancellationToken cancellationToken) => Task.FromResult(Execute(
+        "DELETE FROM jobs WHERE id = $id AND title = $title AND description = $description",
+        ("$id", job.Id), ("$title", job.Title), ("$description", job.Description)) == 1);
 
     int Execute(string sql, params ReadOnlySpan<(string, object?)> parameters)
     {

@@ -56,6 +56,9 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
     public static ApiError Conflict(string code, string detail, ErrorSource? source = null) =>
         new(409, code, "Conflict with the current state", detail) { Source = source };
 
+    /// <summary>412: the resource is in another state than the request is for.</summary>
+    public static ApiError PreconditionFailed(string detail) => new(412, "precondition-failed", "Precondition failed", detail);
+
     /// <summary>503: not now; <paramref name="retryAfter"/> is in seconds.</summary>
     public static ApiError Unavailable(string code, string detail, int retryAfter = 1) =>
         new(503, code, "Temporarily unavailable", detail) { RetryAfter = retryAfter };

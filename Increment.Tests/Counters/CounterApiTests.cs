@@ -204,6 +204,71 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
         Assert.Equal(HttpStatusCode.NotModified, known.StatusCode);
     }
 
+    [Theory]
+    [InlineData("GET"), InlineData("POST")]
+    public async Task A_take_in_another_state_than_it_asks_for_is_refused_and_takes_nothing(string method)
+    {
+        await Current("next");
+        var tag = (await http.GetAsync("current", ct)).Headers.ETag!.Tag;
+        await RefusesAsync(412, "precondition-failed", new(method), "next", null, ("If-Match", "\"0\""));
+        await RefusesAsync(412, "precondition-failed", new(method), "next", null, ("If-None-Match", tag));
+        await RefusesAsync(412, "precondition-failed", new(method), "next?count=5", null, ("If-Match", tag), ("If-None-Match", "*"));
+        await RefusesAsync(412, "precondition-failed", new(method), "counters/none/next", null, ("If-Match", "*"));
+        Assert.Equal(1, await Current("current"));
+        using var taken = await SendAsync(new(method), "next", null, ("If-Match", tag));
+        Assert.Equal(2, Current(await Json(taken)));
+        await RefusesAsync(412, "precondition-failed", new(method), "next", null, ("If-Match", tag));
+    }
+
+    [Fact]
+    public async Task A_read_honours_If_Match_before_If_None_Match()
+    {
+        await Current("next");
+        var tag = (await http.GetAsync("current", ct)).Headers.ETag!.Tag;
+        foreach (var method in (HttpMethod[])[HttpMethod.Get, HttpMethod.Head])
+        {
+            using var matches = await SendAsync(method, "current", null, ("If-Match", tag), ("If-None-Match", "\"0\""));
+            Assert.Equal(HttpStatusCode.OK, matches.StatusCode);
+            using var stale = await SendAsync(method, "current", null, ("If-Match", "\"0\""), ("If-None-Match", tag));
+            Assert.Equal(HttpStatusCode.PreconditionFailed, stale.StatusCode);
+            using var known = await SendAsync(method, "current", null, ("If-Match", tag), ("If-None-Match", $"\"0\", W/{tag}"));
+            Assert.Equal((HttpStatusCode.NotModified, tag), (known.StatusCode, known.Headers.ETag!.Tag));
+        }
+        await RefusesAsync(404, "not-found", HttpMethod.Get, "counters/none/current", null, ("If-Match", tag));
+    }
+
+    [Fact]
+    public async Task If_None_Match_takes_a_weak_tag_for_its_strong_one()
+    {
+        await Current("next");
+        var tag = (await http.GetAsync("current", ct)).Headers.ETag!.Tag;
+        await RefusesAsync(412, "precondition-failed", HttpMethod.Put, "current", Form("5"), ("If-None-Match", "W/" + tag));
+        await RefusesAsync(412, "precondition-failed", HttpMethod.Delete, "counters/default", null, ("If-None-Match", "W/" + tag));
+        await RefusesAsync(412, "precondition-failed", HttpMethod.Post, "next", null, ("If-None-Match", "W/" + tag));
+    }
+
+    [Theory]
+    [InlineData("If-Match"), InlineData("If-None-Match")]
+    public async Task A_star_among_tags_is_refused(string header)
+    {
+        foreach (var value in (string[])["\"stale\", *", "*, \"stale\"", "*, *", "stale", "", "\"open"])
+            foreach (var (method, path) in ((HttpMethod, string)[])[(HttpMethod.Post, "next"), (HttpMethod.Get, "current"), (HttpMethod.Put, "current"), (HttpMethod.Delete, "counters/default")])
+                await RefusesAsync(400, "invalid-precondition", method, path, method == HttpMethod.Put ? Form("5") : null, (header, value));
+    }
+
+    [Fact]
+    public async Task A_set_that_creates_a_named_counter_is_201_and_the_default_counter_always_exists()
+    {
+        foreach (var (path, status) in ((string, HttpStatusCode)[])[
+            ("counters/invoices/current", HttpStatusCode.Created), ("counters/invoices/current", HttpStatusCode.OK),
+            ("current", HttpStatusCode.OK), ("counters/default/current", HttpStatusCode.OK)])
+        {
+            using var set = await SendAsync(HttpMethod.Put, path, Form("5"));
+            Assert.Equal((status, 5), (set.StatusCode, Current(await Json(set))));
+            Assert.NotNull(set.Headers.ETag);
+        }
+    }
+
     [Fact]
     public async Task Lists_are_paged()
     {

@@ -51,12 +51,12 @@ public abstract class CounterStoreContract : IAsyncLifetime
     public async Task The_mark_is_another_after_each_write_of_another_replica_and_the_same_without()
     {
         var other = await OpenAsync(new());
-        await other.TakeAsync(new("alice", "first"), 1, null, ct);
+        await other.TakeAsync(new("alice", "first"), 1, null, null, ct);
         foreach (var write in (Func<ValueTask>[])[
-            async () => await other.TakeAsync(new("alice", "first"), 1, null, ct),
-            async () => await other.TakeAsync(new("alice", "second"), 1, "key", ct),
-            async () => await other.SetAsync(new("alice", "first"), 9, default, ct),
-            async () => await other.DeleteAsync(new("alice", "first"), default, ct),
+            async () => await other.TakeAsync(new("alice", "first"), 1, null, null, ct),
+            async () => await other.TakeAsync(new("alice", "second"), 1, "key", null, ct),
+            async () => await other.SetAsync(new("alice", "first"), 9, null, ct),
+            async () => await other.DeleteAsync(new("alice", "first"), null, ct),
             () => other.DeleteAllAsync("alice", ct)])
         {
             // It may change without a write too, but not often.
@@ -73,7 +73,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     public async Task The_initial_value_is_a_setting()
     {
         var other = await OpenAsync(new(InitialValue: 41));
-        Assert.Equal(42, (await other.TakeAsync(Default, 1, null, ct)).Current);
+        Assert.Equal(42, (await other.TakeAsync(Default, 1, null, null, ct)).Current);
     }
 
     [Fact]
@@ -127,7 +127,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
         {
             var mine = new List<long>();
             for (var n = 0; n < 40; n++)
-                mine.Add((await replicas[i % 3].TakeAsync(Default, 1, null, ct)).Current);
+                mine.Add((await replicas[i % 3].TakeAsync(Default, 1, null, null, ct)).Current);
             return mine;
         }, ct)));
         Assert.Equal(Enumerable.Range(1, 1200).Select(i => (long)i), taken.SelectMany(t => t).Order());
@@ -140,7 +140,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     public async Task Writes_of_one_counter_keep_the_order_in_which_they_were_made()
     {
         var first = Take(Default, 1);
-        var reset = store.SetAsync(Default, 100, default, ct).AsTask();
+        var reset = store.SetAsync(Default, 100, null, ct).AsTask();
         var second = Take(Default, 1);
         await Task.WhenAll(first, reset, second);
         Assert.Equal((1, 101), ((await first).Current, (await second).Current));
@@ -156,7 +156,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
             versions.Add((await Set(Default, 7)).Version);
             Assert.Equal(8, await Next(Default));
             versions.Add((await store.GetAsync(Default, ct))!.Value.Version);
-            Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, default, ct)).Outcome);
+            Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, null, ct)).Outcome);
         }
         Assert.Equal(versions, versions.Distinct());
         Assert.All(versions, version => Assert.True(version > 0));
@@ -175,25 +175,25 @@ public abstract class CounterStoreContract : IAsyncLifetime
         var first = (await Set(Default, 1)).Version;
         var second = (await Set(Default, 2)).Version;
 
-        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Precondition.Matches(first), ct)).Outcome);
-        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Precondition.Matches(0), ct)).Outcome);
-        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Precondition.MatchesNone(), ct)).Outcome);
-        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Precondition.MatchesNone(second), ct)).Outcome);
-        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.DeleteAsync(Default, Precondition.Matches(first), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Matches(first), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, Matches(0), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, MatchesNone(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 3, MatchesNone(second), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.DeleteAsync(Default, Matches(first), ct)).Outcome);
         Assert.Equal(2, await Current(Default));
 
-        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 3, Precondition.Matches(first, second), ct)).Outcome);
-        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 4, Precondition.Matches(), ct)).Outcome);
-        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 5, Precondition.MatchesNone(first), ct)).Outcome);
-        Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, Precondition.Matches(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 3, Matches(first, second), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 4, Matches(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 5, MatchesNone(first), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, Matches(), ct)).Outcome);
     }
 
     [Fact]
     public async Task A_precondition_may_ask_that_the_counter_does_not_exist()
     {
-        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 1, Precondition.MatchesNone(), ct)).Outcome);
-        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 2, Precondition.MatchesNone(), ct)).Outcome);
-        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Invoices, 1, Precondition.MatchesNone(12345), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 1, MatchesNone(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 2, MatchesNone(), ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Invoices, 1, MatchesNone(12345), ct)).Outcome);
     }
 
     [Fact]
@@ -202,12 +202,54 @@ public abstract class CounterStoreContract : IAsyncLifetime
         var version = 12345L;
         for (var round = 0; round < 2; round++)
         {
-            foreach (var precondition in (Precondition[])[Precondition.Matches(), Precondition.Matches(0), Precondition.Matches(version)])
+            foreach (var precondition in (Precondition[])[Matches(), Matches(0), Matches(version)])
                 Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 1, precondition, ct)).Outcome);
             Assert.Null(await store.GetAsync(Default, ct));
             version = (await Set(Default, 1)).Version;
-            await store.DeleteAsync(Default, default, ct);
+            await store.DeleteAsync(Default, null, ct);
         }
+    }
+
+    [Fact]
+    public async Task A_take_with_a_precondition_happens_only_in_the_state_it_names()
+    {
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.TakeAsync(Default, 1, null, Matches(), ct)).Outcome);
+        Assert.Null(await store.GetAsync(Default, ct));
+        Assert.Equal(1, (await store.TakeAsync(Default, 1, null, MatchesNone(), ct)).Current);
+        var version = (await store.GetAsync(Default, ct))!.Value.Version;
+
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.TakeAsync(Default, 1, null, MatchesNone(version), ct)).Outcome);
+        Assert.Equal(3, (await store.TakeAsync(Default, 2, null, Matches(version), ct)).Current);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.TakeAsync(Default, 1, null, Matches(version), ct)).Outcome);
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await store.TakeAsync(Default, 1, "refused", Matches(version), ct)).Outcome);
+        Assert.Equal(3, await Current(Default));
+
+        // A repetition is answered in any state: the first call was the one that asked for it.
+        version = (await store.GetAsync(Default, ct))!.Value.Version;
+        for (var call = 0; call < 2; call++)
+            Assert.Equal(4, (await store.TakeAsync(Default, 1, "key", Matches(version), ct)).Current);
+        Assert.Equal(5, (await store.TakeAsync(Default, 1, "refused", null, ct)).Current);
+    }
+
+    [Fact]
+    public async Task Of_many_takes_on_the_same_precondition_one_succeeds()
+    {
+        var replica = await OpenAsync(new());
+        var version = (await Set(Default, 0)).Version;
+        var results = await Task.WhenAll(Enumerable.Range(1, 40).Select(i => Task.Run(() =>
+            (i % 2 == 0 ? store : replica).TakeAsync(Default, 1, i % 4 == 0 ? $"{i}" : null, Matches(version), ct).AsTask(), ct)));
+        Assert.Single(results, result => result.Outcome == CounterOutcome.Done);
+        Assert.Equal(1, await Current(Default));
+    }
+
+    [Fact]
+    public async Task A_set_says_whether_it_created_the_counter()
+    {
+        Assert.True((await Set(Invoices, 5)).Creates);
+        Assert.False((await Set(Invoices, 5)).Creates);
+        await store.DeleteAsync(Invoices, null, ct);
+        Assert.True((await store.SetAsync(Invoices, 5, MatchesNone(), ct)).Creates);
+        Assert.False((await store.SetAsync(Invoices, 5, Matches(), ct)).Creates);
     }
 
     [Fact]
@@ -216,7 +258,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
         var replica = await OpenAsync(new());
         var version = (await Set(Default, 0)).Version;
         var results = await Task.WhenAll(Enumerable.Range(1, 20).Select(i => Task.Run(() =>
-            (i % 2 == 0 ? store : replica).SetAsync(Default, i, Precondition.Matches(version), ct).AsTask(), ct)));
+            (i % 2 == 0 ? store : replica).SetAsync(Default, i, Matches(version), ct).AsTask(), ct)));
         var winner = Assert.Single(results, r => r.Outcome == CounterOutcome.Done);
         Assert.Equal(winner.Current, await Current(Default));
     }
@@ -225,9 +267,9 @@ public abstract class CounterStoreContract : IAsyncLifetime
     public async Task A_repeated_idempotency_key_gets_the_first_answer_and_takes_nothing()
     {
         var replica = await OpenAsync(new());
-        var first = await store.TakeAsync(Default, 5, "k", ct);
+        var first = await store.TakeAsync(Default, 5, "k", null, ct);
         Assert.Equal(6, await Next(Default));
-        foreach (var repeated in (CounterResult[])[await store.TakeAsync(Default, 5, "k", ct), await replica.TakeAsync(Default, 5, "k", ct)])
+        foreach (var repeated in (CounterResult[])[await store.TakeAsync(Default, 5, "k", null, ct), await replica.TakeAsync(Default, 5, "k", null, ct)])
             Assert.Equal((CounterOutcome.Done, first.First, first.Current), (repeated.Outcome, repeated.First, repeated.Current));
         Assert.Equal(6, await Current(Default));
     }
@@ -235,31 +277,31 @@ public abstract class CounterStoreContract : IAsyncLifetime
     [Fact]
     public async Task An_idempotency_key_belongs_to_its_counter_and_to_its_count()
     {
-        await store.TakeAsync(Default, 5, "k", ct);
-        Assert.Equal(CounterOutcome.KeyReused, (await store.TakeAsync(Default, 1, "k", ct)).Outcome);
-        Assert.Equal(1, (await store.TakeAsync(Invoices, 1, "k", ct)).Current);
-        Assert.Equal(1, (await store.TakeAsync(Default with { Owner = "bob" }, 1, "k", ct)).Current);
-        Assert.Equal(6, (await store.TakeAsync(Default, 1, "K", ct)).Current);
+        await store.TakeAsync(Default, 5, "k", null, ct);
+        Assert.Equal(CounterOutcome.KeyReused, (await store.TakeAsync(Default, 1, "k", null, ct)).Outcome);
+        Assert.Equal(1, (await store.TakeAsync(Invoices, 1, "k", null, ct)).Current);
+        Assert.Equal(1, (await store.TakeAsync(Default with { Owner = "bob" }, 1, "k", null, ct)).Current);
+        Assert.Equal(6, (await store.TakeAsync(Default, 1, "K", null, ct)).Current);
         Assert.Equal(6, await Current(Default));
     }
 
     [Fact]
     public async Task A_reset_keeps_idempotency_keys_and_a_delete_forgets_them()
     {
-        await store.TakeAsync(Default, 1, "k", ct);
+        await store.TakeAsync(Default, 1, "k", null, ct);
         await Set(Default, 100);
-        Assert.Equal(1, (await store.TakeAsync(Default, 1, "k", ct)).Current);
-        await store.DeleteAsync(Default, default, ct);
-        Assert.Equal(3, (await store.TakeAsync(Default, 3, "k", ct)).Current);
+        Assert.Equal(1, (await store.TakeAsync(Default, 1, "k", null, ct)).Current);
+        await store.DeleteAsync(Default, null, ct);
+        Assert.Equal(3, (await store.TakeAsync(Default, 3, "k", null, ct)).Current);
     }
 
     [Fact]
     public async Task A_refused_take_leaves_its_idempotency_key_unused()
     {
         await Set(Default, long.MaxValue);
-        Assert.Equal(CounterOutcome.EndOfRange, (await store.TakeAsync(Default, 2, "k", ct)).Outcome);
+        Assert.Equal(CounterOutcome.EndOfRange, (await store.TakeAsync(Default, 2, "k", null, ct)).Outcome);
         await Set(Default, 0);
-        Assert.Equal(1, (await store.TakeAsync(Default, 1, "k", ct)).Current);
+        Assert.Equal(1, (await store.TakeAsync(Default, 1, "k", null, ct)).Current);
     }
 
     [Fact]
@@ -270,7 +312,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
         {
             var key = $"key-{round}";
             var results = await Task.WhenAll(Enumerable.Range(0, 16).Select(i => Task.Run(() =>
-                replicas[i % 2].TakeAsync(Default, 1, key, ct).AsTask(), ct)));
+                replicas[i % 2].TakeAsync(Default, 1, key, null, ct).AsTask(), ct)));
             Assert.All(results, r => Assert.Equal((CounterOutcome.Done, round), (r.Outcome, r.Current)));
         }
         Assert.Equal(10, await Current(Default));
@@ -280,13 +322,13 @@ public abstract class CounterStoreContract : IAsyncLifetime
     public async Task Old_idempotency_keys_are_forgotten_the_oldest_first_and_in_small_steps()
     {
         for (var i = 0; i < 5; i++)
-            await store.TakeAsync(Default, 1, $"old-{i}", ct);
+            await store.TakeAsync(Default, 1, $"old-{i}", null, ct);
         var now = DateTimeOffset.UtcNow;
         Assert.Equal(0, await store.ForgetKeysAsync(now.AddDays(-1), 10, ct));
         Assert.Equal(2, await store.ForgetKeysAsync(now.AddMinutes(1), 2, ct));
         long[] expected = [6, 7, 3, 4, 5];
         for (var i = 0; i < 5; i++)
-            Assert.Equal(expected[i], (await store.TakeAsync(Default, 1, $"old-{i}", ct)).Current);
+            Assert.Equal(expected[i], (await store.TakeAsync(Default, 1, $"old-{i}", null, ct)).Current);
         Assert.Equal(5, await store.ForgetKeysAsync(now.AddMinutes(1), 10, ct));
         Assert.Equal(0, await store.ForgetKeysAsync(now.AddMinutes(1), 10, ct));
     }
@@ -296,14 +338,14 @@ public abstract class CounterStoreContract : IAsyncLifetime
     {
         var limited = await OpenAsync(new(KeysPerUser: 100));
         for (var i = 1; i <= 100; i++)
-            Assert.Equal(i, (await limited.TakeAsync(Default, 1, $"k{i}", ct)).Current);
-        Assert.Equal(CounterOutcome.TooManyKeys, (await limited.TakeAsync(Default, 1, "new", ct)).Outcome);
-        Assert.Equal(CounterOutcome.TooManyKeys, (await limited.TakeAsync(Invoices, 1, "new", ct)).Outcome);
+            Assert.Equal(i, (await limited.TakeAsync(Default, 1, $"k{i}", null, ct)).Current);
+        Assert.Equal(CounterOutcome.TooManyKeys, (await limited.TakeAsync(Default, 1, "new", null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.TooManyKeys, (await limited.TakeAsync(Invoices, 1, "new", null, ct)).Outcome);
         Assert.Null(await store.GetAsync(Invoices, ct));
-        Assert.Equal(1, (await limited.TakeAsync(Default, 1, "k1", ct)).Current);
-        Assert.Equal(100, (await limited.TakeAsync(Default, 1, "k100", ct)).Current);
-        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(Default with { Owner = "bob" }, 1, "new", ct)).Outcome);
-        Assert.Equal(101, (await limited.TakeAsync(Default, 1, null, ct)).Current);
+        Assert.Equal(1, (await limited.TakeAsync(Default, 1, "k1", null, ct)).Current);
+        Assert.Equal(100, (await limited.TakeAsync(Default, 1, "k100", null, ct)).Current);
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(Default with { Owner = "bob" }, 1, "new", null, ct)).Outcome);
+        Assert.Equal(101, (await limited.TakeAsync(Default, 1, null, null, ct)).Current);
         Assert.Equal(101, await Current(Default));
     }
 
@@ -311,16 +353,16 @@ public abstract class CounterStoreContract : IAsyncLifetime
     public async Task An_owner_has_at_most_as_many_named_counters_as_the_limit_says()
     {
         var limited = await OpenAsync(new(LimitPerUser: 2));
-        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("alice", "a"), 1, null, ct)).Outcome);
-        Assert.Equal(CounterOutcome.Done, (await limited.SetAsync(new("alice", "b"), 1, default, ct)).Outcome);
-        Assert.Equal(CounterOutcome.TooManyCounters, (await limited.TakeAsync(new("alice", "c"), 1, "k", ct)).Outcome);
-        Assert.Equal(CounterOutcome.TooManyCounters, (await limited.SetAsync(new("alice", "c"), 1, default, ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("alice", "a"), 1, null, null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await limited.SetAsync(new("alice", "b"), 1, null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.TooManyCounters, (await limited.TakeAsync(new("alice", "c"), 1, "k", null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.TooManyCounters, (await limited.SetAsync(new("alice", "c"), 1, null, ct)).Outcome);
         Assert.Null(await store.GetAsync(new("alice", "c"), ct));
-        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(Default, 1, null, ct)).Outcome);
-        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("alice", "a"), 1, null, ct)).Outcome);
-        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("bob", "c"), 1, null, ct)).Outcome);
-        await limited.DeleteAsync(new("alice", "a"), default, ct);
-        Assert.Equal(1, (await limited.TakeAsync(new("alice", "c"), 1, "k", ct)).Current);
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(Default, 1, null, null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("alice", "a"), 1, null, null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("bob", "c"), 1, null, null, ct)).Outcome);
+        await limited.DeleteAsync(new("alice", "a"), null, ct);
+        Assert.Equal(1, (await limited.TakeAsync(new("alice", "c"), 1, "k", null, ct)).Current);
     }
 
     [Fact]
@@ -328,7 +370,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     {
         ICounterStore[] replicas = [await OpenAsync(new(LimitPerUser: 5)), await OpenAsync(new(LimitPerUser: 5))];
         var results = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => Task.Run(() =>
-            replicas[i % 2].TakeAsync(new("alice", $"c{i}"), 1, null, ct).AsTask(), ct)));
+            replicas[i % 2].TakeAsync(new("alice", $"c{i}"), 1, null, null, ct).AsTask(), ct)));
         Assert.Equal(5, results.Count(r => r.Outcome == CounterOutcome.Done));
         Assert.All(results.Where(r => r.Outcome != CounterOutcome.Done), r => Assert.Equal(CounterOutcome.TooManyCounters, r.Outcome));
         Assert.Equal(5, (await store.ListAsync("alice", null, 100, ct)).Count);
@@ -354,29 +396,29 @@ public abstract class CounterStoreContract : IAsyncLifetime
     [Fact]
     public async Task Deleting_what_is_not_there_says_so()
     {
-        Assert.Equal(CounterOutcome.NotFound, (await store.DeleteAsync(Default, default, ct)).Outcome);
+        Assert.Equal(CounterOutcome.NotFound, (await store.DeleteAsync(Default, null, ct)).Outcome);
         await Next(Default);
-        Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, default, ct)).Outcome);
-        Assert.Equal(CounterOutcome.NotFound, (await store.DeleteAsync(Default, default, ct)).Outcome);
+        Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, null, ct)).Outcome);
+        Assert.Equal(CounterOutcome.NotFound, (await store.DeleteAsync(Default, null, ct)).Outcome);
         Assert.Equal(1, await Next(Default));
     }
 
     [Fact]
     public async Task Deleting_an_owner_deletes_his_counters_and_keys_and_nobody_elses()
     {
-        await store.TakeAsync(Default, 1, "k", ct);
-        await store.TakeAsync(Invoices, 1, "k", ct);
-        await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", ct);
+        await store.TakeAsync(Default, 1, "k", null, ct);
+        await store.TakeAsync(Invoices, 1, "k", null, ct);
+        await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", null, ct);
         for (var i = 0; i < 70; i++)
-            await store.TakeAsync(Invoices, 1, $"k{i}", ct);
+            await store.TakeAsync(Invoices, 1, $"k{i}", null, ct);
         await store.DeleteAllAsync("alice", ct);
         await store.DeleteAllAsync("alice", ct);
         Assert.Equal(1, await store.ForgetKeysAsync(DateTimeOffset.UtcNow.AddMinutes(1), 100, ct)); // bob's
-        await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", ct);
+        await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", null, ct);
         Assert.Empty(await store.ListAsync("alice", null, 10, ct));
         Assert.Equal(10, await Current(Default with { Owner = "bob" }));
-        Assert.Equal(10, (await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", ct)).Current);
-        Assert.Equal(2, (await store.TakeAsync(Default, 2, "k", ct)).Current);
+        Assert.Equal(10, (await store.TakeAsync(Default with { Owner = "bob" }, 5, "k", null, ct)).Current);
+        Assert.Equal(2, (await store.TakeAsync(Default, 2, "k", null, ct)).Current);
     }
 
     [Fact]
@@ -400,7 +442,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
             Assert.Null(await replica.GetAsync(Default, ct));
             await Next(Default);
             Assert.Equal(1, (await replica.GetAsync(Default, ct))?.Current);
-            await store.DeleteAsync(Default, default, ct);
+            await store.DeleteAsync(Default, null, ct);
         }
     }
 
@@ -434,11 +476,16 @@ public abstract class CounterStoreContract : IAsyncLifetime
     [Fact]
     public async Task A_caller_who_gave_up_before_he_asked_takes_nothing()
     {
-        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.TakeAsync(Default, 1, null, new(canceled: true)));
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.TakeAsync(Default, 1, null, null, new(canceled: true)));
         Assert.Null(await store.GetAsync(Default, ct));
     }
 
-    Task<CounterResult> Take(CounterKey counter, int count) => store.TakeAsync(counter, count, null, ct).AsTask();
+    static Precondition Matches(params long[] versions) =>
+        state => state is { } existing && (versions.Length == 0 || versions.Contains(existing.Version));
+
+    static Precondition MatchesNone(params long[] versions) => state => !Matches(versions)(state);
+
+    Task<CounterResult> Take(CounterKey counter, int count) => store.TakeAsync(counter, count, null, null, ct).AsTask();
 
     async Task<long> Next(CounterKey counter)
     {
@@ -451,7 +498,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
 
     async Task<CounterResult> Set(CounterKey counter, long current)
     {
-        var result = await store.SetAsync(counter, current, default, ct);
+        var result = await store.SetAsync(counter, current, null, ct);
         Assert.Equal((CounterOutcome.Done, current), (result.Outcome, result.Current));
         return result;
     }

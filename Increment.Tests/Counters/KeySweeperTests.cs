@@ -16,13 +16,13 @@ public sealed class KeySweeperTests : IDisposable
         using var store = new SqliteCounterStore($"Data Source={Path.Combine(folder.FullName, "counter.db")}", new());
         var counter = new CounterKey("alice", CounterName.Default);
         for (var i = 0; i < 250; i++)
-            await store.TakeAsync(counter, 1, $"{i}", ct);
+            await store.TakeAsync(counter, 1, $"{i}", null, ct);
 
         await SweepAsync(store, TimeSpan.FromHours(23));
-        Assert.Equal(250, (await store.TakeAsync(counter, 1, "249", ct)).Current);
+        Assert.Equal(250, (await store.TakeAsync(counter, 1, "249", null, ct)).Current);
         await SweepAsync(store, TimeSpan.FromHours(25));
-        Assert.Equal(251, (await store.TakeAsync(counter, 1, "0", ct)).Current);
-        Assert.Equal(252, (await store.TakeAsync(counter, 1, "249", ct)).Current);
+        Assert.Equal(251, (await store.TakeAsync(counter, 1, "0", null, ct)).Current);
+        Assert.Equal(252, (await store.TakeAsync(counter, 1, "249", null, ct)).Current);
     }
 
     [Fact]

@@ -62,7 +62,10 @@ public sealed class ModelTests(CounterService service) : IClassFixture<CounterSe
                 var next = new HttpRequestMessage(random.Next(2) == 0 ? HttpMethod.Get : HttpMethod.Post, $"{path}next{(count is null ? "" : $"?count={count}")}");
                 if (key is not null)
                     next.Headers.Add("Idempotency-Key", random.Next(2) == 0 ? key : $"\"{key}\"");
-                return ($"next {counter} {count} {key}", model.Next(counter, count, key), next);
+                var matches = true;
+                if (random.Next(3) == 0)
+                    next.Headers.TryAddWithoutValidation("If-Match", (matches = tag is not null) ? tag : "\"1\"");
+                return ($"next {counter} {count} {key} {matches}", model.Next(counter, count, key, matches), next);
             case < 7:
                 return ($"current {counter}", model.Current(counter), new(HttpMethod.Get, path + "current"));
             case < 9:
@@ -91,11 +94,13 @@ public sealed class ModelTests(CounterService service) : IClassFixture<CounterSe
 
         public Dictionary<(string User, string Name), long> Counters { get; } = [];
 
-        public (int, string) Next((string, string) counter, int? count, string? key)
+        public (int, string) Next((string, string) counter, int? count, string? key, bool matches)
         {
             var (before, n) = (Counters.GetValueOrDefault(counter), count ?? 1);
             if (key is not null && keys.TryGetValue((counter, key), out var used))
                 return used.Count == n ? (200, Answer(count, used.Last)) : (422, "");
+            if (!matches)
+                return (412, "");
             if (before > long.MaxValue - n)
                 return (409, "");
             Counters[counter] = before + n;
@@ -107,7 +112,8 @@ public sealed class ModelTests(CounterService service) : IClassFixture<CounterSe
         public (int, string) Current((string User, string Name) counter) =>
             Counters.TryGetValue(counter, out var current) || counter.Name == "default" ? (200, Answer(null, current)) : (404, "");
 
-        public (int, string) Set((string, string) counter, long value) => (200, Answer(null, Counters[counter] = value));
+        public (int, string) Set((string User, string Name) counter, long value) =>
+            (Counters.ContainsKey(counter) || counter.Name == "default" ? 200 : 201, Answer(null, Counters[counter] = value));
 
         public (int, string) Delete((string, string) counter)
         {

@@ -28,17 +28,17 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         var database = client.GetDatabase(test.Database.DatabaseNamespace.DatabaseName);
         using var store = new MongoCounterStore(new(database, MongoCounterStore.PrepareAsync), new()) { AnnouncesChanges = false };
         CounterKey counter = new("alice", CounterName.Default);
-        await store.SetAsync(counter, 1, default, ct);
+        await store.SetAsync(counter, 1, null, ct);
 
         // One that is under way, so that the others are one batch; then the first of these.
         gate.IsClosed = true;
-        var leader = Task.Run(async () => await store.SetAsync(counter, 2, default, ct), ct);
+        var leader = Task.Run(async () => await store.SetAsync(counter, 2, null, ct), ct);
         await gate.Arrived.WaitAsync(ct);
-        var batch = Enumerable.Range(3, 5).Select(async value => await store.SetAsync(counter, value, default, ct)).ToList();
+        var batch = Enumerable.Range(3, 5).Select(async value => await store.SetAsync(counter, value, null, ct)).ToList();
         gate.Leave.Release();
         await leader;
         await gate.Arrived.WaitAsync(ct);
-        var late = store.TakeAsync(counter, 1, null, ct).AsTask();
+        var late = store.TakeAsync(counter, 1, null, null, ct).AsTask();
         store.RefuseLate(TimeSpan.FromHours(1));
         Assert.False(late.IsCompleted);
 
@@ -48,7 +48,7 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
             Assert.Equal(503, (await Assert.ThrowsAsync<ApiException>(() => answer.WaitAsync(ct))).Error.Status);
         gate.IsClosed = false;
         gate.Leave.Release();
-        await store.SetAsync(new("alice", "another"), 1, default, ct);
+        await store.SetAsync(new("alice", "another"), 1, null, ct);
         using var other = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new());
         Assert.InRange((await other.GetAsync(counter, ct))!.Value.Current, 2, 3); // the one that was sent, if it is done by now
         Assert.Equal(4, gate.Count); // 1, 2, 3 and the other counter's: what was not sent by then never was
@@ -93,9 +93,9 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         var (first, second) = (Open(), Open());
         CounterKey counter = new("alice", CounterName.Default);
         for (var i = 0; i < 10; i++)
-            Assert.Equal(CounterOutcome.Done, (await first.TakeAsync(counter, 1, $"first {i}", TestContext.Current.CancellationToken)).Outcome);
+            Assert.Equal(CounterOutcome.Done, (await first.TakeAsync(counter, 1, $"first {i}", null, TestContext.Current.CancellationToken)).Outcome);
         var taken = 0;
-        while (taken < 20 && (await second.TakeAsync(counter, 1, $"second {taken}", TestContext.Current.CancellationToken)).Outcome == CounterOutcome.Done)
+        while (taken < 20 && (await second.TakeAsync(counter, 1, $"second {taken}", null, TestContext.Current.CancellationToken)).Outcome == CounterOutcome.Done)
             taken++;
         Assert.InRange(taken, 0, 4);
     }

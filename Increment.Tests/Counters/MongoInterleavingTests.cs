@@ -89,7 +89,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         replicas.Add(slow);
         var first = await PerformAsync(store, counter, "take k");
 
-        slow.Begin(() => slow.Store.TakeAsync(counter, 1, "other", ct).AsTask());
+        slow.Begin(() => slow.Store.TakeAsync(counter, 1, "other", null, ct).AsTask());
         await arrivals.Reader.ReadAsync(ct); // before it looks
         await slow.StepAsync(arrivals.Reader, dies: false, ct); // before it writes the key's document
         Assert.Equal(1, await store.ForgetKeysAsync(DateTimeOffset.UtcNow.AddMinutes(1), 10, ct));
@@ -180,10 +180,10 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     {
         var result = operation switch
         {
-            "set" => await store.SetAsync(counter, 100, default, CancellationToken.None),
-            "delete" => await store.DeleteAsync(counter, default, CancellationToken.None),
-            "take 1" => await store.TakeAsync(counter, 1, null, CancellationToken.None),
-            _ => await store.TakeAsync(counter, 1, operation["take ".Length..], CancellationToken.None),
+            "set" => await store.SetAsync(counter, 100, null, CancellationToken.None),
+            "delete" => await store.DeleteAsync(counter, null, CancellationToken.None),
+            "take 1" => await store.TakeAsync(counter, 1, null, null, CancellationToken.None),
+            _ => await store.TakeAsync(counter, 1, operation["take ".Length..], null, CancellationToken.None),
         };
         return $"{result.Outcome} {result.Current}";
     }

@@ -22,7 +22,7 @@ public sealed class SqliteCounterMemoryTests : IDisposable
         {
             for (var round = 0; round < 20; round++)
                 await Task.WhenAll(Enumerable.Range(0, 2_000).Select(i => Task.Run(() =>
-                    store.TakeAsync(new($"user-{i}", CounterName.Default), 1, null, ct).AsTask(), ct)));
+                    store.TakeAsync(new($"user-{i}", CounterName.Default), 1, null, null, ct).AsTask(), ct)));
             return (GC.GetTotalMemory(forceFullCollection: true), SQLitePCL.raw.sqlite3_memory_used());
         }
         await MeasureAsync();

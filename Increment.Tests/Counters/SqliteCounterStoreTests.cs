@@ -44,7 +44,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     public async Task A_database_cut_off_to_nothing_is_not_begun_anew()
     {
         var store = await OpenAsync(new());
-        await store.TakeAsync(Counter, 5, null, ct);
+        await store.TakeAsync(Counter, 5, null, null, ct);
         File.Copy(FilePath + "-wal", FilePath + ".kept");
         stores.ForEach(s => s.Dispose());
         SqliteConnection.ClearAllPools();
@@ -67,7 +67,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     public async Task Damage_found_later_is_503_and_an_unhealthy_or_degraded_store()
     {
         var store = await OpenAsync(new());
-        await store.TakeAsync(Counter, 1, null, ct);
+        await store.TakeAsync(Counter, 1, null, null, ct);
         Sql("PRAGMA wal_checkpoint(TRUNCATE)");
         await using (var file = new FileStream(FilePath, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
         {
@@ -76,7 +76,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         }
         var replica = new SqliteCounterStore(ConnectionString, new());
         stores.Add(replica);
-        var refusal = await Assert.ThrowsAsync<ApiException>(async () => await replica.TakeAsync(Counter, 1, null, ct));
+        var refusal = await Assert.ThrowsAsync<ApiException>(async () => await replica.TakeAsync(Counter, 1, null, null, ct));
         Assert.Equal((503, "store-damaged"), (refusal.Error.Status, refusal.Error.Code));
         Assert.NotNull(refusal.Error.RetryAfter);
         Assert.NotEqual(HealthStatus.Healthy, (await replica.CheckHealthAsync(new(), ct)).Status);
@@ -88,7 +88,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows removes no file that is open.");
         var store = await OpenAsync(new());
-        await store.TakeAsync(Counter, 5, null, ct);
+        await store.TakeAsync(Counter, 5, null, null, ct);
         await store.GetAsync(Counter, ct);
         var health = (IHealthCheck)store;
         Assert.Equal(HealthStatus.Healthy, (await health.CheckHealthAsync(new(), ct)).Status);
@@ -101,7 +101,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
 
         for (var i = 0; i < 2; i++)
         {
-            var refusal = await Assert.ThrowsAsync<ApiException>(async () => await store.TakeAsync(Counter, 1, null, ct));
+            var refusal = await Assert.ThrowsAsync<ApiException>(async () => await store.TakeAsync(Counter, 1, null, null, ct));
             Assert.Equal((503, "store-lost"), (refusal.Error.Status, refusal.Error.Code));
             Assert.Equal(HealthStatus.Unhealthy, (await health.CheckHealthAsync(new(), ct)).Status);
         }
@@ -118,7 +118,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         async Task FailAsync()
         {
             await Assert.ThrowsAsync<ApiException>(async () => await store.GetAsync(Counter, ct));
-            await Assert.ThrowsAsync<ApiException>(async () => await store.TakeAsync(Counter, 1, null, ct));
+            await Assert.ThrowsAsync<ApiException>(async () => await store.TakeAsync(Counter, 1, null, null, ct));
         }
         await FailAsync();
         var before = OpenFiles();
@@ -136,7 +136,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         for (var round = 1; round <= 6; round++)
         {
             for (var i = 0; i < LogPages; i++)
-                await store.TakeAsync(Counter, 1, null, ct);
+                await store.TakeAsync(Counter, 1, null, null, ct);
             await store.Checkpointing;
             Assert.Equal(round * LogPages, (await store.GetAsync(Counter, ct))?.Current);
         }
@@ -157,7 +157,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
             INSERT INTO incremental_counter SELECT 'somebody else ' || n, '{CounterName.Default}', 1, 1 FROM numbers WHERE {others} > 0
             """);
         for (var i = 0; i <= FourMiB; i++)
-            await store.TakeAsync(Counter, 1, null, ct);
+            await store.TakeAsync(Counter, 1, null, null, ct);
         Assert.Equal(copiedBack, store.Checkpointing != Task.CompletedTask);
     }
 
@@ -165,11 +165,11 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     public async Task A_backup_is_the_store_at_one_moment_and_a_restore_brings_it_back()
     {
         var store = await OpenAsync(new());
-        await store.TakeAsync(Counter, 5, "k", ct);
+        await store.TakeAsync(Counter, 5, "k", null, ct);
         var busy = Task.Run(async () =>
         {
             for (var i = 0; i < 300; i++)
-                await store.TakeAsync(new("bob", CounterName.Default), 1, null, ct);
+                await store.TakeAsync(new("bob", CounterName.Default), 1, null, null, ct);
         }, ct);
         var backup = Path.Combine(folder, "backups", "counter.bak");
         Assert.Equal((0, ""), Command("backup", backup, out var said));
@@ -177,24 +177,24 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         await busy;
 
         var told = new List<long> { (await store.GetAsync(Counter, ct))!.Value.Version };
-        await store.TakeAsync(Counter, 5, "later", ct);
+        await store.TakeAsync(Counter, 5, "later", null, ct);
         told.Add((await store.GetAsync(Counter, ct))!.Value.Version);
-        await store.TakeAsync(new("alice", "new"), 1, null, ct);
+        await store.TakeAsync(new("alice", "new"), 1, null, null, ct);
         Assert.Equal((0, ""), Command("restore", backup, out _));
 
         var restored = (await store.GetAsync(Counter, ct))!.Value;
         Assert.Equal(5, restored.Current);
         Assert.DoesNotContain(restored.Version, told);
         Assert.Null(await store.GetAsync(new("alice", "new"), ct));
-        Assert.Equal(5, (await store.TakeAsync(Counter, 5, "k", ct)).Current);
-        Assert.Equal(6, (await store.TakeAsync(Counter, 1, "later", ct)).Current);
+        Assert.Equal(5, (await store.TakeAsync(Counter, 5, "k", null, ct)).Current);
+        Assert.Equal(6, (await store.TakeAsync(Counter, 1, "later", null, ct)).Current);
     }
 
     [Fact]
     public async Task A_failed_backup_or_restore_changes_nothing_and_says_why()
     {
         var store = await OpenAsync(new());
-        await store.TakeAsync(Counter, 5, null, ct);
+        await store.TakeAsync(Counter, 5, null, null, ct);
         var rubbish = Path.Combine(folder, "rubbish");
         await File.WriteAllBytesAsync(rubbish, new byte[5000], ct);
         Sql("VACUUM INTO '" + Path.Combine(folder, "other") + "'");
@@ -223,7 +223,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         {
             while (counts.Min() < 30)
             {
-                await pair[client % 2].TakeAsync(new("alice", $"{client}"), 1, null, ct);
+                await pair[client % 2].TakeAsync(new("alice", $"{client}"), 1, null, null, ct);
                 Interlocked.Increment(ref counts[client % 2]);
             }
         }, ct)));
@@ -241,7 +241,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         {
             while (!enough.IsCancellationRequested)
             {
-                await store.TakeAsync(new("alice", $"{client}"), 1, null, ct);
+                await store.TakeAsync(new("alice", $"{client}"), 1, null, null, ct);
                 await Task.Yield();
             }
         }, ct)).ToArray();
@@ -254,7 +254,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
                 Thread.Sleep(1);
             Thread.Sleep(3);
             rollback.Run();
-            await store.TakeAsync(Counter, 1, null, ct);
+            await store.TakeAsync(Counter, 1, null, null, ct);
         }
         await enough.CancelAsync();
         await Task.WhenAll(busy);

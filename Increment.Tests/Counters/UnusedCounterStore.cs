@@ -5,9 +5,9 @@ namespace Increment.Tests.Counters;
 /// <summary>A store for a test of something that asks for little of it: that overrides what is asked for, and the rest fails.</summary>
 abstract class UnusedCounterStore : ICounterStore
 {
-    public virtual ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, CancellationToken cancellationToken) => throw new NotSupportedException();
-    public virtual ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
-    public virtual ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition? precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
+    public virtual ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition? precondition, CancellationToken cancellationToken) => throw new NotSupportedException();
     public virtual ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) => throw new NotSupportedException();
     public virtual ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) => throw new NotSupportedException();
     public virtual ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) => throw new NotSupportedException();

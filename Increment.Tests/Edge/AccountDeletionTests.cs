@@ -97,7 +97,7 @@ public sealed class AccountDeletionTests : IAsyncLifetime
         await deleted.RunAsync(ct);
         Assert.Null(await CounterAsync());
         // A replica that could not reach AuthService may have believed the token.
-        await counter.Services.GetRequiredService<ICounterStore>().TakeAsync(new(userId, CounterName.Default), 1, null, ct);
+        await counter.Services.GetRequiredService<ICounterStore>().TakeAsync(new(userId, CounterName.Default), 1, null, null, ct);
         time.Advance(TimeSpan.FromDays(1));
         await deleted.RunAsync(ct);
         Assert.Null(await CounterAsync());

@@ -18,7 +18,7 @@ public abstract class JobStoreContract
     [Fact]
     public async Task A_deleted_seed_does_not_come_back()
     {
-        Assert.True(await Open().DeleteAsync(Job.Seed.Id, ct));
+        Assert.True(await Open().TryDeleteAsync(Job.Seed, ct));
         Assert.Empty(await All(Open()));
     }
 
@@ -43,15 +43,19 @@ public abstract class JobStoreContract
     }
 
     [Fact]
-    public async Task An_update_changes_what_it_is_given_and_nothing_else()
+    public async Task A_job_is_replaced_if_it_is_the_one_that_was_read()
     {
         var store = Open();
         var other = await Add(store, "Actor", "Plays");
         var job = await Add(store, "Zoologist", "Feeds");
 
-        Assert.Equal(job with { Title = "Vet" }, await store.UpdateAsync(job.Id, "Vet", null, ct));
-        Assert.Equal(job with { Title = "Vet", Description = "Heals" }, await store.UpdateAsync(job.Id, null, "Heals", ct));
-        Assert.Equal([Job.Seed, other, job with { Title = "Vet", Description = "Heals" }], await All(Open()));
+        var vet = job with { Title = "Vet" };
+        Assert.True(await store.TryReplaceAsync(job, vet, ct));
+        Assert.True(await store.TryReplaceAsync(vet, vet, ct));
+        Assert.False(await store.TryReplaceAsync(job, job with { Description = "Heals" }, ct));
+        Assert.False(await store.TryReplaceAsync(vet with { Description = "Heals" }, job, ct));
+        Assert.False(await store.TryDeleteAsync(job, ct));
+        Assert.Equal([Job.Seed, other, vet], await All(Open()));
     }
 
     [Fact]
@@ -59,8 +63,8 @@ public abstract class JobStoreContract
     {
         var store = Open();
         Assert.Null(await store.FindAsync("nobody", ct));
-        Assert.Null(await store.UpdateAsync("nobody", "A", "B", ct));
-        Assert.False(await store.DeleteAsync("nobody", ct));
+        Assert.False(await store.TryReplaceAsync(new("nobody", "A", "B"), new("nobody", "C", "D"), ct));
+        Assert.False(await store.TryDeleteAsync(new("nobody", "A", "B"), ct));
         Assert.Equal([Job.Seed], await All(store));
     }
 
@@ -69,7 +73,7 @@ public abstract class JobStoreContract
     {
         var store = Open();
         var job = await Add(store, "Actor", "Plays");
-        var deleted = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => store.DeleteAsync(job.Id, ct))));
+        var deleted = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => Task.Run(() => store.TryDeleteAsync(job, ct))));
         Assert.Single(deleted, true);
         Assert.Equal([Job.Seed], await All(store));
     }
@@ -84,7 +88,7 @@ public abstract class JobStoreContract
 
         var first = await store.ListAsync(null, 3, ct);
         Assert.Equal(jobs[..3], first);
-        await store.DeleteAsync(first[^1].Id, ct);
+        await store.TryDeleteAsync(first[^1], ct);
         var second = await store.ListAsync(first[^1].Id, 3, ct);
         Assert.Equal(jobs[3..6], second);
         Assert.Equal(jobs[6..], await store.ListAsync(second[^1].Id, 3, ct));

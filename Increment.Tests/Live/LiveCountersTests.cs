@@ -40,18 +40,18 @@ public sealed class LiveCountersTests : IAsyncLifetime
     [Fact]
     public async Task A_watcher_gets_a_snapshot_and_then_what_another_process_changes_makes_and_deletes()
     {
-        await another.TakeAsync(new("ann", "orders"), 3, null, ct);
-        await another.TakeAsync(new("bob", "orders"), 1, null, ct);
+        await another.TakeAsync(new("ann", "orders"), 3, null, null, ct);
+        await another.TakeAsync(new("bob", "orders"), 1, null, null, ct);
         using var watcher = live.Watch("ann");
 
         Assert.Equal(("snapshot", "default=7 orders=3"), await Next(watcher));
-        await another.TakeAsync(new("ann", "orders"), 1, null, ct);
+        await another.TakeAsync(new("ann", "orders"), 1, null, null, ct);
         Assert.Equal(("change", "orders=4"), await Next(watcher));
-        await another.TakeAsync(new("ann", CounterName.Default), 1, null, ct);
+        await another.TakeAsync(new("ann", CounterName.Default), 1, null, null, ct);
         Assert.Equal(("change", "default=1"), await Next(watcher));
-        await another.DeleteAsync(new("ann", "orders"), default, ct);
+        await another.DeleteAsync(new("ann", "orders"), null, ct);
         Assert.Equal(("remove", "orders"), await Next(watcher));
-        await another.DeleteAsync(new("ann", CounterName.Default), default, ct);
+        await another.DeleteAsync(new("ann", CounterName.Default), null, ct);
         Assert.Equal(("change", "default=7"), await Next(watcher));
     }
 
@@ -60,9 +60,9 @@ public sealed class LiveCountersTests : IAsyncLifetime
     {
         using var watcher = live.Watch("ann");
         await Next(watcher);
-        await another.SetAsync(new("ann", "end"), long.MaxValue, default, ct);
+        await another.SetAsync(new("ann", "end"), long.MaxValue, null, ct);
         Assert.Equal(("change", "end=9223372036854775807"), await Next(watcher));
-        await another.SetAsync(new("ann", "end"), long.MaxValue, default, ct);
+        await another.SetAsync(new("ann", "end"), long.MaxValue, null, ct);
         Assert.Equal(("change", "end=9223372036854775807"), await Next(watcher));
     }
 
@@ -75,7 +75,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
 
         await store.MarksAsync(2, ct);
         var look = store.NextLookAsync(ct);
-        await another.TakeAsync(new("user3", "orders"), 1, null, ct);
+        await another.TakeAsync(new("user3", "orders"), 1, null, null, ct);
 
         Assert.Equal(10, (await look).Count);
         watchers.ForEach(watcher => watcher.Dispose());
@@ -90,7 +90,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
         await Next(bob);
         await store.MarksAsync(2, ct);
         var look = store.NextLookAsync(ct);
-        await another.TakeAsync(new("ann", "orders"), 1, null, ct);
+        await another.TakeAsync(new("ann", "orders"), 1, null, null, ct);
 
         Assert.Equal(["bob"], await look);
     }
@@ -105,7 +105,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
         await store.MarksAsync(10, ct);
         Assert.Equal(looks, store.Looks);
 
-        await another.TakeAsync(new("ann", "orders"), 1, null, ct);
+        await another.TakeAsync(new("ann", "orders"), 1, null, null, ct);
         Assert.Equal(("change", "orders=1"), await Next(watcher));
         using var newcomer = live.Watch("ann");
         Assert.Equal(("snapshot", "default=7 orders=1"), await Next(newcomer));
@@ -118,7 +118,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
         await slow.StartAsync(ct);
         using var watcher = slow.Watch("ann");
         await Next(watcher);
-        await another.TakeAsync(new("ann", "orders"), 1, null, ct);
+        await another.TakeAsync(new("ann", "orders"), 1, null, null, ct);
 
         using var over = CancellationTokenSource.CreateLinkedTokenSource(ct);
         over.CancelAfter(TimeSpan.FromSeconds(30));
@@ -157,7 +157,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     {
         using var small = new LiveCounters(store, new(), NullLogger<LiveCounters>.Instance) { MaxKnownCounters = 2 };
         await small.StartAsync(ct);
-        await another.TakeAsync(new("ann", "orders"), 3, null, ct);
+        await another.TakeAsync(new("ann", "orders"), 3, null, null, ct);
         using (var ann = small.Watch("ann"))
         {
             await Next(ann);
@@ -188,7 +188,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
         await Next(reader);
         for (var i = 0; i < LiveCounters.Backlog; i++)
         {
-            await another.TakeAsync(new("ann", "orders"), 1, null, ct);
+            await another.TakeAsync(new("ann", "orders"), 1, null, null, ct);
             Assert.Equal("change", (await Next(reader)).Event);
         }
 
@@ -204,7 +204,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
         using var watcher = live.Watch("ann");
         await Next(watcher);
         store.Failure = new ApiException(ApiError.Unavailable("store-unavailable", "Not now."));
-        await another.TakeAsync(new("ann", "orders"), 1, null, ct);
+        await another.TakeAsync(new("ann", "orders"), 1, null, null, ct);
         Assert.False(await watcher.News.WaitToReadAsync(ct));
 
         store.Failure = null;

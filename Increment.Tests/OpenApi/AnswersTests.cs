@@ -43,6 +43,8 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
         }
         if (service == "counter")
             await SendWhatOnlyCountersHaveAsync(http);
+        if (service == "jobs")
+            await SendWhatOnlyJobsHaveAsync(http);
 
         Assert.Empty(check.Problems);
         // The answers that are described, and that no request here has brought about.
@@ -130,6 +132,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             var current = await Expect(200, http.GetAsync($"{path}/current", ct));
             await Expect(304, http.SendAsync(With(new(HttpMethod.Get, $"{path}/current"), "If-None-Match", current.Headers.ETag!.ToString()), ct));
             await Expect(412, http.SendAsync(With(Put($"{path}/current", 5), "If-Match", "\"0\""), ct));
+            await Expect(412, http.SendAsync(With(new(HttpMethod.Get, $"{path}/current"), "If-Match", "\"0\""), ct));
             await Expect(200, http.SendAsync(With(new(HttpMethod.Get, $"{path}/current"), "Accept", "text/plain"), ct));
             foreach (var method in (HttpMethod[])[HttpMethod.Get, HttpMethod.Post])
             {
@@ -137,6 +140,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
                 await Expect(200, http.SendAsync(With(new(method, $"{path}/next"), "Accept", "text/plain"), ct));
                 await Expect(200, http.SendAsync(With(new(method, $"{path}/next"), "Idempotency-Key", key), ct));
                 await Expect(422, http.SendAsync(With(new(method, $"{path}/next?count=2"), "Idempotency-Key", key), ct));
+                await Expect(412, http.SendAsync(With(new(method, $"{path}/next"), "If-Match", "\"0\""), ct));
                 await Expect(400, http.SendAsync(new(method, $"{path}/next?count=0"), ct));
             }
             await Expect(200, http.SendAsync(Put($"{path}/current", long.MaxValue), ct));
@@ -145,14 +149,30 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
         }
         await Expect(412, http.SendAsync(With(new(HttpMethod.Delete, "/v1/counters/invoices"), "If-Match", "\"0\""), ct));
 
+        await Expect(201, http.SendAsync(Put("/v1/counters/new/current", 5), ct));
+
         static HttpRequestMessage Put(string address, long value) =>
             new(HttpMethod.Put, address) { Content = new FormUrlEncodedContent([new("current", $"{value}")]) };
+    }
 
-        static HttpRequestMessage With(HttpRequestMessage request, string header, string value)
+    /// <summary>Preconditions.</summary>
+    async Task SendWhatOnlyJobsHaveAsync(HttpClient http)
+    {
+        http.DefaultRequestHeaders.Authorization = new("Bearer", "mytoken");
+        var added = await Expect(201, http.PostAsJsonAsync("v1/jobs", new { title = "Tester", description = "Careful" }, ct));
+        var path = added.Headers.Location!.ToString();
+        await Expect(304, http.SendAsync(With(new(HttpMethod.Get, path), "If-None-Match", added.Headers.ETag!.ToString()), ct));
+        foreach (var method in (HttpMethod[])[HttpMethod.Get, HttpMethod.Patch, HttpMethod.Delete])
         {
-            Assert.True(request.Headers.TryAddWithoutValidation(header, value));
-            return request;
+            var content = method == HttpMethod.Patch ? JsonContent.Create(new { title = "Tester" }) : null;
+            await Expect(412, http.SendAsync(With(new(method, path) { Content = content }, "If-Match", "\"other\""), ct));
         }
+    }
+
+    static HttpRequestMessage With(HttpRequestMessage request, string header, string value)
+    {
+        Assert.True(request.Headers.TryAddWithoutValidation(header, value));
+        return request;
     }
 
     /// <summary>https://www.rfc-editor.org/rfc/rfc6750#section-3</summary>

@@ -56,12 +56,12 @@ public sealed class SqliteBackupTests : IDisposable
         IJobStore Open(string name) => new SqliteJobStore(new(ConnectionString(name), SqliteJobStore.Migrations));
         Job NewJob(string title) => new(Guid.CreateVersion7().ToString(), title, "");
         var store = Open(from);
-        await store.DeleteAsync(Job.Seed.Id, ct);
+        await store.TryDeleteAsync(Job.Seed, ct);
         var job = NewJob("Actor");
         await store.AddAsync(job, ct);
 
         await WhileBusyAsync(() => store.AddAsync(NewJob("Extra"), ct), () => Run(SqliteJobStore.Backup, "backup", from), times: 10_000);
-        await store.DeleteAsync(job.Id, ct);
+        await store.TryDeleteAsync(job, ct);
         var later = NewJob("Later");
         await store.AddAsync(later, ct);
         Run(SqliteJobStore.Backup, "restore", to);

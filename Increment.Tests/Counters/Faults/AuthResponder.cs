@@ -27,7 +27,7 @@ sealed class AuthResponder : IAsyncDisposable
         {
             var tokens = (await request.ReadFromJsonAsync<JsonElement>()).GetProperty("tokens").EnumerateArray().Select(token => token.GetString()!);
             return tokens.Select(token => token.StartsWith("t-", StringComparison.Ordinal)
-                ? new Principal(token[2..], token[2..], token, [Scopes.Counters], ExpiresAt: null, DateTimeOffset.UtcNow) : null);
+                ? new Principal(token[2..], token[2..], token, [Scopes.Counters, Scopes.JobsRead, Scopes.JobsWrite], ExpiresAt: null, DateTimeOffset.UtcNow) : null);
         });
         await app.StartAsync();
         return new(app);
