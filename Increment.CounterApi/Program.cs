@@ -11,9 +11,7 @@ var builder = ServiceHost.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.AddAuthServiceClient();
 builder.AddCounterStore();
-builder.Services.AddSingleton<AuthServiceForwarder>();
-builder.Services.AddSingleton<DeletedAccounts>();
-builder.Services.AddHostedService(services => services.GetRequiredService<DeletedAccounts>());
+builder.AddAccounts();
 builder.AddLiveCounters();
 
 var app = builder.Build();

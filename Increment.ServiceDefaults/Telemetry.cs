@@ -20,11 +20,16 @@ namespace Increment.ServiceDefaults;
 static class Telemetry
 {
     // They write down what a client sent or gets, secrets included: the first the address with its query, the second the line
-    // or header that it could not read, the third the state and the cookie of an OAuth sign-in. The first is off altogether: as long as it may write anything, ASP.NET Core makes an
+    // or header that it could not read, the third the state and the cookie of an OAuth sign-in, the fourth the address that a
+    // request is handed on to. The first is off altogether: as long as it may write anything, ASP.NET Core makes an
     // Activity and a log scope for every request, though nobody exports them.
     static readonly (string Category, LogLevel Level)[] Indiscreet =
-        [("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None), ("Microsoft.AspNetCore.Server.Kestrel.BadRequests", LogLevel.Warning),
-            ("Increment.AuthService.OAuth.ProviderHandler", LogLevel.Information)];
+    [
+        ("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None),
+        ("Microsoft.AspNetCore.Server.Kestrel.BadRequests", LogLevel.Warning),
+        ("Increment.AuthService.OAuth.ProviderHandler", LogLevel.Information),
+        ("Yarp.ReverseProxy.Forwarder.HttpForwarder", LogLevel.Warning),
+    ];
 
     public static void AddTelemetry(this WebApplicationBuilder builder)
     {

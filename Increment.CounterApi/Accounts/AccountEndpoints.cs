@@ -10,26 +10,43 @@ namespace Increment.CounterApi.Accounts;
 /// </summary>
 static class AccountEndpoints
 {
-    static readonly (string Route, string[] Methods)[] Forwarded =
+    static readonly (string Route, string[] Methods)[] ForAnyone =
     [
         ("/v1/register", ["POST"]),
         ("/v1/login", ["POST"]),
+        ("/v1/oauth", ReadMethods.All),
+        ("/v1/oauth/{provider}", ReadMethods.All),
+        ("/v1/oauth/{provider}/callback", ["GET"]),
+    ];
+
+    static readonly (string Route, string[] Methods)[] ForTheAccount =
+    [
         ("/v1/tokens", ["GET", "HEAD", "POST"]),
         ("/v1/tokens/{id}", ["GET", "HEAD", "DELETE"]),
         ("/v1/me", ReadMethods.All),
         ("/v1/me/export", ReadMethods.All),
         ("/v1/me/password", ["PUT"]),
         ("/v1/me/identities/{id}", ["DELETE"]),
-        ("/v1/oauth", ReadMethods.All),
-        ("/v1/oauth/{provider}", ["GET", "HEAD", "POST"]),
-        ("/v1/oauth/{provider}/callback", ["GET"]),
+        ("/v1/oauth/{provider}", ["POST"]),
     ];
+
+    public static void AddAccounts(this WebApplicationBuilder builder)
+    {
+        builder.Services.AddHttpForwarder();
+        builder.Services.AddSingleton<AuthServiceForwarder>();
+        builder.Services.AddSingleton<DeletedAccounts>();
+        builder.Services.AddHostedService(services => services.GetRequiredService<DeletedAccounts>());
+    }
 
     public static void MapAccounts(this WebApplication app)
     {
         var auth = app.Services.GetRequiredService<AuthServiceForwarder>();
-        foreach (var (route, methods) in Forwarded)
-            app.MapMethods(route, methods, auth.ForwardAsync).ExcludeFromDescription();
+        // AuthService has limits of its own for what costs it most; this one keeps a flood away from it.
+        var anonymous = new RateLimit("anonymous", 600, TimeSpan.FromMinutes(1));
+        foreach (var (route, methods) in ForAnyone)
+            app.MapMethods(route, methods, auth.ForwardAsync).LimitByAddress(anonymous).ExcludeFromDescription();
+        foreach (var (route, methods) in ForTheAccount)
+            app.MapMethods(route, methods, auth.ForwardAsync).RequireScope(Scopes.Account).ExcludeFromDescription();
 
         app.MapDelete("/v1/me", DeleteAccountAsync).RequireScope(Scopes.Account);
     }
@@ -40,9 +57,11 @@ static class AccountEndpoints
     /// </summary>
     static async Task DeleteAccountAsync(HttpContext context, AuthServiceForwarder auth, DeletedAccounts deleted)
     {
-        using var response = await auth.SendAsync(context);
-        if (response.StatusCode is HttpStatusCode.NoContent)
-            await deleted.TryRemoveAsync(context.GetPrincipal().UserId);
-        await AuthServiceForwarder.AnswerAsync(context, response);
+        var userId = context.GetPrincipal().UserId;
+        await auth.ForwardAsync(context, async status =>
+        {
+            if (status is HttpStatusCode.NoContent)
+                await deleted.TryRemoveAsync(userId);
+        });
     }
 }

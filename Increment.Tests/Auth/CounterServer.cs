@@ -9,9 +9,16 @@ namespace Increment.Tests.Auth;
 sealed class CounterServer : WebApplicationFactory<CounterOptions>
 {
     readonly (string Key, string Value)[] settings;
+    readonly ILoggerProvider? logs;
 
-    public CounterServer(string connectionString, string authAddress, params (string, string)[] settings)
+    public CounterServer(string connectionString, string authAddress, params (string, string)[] settings) : this(connectionString, authAddress, null, settings)
     {
+    }
+
+    /// <summary>With <paramref name="logs"/> it says there what it would else say nowhere.</summary>
+    public CounterServer(string connectionString, string authAddress, ILoggerProvider? logs, params (string, string)[] settings)
+    {
+        this.logs = logs;
         this.settings = [("ConnectionStrings:increment", connectionString), ("services:auth:http:0", authAddress), ("Increment:ServiceSecret", AuthServer.ServiceSecret), .. settings];
         UseKestrel();
         StartServer();
@@ -22,7 +29,12 @@ sealed class CounterServer : WebApplicationFactory<CounterOptions>
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
-        builder.UseUrls("http://127.0.0.1:0").UseEnvironment("Production").ConfigureLogging(logging => logging.ClearProviders());
+        builder.UseUrls("http://127.0.0.1:0").UseEnvironment("Production").ConfigureLogging(logging =>
+        {
+            logging.ClearProviders();
+            if (logs is not null)
+                logging.AddProvider(logs);
+        });
         foreach (var (key, value) in settings)
             builder.UseSetting(key, value);
     }

@@ -103,6 +103,25 @@ public sealed class DiscretionTests
     }
 
     [Fact]
+    public async Task No_token_in_a_query_is_in_the_log_of_the_service_that_hands_it_on()
+    {
+        using var written = new Written();
+        await using var auth = new AuthServer();
+        var (_, token) = await auth.RegisterAsync();
+        await using var file = new SqliteFile();
+        await using var counter = new CounterServer(file.ConnectionString, auth.Origin, written, ("Logging:LogLevel:Default", "Trace"), ("Logging:Written:LogLevel:Default", "Trace"));
+        using var http = new HttpClient();
+        Assert.Equal(HttpStatusCode.OK, (await http.GetAsync($"{counter.Origin}/v1/me?token={token}", ct)).StatusCode);
+        await auth.DisposeAsync();
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, (await http.GetAsync($"{counter.Origin}/v1/me?token={token}", ct)).StatusCode);
+        await counter.DisposeAsync();
+        var text = written.ToString();
+        Assert.Contains("[Trace]", text, StringComparison.Ordinal);
+        Assert.Contains("Yarp", text, StringComparison.Ordinal);
+        Assert.DoesNotContain(token, text, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_path_with_control_characters_is_refused_and_reaches_no_log()
     {
         using var written = new Written();

@@ -1,5 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
+using System.Net.Sockets;
+using System.Text;
 using Increment.CounterApi.Accounts;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.AspNetCore.Builder;
@@ -31,10 +33,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
             await answer(context);
         });
         await auth.StartAsync(ct);
-        counter = Create(("services:auth:http:0", auth.Urls.Single()));
-        counter.UseErrorHandling();
-        counter.Map("/{**rest}", counter.Services.GetRequiredService<AuthServiceForwarder>().ForwardAsync);
-        await counter.StartAsync(ct);
+        counter = await StartAsync(auth.Urls.Single());
         http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new(counter.Urls.Single()) };
     }
 
@@ -110,6 +109,98 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
         Assert.Equal(2, calls);
     }
 
+    [Theory]
+    [InlineData("GET", null), InlineData("POST", null), InlineData("DELETE", null)]
+    [InlineData("POST", "{}"), InlineData("PUT", "{}"), InlineData("DELETE", "{}")]
+    public async Task A_request_on_a_kept_connection_that_ends_unanswered_is_503_and_arrives_once(string method, string? body)
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(ct);
+        var arrived = 0;
+        var serving = Task.Run(async () =>
+        {
+            while (true)
+            {
+                using var connection = await listener.AcceptTcpClientAsync(stop.Token);
+                for (var first = true; await ReadRequestAsync(connection.GetStream(), stop.Token); first = false)
+                {
+                    arrived++;
+                    if (!first)
+                        break;
+                    await connection.GetStream().WriteAsync("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"u8.ToArray(), stop.Token);
+                }
+            }
+        }, stop.Token);
+        await using var edge = await StartAsync($"http://{listener.LocalEndpoint}");
+        using var client = new HttpClient { BaseAddress = new(edge.Urls.Single()) };
+
+        foreach (var expected in (HttpStatusCode[])[HttpStatusCode.OK, HttpStatusCode.ServiceUnavailable, HttpStatusCode.OK])
+        {
+            using var request = new HttpRequestMessage(new(method), "v1/me") { Content = body is null ? null : new StringContent(body) };
+            Assert.Equal(expected, (await client.SendAsync(request, ct)).StatusCode);
+        }
+        Assert.Equal(3, arrived);
+        stop.Cancel();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => serving);
+    }
+
+    [Fact]
+    public async Task Connections_are_kept_for_the_next_requests()
+    {
+        var connections = new HashSet<string>();
+        answer = context =>
+        {
+            connections.Add(context.Connection.Id);
+            return context.Response.WriteAsync("{}", ct);
+        };
+        for (var i = 0; i < 50; i++)
+            Assert.Equal(HttpStatusCode.OK, (await (i % 2 == 0 ? http.GetAsync("v1/me", ct) : http.DeleteAsync("v1/me", ct))).StatusCode);
+        Assert.Single(connections);
+    }
+
+    [Fact]
+    public async Task A_connect_that_hangs_is_503()
+    {
+        // Its queue is full, so the system drops what asks to connect.
+        using var full = new Socket(SocketType.Stream, ProtocolType.Tcp);
+        full.Bind(new IPEndPoint(IPAddress.Loopback, 0));
+        full.Listen(0);
+        List<Socket> waiting = [];
+        for (var isFull = false; !isFull; isFull = !waiting[^1].Connected)
+        {
+            waiting.Add(new Socket(SocketType.Stream, ProtocolType.Tcp));
+            await Task.WhenAny(waiting[^1].ConnectAsync(full.LocalEndPoint!, ct).AsTask(), Task.Delay(200, ct));
+        }
+        await using var edge = await StartAsync($"http://{full.LocalEndPoint}");
+        using var client = new HttpClient { BaseAddress = new(edge.Urls.Single()) };
+
+        var response = await client.GetAsync("v1/me", ct);
+        Assert.Equal(HttpStatusCode.ServiceUnavailable, response.StatusCode);
+        Assert.NotNull(response.Headers.RetryAfter);
+        waiting.ForEach(socket => socket.Dispose());
+    }
+
+    [Fact]
+    public async Task An_answer_that_breaks_off_ends_the_clients_connection()
+    {
+        answer = async context =>
+        {
+            context.Response.ContentLength = 10;
+            await context.Response.WriteAsync("half", ct);
+            await context.Response.Body.FlushAsync(ct);
+            context.Abort();
+        };
+        await Assert.ThrowsAsync<HttpRequestException>(() => http.GetStringAsync("v1/me/export", ct));
+    }
+
+    [Fact]
+    public async Task A_body_that_is_too_large_is_413()
+    {
+        var response = await http.PutAsync("v1/me/password", new StringContent(new('x', 100_000)), ct);
+        Assert.Equal(HttpStatusCode.RequestEntityTooLarge, response.StatusCode);
+    }
+
     [Fact]
     public async Task Without_AuthService_the_answer_is_503_with_when_to_come_again()
     {
@@ -119,15 +210,45 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
         Assert.NotNull(response.Headers.RetryAfter);
     }
 
+    async Task<WebApplication> StartAsync(string authAddress)
+    {
+        var edge = Create(("services:auth:http:0", authAddress));
+        edge.UseErrorHandling();
+        edge.Map("/{**rest}", edge.Services.GetRequiredService<AuthServiceForwarder>().ForwardAsync);
+        await edge.StartAsync(ct);
+        return edge;
+    }
+
+    /// <summary>Reads a request with its body; false when the connection ended before it.</summary>
+    static async Task<bool> ReadRequestAsync(NetworkStream stream, CancellationToken cancellationToken)
+    {
+        var text = "";
+        var buffer = new byte[4096];
+        while (true)
+        {
+            if (text.IndexOf("\r\n\r\n", StringComparison.Ordinal) is var end and >= 0)
+            {
+                var body = text[(end + 4)..];
+                if (!text.Contains("Content-Length: 2", StringComparison.OrdinalIgnoreCase) && !text.Contains("chunked", StringComparison.OrdinalIgnoreCase)
+                    || body is "{}" || body.EndsWith("0\r\n\r\n", StringComparison.Ordinal))
+                    return true;
+            }
+            var read = await stream.ReadAsync(buffer, cancellationToken);
+            if (read == 0)
+                return false;
+            text += Encoding.ASCII.GetString(buffer, 0, read);
+        }
+    }
+
     static WebApplication Create(params ReadOnlySpan<(string Key, string Value)> settings)
     {
         var builder = WebApplication.CreateBuilder();
         builder.Logging.ClearProviders();
-        builder.WebHost.UseUrls("http://127.0.0.1:0");
+        builder.WebHost.UseUrls("http://127.0.0.1:0").ConfigureKestrel(kestrel => kestrel.Limits.MaxRequestBodySize = 64 * 1024);
         foreach (var (key, value) in settings)
             builder.Configuration[key] = value;
         builder.Services.AddErrorHandling();
-        builder.Services.AddSingleton<AuthServiceForwarder>();
+        builder.Services.AddHttpForwarder().AddSingleton<AuthServiceForwarder>();
         return builder.Build();
     }
 }

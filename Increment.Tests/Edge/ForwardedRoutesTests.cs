@@ -31,11 +31,15 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
     AuthServer auth = null!;
     CounterServer counter = null!;
 
-    public ValueTask InitializeAsync()
+    /// <summary>One that may use the account, but not delete it.</summary>
+    string key = "";
+
+    public async ValueTask InitializeAsync()
     {
         auth = new() { Configure = services => services.AddSingleton<IStartupFilter>(new Recorder(reached)) };
-        counter = new(file.ConnectionString, auth.Origin);
-        return ValueTask.CompletedTask;
+        counter = new(file.ConnectionString, auth.Origin, ("Increment:Limits:anonymous:Permits", "0"));
+        var (_, login) = await auth.RegisterAsync();
+        key = (await (await auth.SendAsync(login, HttpMethod.Post, "v1/tokens", new { name = "key", scopes = (string[])["account"] })).ReadAttributesAsync()).GetProperty("token").GetString()!;
     }
 
     public async ValueTask DisposeAsync()
@@ -79,12 +83,37 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
         Assert.All(reached.Where(request => request is { Method: "DELETE", Route: "/v1/me" }), request => Assert.Equal("/v1/me", request.Path.TrimEnd('/')));
     }
 
-    async Task SendAsync(string method, string path)
+    [Theory]
+    [InlineData("GET", "/v1/me"), InlineData("GET", "/v1/me/export"), InlineData("PUT", "/v1/me/password"), InlineData("DELETE", "/v1/me"), InlineData("DELETE", "/v1/me/identities/x")]
+    [InlineData("GET", "/v1/tokens"), InlineData("POST", "/v1/tokens"), InlineData("GET", "/v1/tokens/x"), InlineData("DELETE", "/v1/tokens/x"), InlineData("POST", "/v1/oauth/x")]
+    public async Task What_needs_a_token_does_not_reach_AuthService_without_one(string method, string path)
     {
-        using var request = new HttpRequestMessage(new(method), new Uri(counter.Origin + path, AsWritten));
-        request.Headers.Authorization = new("Bearer", "no-such-token");
+        Assert.Equal(HttpStatusCode.Unauthorized, await SendAsync(method, path, "no-such-token"));
+        Assert.Empty(reached);
+    }
+
+    [Fact]
+    public async Task Past_the_limit_what_needs_no_token_does_not_reach_AuthService()
+    {
+        await using var limited = new CounterServer(file.ConnectionString, auth.Origin, ("Increment:Limits:anonymous:Permits", "5"));
+        foreach (var (method, path) in ((string, string)[])[("GET", "/v1/oauth"), ("GET", "/v1/oauth/x"), ("POST", "/v1/login"), ("POST", "/v1/register"), ("GET", "/v1/oauth/x/callback")])
+            Assert.NotEqual(HttpStatusCode.TooManyRequests, await SendAsync(method, path, "", limited));
+        Assert.Equal(5, reached.Count);
+        foreach (var (method, path) in ((string, string)[])[("GET", "/v1/oauth"), ("POST", "/v1/login"), ("POST", "/v1/register")])
+            Assert.Equal(HttpStatusCode.TooManyRequests, await SendAsync(method, path, "", limited));
+        Assert.Equal(5, reached.Count);
+    }
+
+    Task<HttpStatusCode> SendAsync(string method, string path) => SendAsync(method, path, key);
+
+    async Task<HttpStatusCode> SendAsync(string method, string path, string token, CounterServer? through = null)
+    {
+        using var request = new HttpRequestMessage(new(method), new Uri((through ?? counter).Origin + path, AsWritten));
+        if (token.Length > 0)
+            request.Headers.Authorization = new("Bearer", token);
         using var answer = await http.SendAsync(request, ct);
         Assert.NotEqual(HttpStatusCode.InternalServerError, answer.StatusCode);
+        return answer.StatusCode;
     }
 
     /// <summary>Records the route by which AuthService answers each request; its own questions to itself are none.</summary>
