@@ -124,17 +124,39 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     });
 
     [Fact]
-    public void Past_the_bound_callers_are_refused_at_once() => TryAll(asynchronous: true, capacity: 1, run =>
+    public void In_every_order_no_more_wait_than_the_bound_allows()
     {
-        run.Caller("a", 1);
-        run.Caller("b", 1);
-        run.Caller("c", 1);
-        return () =>
+        var (refused, waited) = (0, 0);
+        TryAll(asynchronous: true, capacity: 1, run =>
         {
-            Assert.InRange(run.Refused.Count, 0, 1);
-            run.AssertCommitted([.. run.Operations.Except(run.Refused)]);
-        };
-    });
+            run.Caller("a", 1);
+            run.Caller("b", 1);
+            run.Caller("c", 1);
+            return () =>
+            {
+                Assert.InRange(run.Refused.Count, 0, 1);
+                run.AssertCommitted([.. run.Operations.Except(run.Refused)]);
+                refused += run.Refused.Count;
+                waited += run.Operations.Count(run.HasWaited);
+            };
+        });
+        Assert.True(refused > 0 && waited > 0, $"{refused} refused, {waited} waited");
+    }
+
+    [Fact]
+    public async Task Past_the_bound_a_caller_is_refused_at_once_and_those_who_wait_are_served()
+    {
+        var disk = new TaskCompletionSource();
+        var queue = new CommitQueue<Operation, int>(async _ => await disk.Task, capacity: 2);
+        var taken = Enumerable.Range(0, 3).Select(i => queue.CommitAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
+
+        var refusal = Assert.Throws<ApiException>(() => { _ = queue.CommitAsync(new("late"), TestContext.Current.CancellationToken); });
+        Assert.Equal((503, "overloaded"), (refusal.Error.Status, refusal.Error.Code));
+        Assert.DoesNotContain(taken, answer => answer.IsCompleted);
+        disk.SetResult();
+        await Task.WhenAll(taken);
+        await queue.CommitAsync(new("later"), TestContext.Current.CancellationToken);
+    }
 
     [Fact]
     public async Task A_lone_caller_is_served_on_his_own_thread()
