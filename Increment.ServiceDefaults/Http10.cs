@@ -12,18 +12,24 @@ namespace Increment.ServiceDefaults;
 /// </summary>
 static class Http10
 {
-    const int MaxPeek = 4096;
-
-    /// <summary>Looks at the first bytes of each connection, and gives the first request the header that it lacks.</summary>
+    /// <summary>Looks at the first bytes of each connection, and puts <see cref="Http10Requests"/> between an HTTP/1.0 client and Kestrel.</summary>
     public static void UseHttp10(this KestrelServerOptions kestrel) =>
         kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Use(next => async connection =>
         {
-            if (await PeekAsync(connection, kestrel.Limits.KeepAliveTimeout))
-                await next(connection);
+            switch (await PeekAsync(connection, kestrel.Limits.KeepAliveTimeout))
+            {
+                case Start.Other:
+                    await next(connection);
+                    break;
+                case Start.MaybeHttp10:
+                    await ServeAsync(connection, next);
+                    break;
+            }
         }));
 
-    /// <summary>False when the connection ended before its first byte.</summary>
-    static async Task<bool> PeekAsync(ConnectionContext connection, TimeSpan timeout)
+    enum Start { None, Other, MaybeHttp10 }
+
+    static async Task<Start> PeekAsync(ConnectionContext connection, TimeSpan timeout)
     {
         var closing = connection.Features.Get<IConnectionLifetimeNotificationFeature>()?.ConnectionClosedRequested ?? default;
         using var giveUp = CancellationTokenSource.CreateLinkedTokenSource(connection.ConnectionClosed, closing);
@@ -32,41 +38,72 @@ static class Http10
         try
         {
             var read = await input.ReadAsync(giveUp.Token);
-            if (WithLength(read.Buffer) is not { } request)
-            {
-                input.AdvanceTo(read.Buffer.Start);
-                return !read.IsCompleted || !read.Buffer.IsEmpty;
-            }
-            input.AdvanceTo(read.Buffer.End);
-            connection.Transport = new Duplex(PipeReader.Create(new ReadOnlySequence<byte>(request)), connection.Transport.Output);
-            return true;
+            var start = read.Buffer.IsEmpty && read.IsCompleted ? Start.None
+                : MayBeHttp10(read.Buffer.FirstSpan) ? Start.MaybeHttp10
+                : Start.Other;
+            input.AdvanceTo(read.Buffer.Start);
+            return start;
         }
         catch (Exception e) when (e is OperationCanceledException or ConnectionResetException or ConnectionAbortedException)
         {
-            return false;
+            return Start.None;
         }
     }
 
     /// <summary>
-    /// The request with <c>Content-Length: 0</c>, and as the last of its connection because only the first is looked at; or
-    /// null when it is not such a one, as nearly all are not.
+    /// Also true of a first line that has not arrived to its end: Kestrel gets its bytes as they come, and its timeouts
+    /// and limits hold from the first one on.
     /// </summary>
-    static byte[]? WithLength(ReadOnlySequence<byte> buffer)
+    static bool MayBeHttp10(ReadOnlySpan<byte> start)
     {
-        var start = buffer.FirstSpan;
-        if (!start.StartsWith("POST "u8) && !start.StartsWith("PUT "u8) || buffer.Length > MaxPeek)
-            return null;
-        var request = buffer.ToArray().AsSpan();
-        var line = request.IndexOf("\r\n"u8);
-        if (line < 0 || !request[..line].EndsWith(" HTTP/1.0"u8) || !request.EndsWith("\r\n\r\n"u8) || HasLength(request[line..]))
-            return null;
-        return [.. request[..line], .. "\r\nContent-Length: 0\r\nConnection: close"u8, .. request[line..]];
+        const byte tlsHandshake = 0x16;
+        if (start.IsEmpty || start[0] == tlsHandshake)
+            return false;
+        start = start.TrimStart("\r\n"u8);
+        var line = start.IndexOf((byte)'\n');
+        return line < 0 || start[..line].TrimEnd((byte)'\r').EndsWith(" HTTP/1.0"u8);
     }
 
-    static bool HasLength(ReadOnlySpan<byte> headers) =>
-        System.Text.Encoding.Latin1.GetString(headers) is var text
-        && (text.Contains("\r\nContent-Length:", StringComparison.OrdinalIgnoreCase)
-            || text.Contains("\r\nTransfer-Encoding:", StringComparison.OrdinalIgnoreCase));
+    static async Task ServeAsync(ConnectionContext connection, ConnectionDelegate next)
+    {
+        var transport = connection.Transport;
+        var requests = new Pipe();
+        var copying = CopyAsync(transport.Input, requests.Writer);
+        connection.Transport = new Duplex(requests.Reader, transport.Output);
+        try
+        {
+            await next(connection);
+        }
+        finally
+        {
+            requests.Reader.Complete();
+            transport.Input.CancelPendingRead();
+            await copying;
+        }
+    }
+
+    static async Task CopyAsync(PipeReader input, PipeWriter output)
+    {
+        Exception? failure = null;
+        try
+        {
+            var requests = new Http10Requests();
+            ReadResult read;
+            do
+            {
+                read = await input.ReadAsync();
+                foreach (var bytes in read.Buffer)
+                    requests.Copy(bytes.Span, output);
+                input.AdvanceTo(read.Buffer.End);
+            }
+            while (!(await output.FlushAsync()).IsCompleted && !read.IsCompleted && !read.IsCanceled);
+        }
+        catch (Exception e)
+        {
+            failure = e; // Kestrel meets it where it would have without the pipe: at its next read
+        }
+        output.Complete(failure);
+    }
 
     sealed record Duplex(PipeReader Input, PipeWriter Output) : IDuplexPipe;
 }

@@ -81,8 +81,9 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
         SecurityHeaders.Set(response); // again: on the way here from an exception the headers were cleared
 
         var error = new ErrorObject(Status.ToString(CultureInfo.InvariantCulture), Code, Title, Detail, Source, new(TraceIdOf(httpContext)));
-        await response.Body.WriteAsync(
-            JsonSerializer.SerializeToUtf8Bytes(new([error]), ErrorJson.Readable.ErrorDocument), httpContext.RequestAborted);
+        var body = JsonSerializer.SerializeToUtf8Bytes(new([error]), ErrorJson.Readable.ErrorDocument);
+        response.ContentLength = body.Length;
+        await response.Body.WriteAsync(body, httpContext.RequestAborted);
     }
 }
 

@@ -20,8 +20,12 @@ public sealed class SlowClientTests
         Assert.Equal(TimeSpan.FromSeconds(10), server.Services.GetRequiredService<IOptions<KestrelServerOptions>>().Value.Limits.RequestHeadersTimeout);
     }
 
-    [Fact]
-    public async Task A_client_who_does_not_send_his_headers_to_the_end_is_cut_off()
+    [Theory]
+    [InlineData("GET /alive HTTP/1.1\r\nHost: test\r\nX-Slow: ")]
+    [InlineData("POST /alive HTTP/1.0\r\nX-Slow: ")]
+    [InlineData("POST /alive HTTP/1.0\r\n\r")]
+    [InlineData("POST /ali")]
+    public async Task A_client_who_does_not_send_his_headers_to_the_end_is_cut_off(string request)
     {
         await using var server = new AuthServer
         {
@@ -29,7 +33,7 @@ public sealed class SlowClientTests
         };
         using var client = new TcpClient();
         await client.ConnectAsync("127.0.0.1", server.Http.BaseAddress!.Port, ct);
-        await client.GetStream().WriteAsync("GET /alive HTTP/1.1\r\nHost: test\r\nX-Slow: "u8.ToArray(), ct);
+        await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes(request), ct);
         using var reader = new StreamReader(client.GetStream(), Encoding.ASCII);
         Assert.StartsWith("HTTP/1.1 408", await reader.ReadToEndAsync(ct), StringComparison.Ordinal);
     }
