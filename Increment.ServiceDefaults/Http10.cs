@@ -12,7 +12,7 @@ namespace Increment.ServiceDefaults;
 /// </summary>
 static class Http10
 {
-    /// <summary>Looks at the first bytes of each connection, and puts <see cref="Http10Requests"/> between an HTTP/1.0 client and Kestrel.</summary>
+    /// <summary>Looks at the first bytes of each connection, puts <see cref="Http10Requests"/> between an HTTP/1.0 client and Kestrel, and refuses HTTP/2.</summary>
     public static void UseHttp10(this KestrelServerOptions kestrel) =>
         kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Use(next => async connection =>
         {
@@ -21,13 +21,16 @@ static class Http10
                 case Start.Other:
                     await next(connection);
                     break;
+                case Start.Http2:
+                    await Http2Refusal.SendAsync(connection);
+                    break;
                 case Start.MaybeHttp10:
                     await ServeAsync(connection, next);
                     break;
             }
         }));
 
-    enum Start { None, Other, MaybeHttp10 }
+    enum Start { None, Other, Http2, MaybeHttp10 }
 
     static async Task<Start> PeekAsync(ConnectionContext connection, TimeSpan timeout)
     {
@@ -39,6 +42,7 @@ static class Http10
         {
             var read = await input.ReadAsync(giveUp.Token);
             var start = read.Buffer.IsEmpty && read.IsCompleted ? Start.None
+                : read.Buffer.FirstSpan.StartsWith(Http2Refusal.Preface) ? Start.Http2
                 : MayBeHttp10(read.Buffer.FirstSpan) ? Start.MaybeHttp10
                 : Start.Other;
             input.AdvanceTo(read.Buffer.Start);

@@ -67,7 +67,11 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
     internal static string TraceIdOf(HttpContext context) => Activity.Current?.TraceId.ToString() ?? context.TraceIdentifier;
 
     /// <inheritdoc />
-    public async Task ExecuteAsync(HttpContext httpContext)
+    public Task ExecuteAsync(HttpContext httpContext) =>
+        httpContext.Response.Body.WriteAsync(SetResponse(httpContext), httpContext.RequestAborted).AsTask();
+
+    /// <summary>Sets the status and the headers, and returns the body.</summary>
+    internal byte[] SetResponse(HttpContext httpContext)
     {
         var response = httpContext.Response;
         response.StatusCode = Status;
@@ -80,11 +84,14 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
             response.Headers[name] = value;
         SecurityHeaders.Set(response); // again: on the way here from an exception the headers were cleared
 
-        var error = new ErrorObject(Status.ToString(CultureInfo.InvariantCulture), Code, Title, Detail, Source, new(TraceIdOf(httpContext)));
-        var body = JsonSerializer.SerializeToUtf8Bytes(new([error]), ErrorJson.Readable.ErrorDocument);
+        var body = ToBytes(TraceIdOf(httpContext));
         response.ContentLength = body.Length;
-        await response.Body.WriteAsync(body, httpContext.RequestAborted);
+        return body;
     }
+
+    /// <summary>The document.</summary>
+    internal byte[] ToBytes(string traceId) => JsonSerializer.SerializeToUtf8Bytes(
+        new([new(Status.ToString(CultureInfo.InvariantCulture), Code, Title, Detail, Source, new(traceId))]), ErrorJson.Readable.ErrorDocument);
 }
 
 /// <summary>Thrown where a request cannot go on; answered as its <see cref="Error"/>.</summary>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Increment.ServiceDefaults.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
@@ -13,7 +14,7 @@ namespace Increment.ServiceDefaults.JsonApi;
 static partial class ErrorHandling
 {
     public static IServiceCollection AddErrorHandling(this IServiceCollection services) =>
-        services.AddExceptionHandler<ApiExceptionHandler>();
+        services.AddExceptionHandler<ApiExceptionHandler>().AddSingleton<DiagnosticSource, KestrelRefusals>();
 
     public static IApplicationBuilder UseErrorHandling(this IApplicationBuilder app) => app
         .UseExceptionHandler(new ExceptionHandlerOptions
@@ -50,14 +51,22 @@ static partial class ErrorHandling
         return Task.CompletedTask;
     }
 
-    static ApiError OfStatus(int status, string? detail = null) => status switch
+    /// <summary>What Kestrel refuses. Behind a colon its message quotes the request, of which a token may be a part.</summary>
+    public static ApiError OfRefusal(BadHttpRequestException refusal) => OfStatus(refusal.StatusCode,
+        $"The request is not as HTTP/1.1 has it: {refusal.Message.Split(':')[0].TrimEnd('.')}. Correct it and send it on a new connection.");
+
+    public static ApiError OfStatus(int status, string? detail = null) => status switch
     {
         404 => ApiError.NotFound("There is nothing at this address. The API is described at /openapi/v1.json."),
         405 => new(405, "method-not-allowed", "Method not allowed", "This address does not take that method; Allow names those that it takes."),
         408 => new(408, "request-timeout", "Request timeout", "The request did not arrive in time."),
         413 => new(413, "content-too-large", "Content too large", "The body is larger than this service takes."),
+        414 => new(414, "uri-too-long", "URI too long", "The address is longer than this service takes. Send less in it; what is long belongs in the body."),
         415 => new(415, "unsupported-media-type", "Unsupported media type", "The body's Content-Type is not one that this address takes."),
+        431 => new(431, "request-header-fields-too-large", "Request header fields too large",
+            "The headers are more or longer than this service takes. Send fewer or shorter ones; often the cookies are too many."),
         504 => new(504, "timeout", "Timeout", "The request took too long and was given up."),
+        505 => new(505, "http-version-not-supported", "HTTP version not supported", "This service takes HTTP/1.1. Send the request with that version."),
         _ => new(status, ReasonPhrases.GetReasonPhrase(status) is { Length: > 0 } reason ? reason.ToLowerInvariant().Replace(' ', '-') : "error",
             ReasonPhrases.GetReasonPhrase(status) is { Length: > 0 } title ? title : "Error", detail ?? "The request could not be served."),
     };
