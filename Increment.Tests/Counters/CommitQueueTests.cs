@@ -150,7 +150,8 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         var queue = new CommitQueue<Operation, int>(async _ => await disk.Task, capacity: 2);
         var taken = Enumerable.Range(0, 3).Select(i => queue.CommitAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
 
-        var refusal = Assert.Throws<ApiException>(() => { _ = queue.CommitAsync(new("late"), TestContext.Current.CancellationToken); });
+        void CommitLate() => queue.CommitAsync(new("late"), TestContext.Current.CancellationToken).AsTask();
+        var refusal = Assert.Throws<ApiException>(CommitLate);
         Assert.Equal((503, "overloaded"), (refusal.Error.Status, refusal.Error.Code));
         Assert.DoesNotContain(taken, answer => answer.IsCompleted);
         disk.SetResult();
