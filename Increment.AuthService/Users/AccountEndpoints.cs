@@ -19,6 +19,8 @@ static class AccountEndpoints
         app.MapPost("/v1/register", RegisterAsync).LimitByAddress(new("register", 240, TimeSpan.FromMinutes(1)));
         app.MapPost("/v1/login", LoginAsync).LimitByAddress(login);
 
+        app.MapMethods("/v1/session", ReadMethods.All, GetSessionAsync);
+
         var me = app.MapGroup("/v1/me").RequireScope(Scopes.Account);
         me.MapMethods("/", ReadMethods.All, GetAsync);
         me.MapMethods("/export", ReadMethods.All, ExportAsync);
@@ -45,11 +47,14 @@ static class AccountEndpoints
         return await AnswerAsync(await accounts.LoginAsync(body, context), kind, StatusCodes.Status200OK, issuer, context);
     }
 
-    static async Task<IResult> GetAsync(HttpContext context, Accounts accounts)
-    {
-        var user = await accounts.GetAsync(context);
-        return JsonApiResults.Resource("user", user.Id, UserAttributes.Of(user));
-    }
+    /// <summary>Says who is signed in. That nobody is, is no failure: a page asks this of every visitor.</summary>
+    static async Task<IResult> GetSessionAsync(HttpContext context, IUserStore users) =>
+        await context.FindPrincipalAsync(Scopes.Account) is { } caller && await users.FindByIdAsync(caller.UserId, context.RequestAborted) is { } user
+            ? Answer(user) : JsonApiResults.None();
+
+    static async Task<IResult> GetAsync(HttpContext context, Accounts accounts) => Answer(await accounts.GetAsync(context));
+
+    static IResult Answer(User user) => JsonApiResults.Resource("user", user.Id, UserAttributes.Of(user));
 
     static async Task ExportAsync(HttpContext context, Accounts accounts, ITokenStore tokens, TimeProvider time)
     {

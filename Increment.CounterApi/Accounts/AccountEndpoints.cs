@@ -14,6 +14,7 @@ static class AccountEndpoints
     [
         ("/v1/register", ["POST"]),
         ("/v1/login", ["POST"]),
+        ("/v1/session", ReadMethods.All),
         ("/v1/oauth", ReadMethods.All),
         ("/v1/oauth/{provider}", ReadMethods.All),
         ("/v1/oauth/{provider}/callback", ["GET"]),

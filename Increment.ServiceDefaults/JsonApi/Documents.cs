@@ -25,6 +25,9 @@ public static class JsonApiResults
     public static IResult Resource<T>(string type, string id, T attributes, int status = StatusCodes.Status200OK) =>
         Results.Json(new Document<T>(new(type, id, attributes)), JsonSerializerOptions.Web, MediaTypes.JsonApi, status);
 
+    /// <summary>In the place of a resource that is not there and need not be: <c>"data": null</c>.</summary>
+    public static IResult None() => Results.Json(new { Data = (object?)null }, JsonSerializerOptions.Web, MediaTypes.JsonApi);
+
     /// <summary>A page of resources.</summary>
     public static IResult List<T>(IReadOnlyList<Resource<T>> resources, PageLinks links) =>
         Results.Json(new ListDocument<T>(resources, links), JsonSerializerOptions.Web, MediaTypes.JsonApi);

@@ -107,6 +107,23 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
+    public async Task Who_is_signed_in_is_told_to_the_one_and_null_to_a_visitor_and_after_the_end()
+    {
+        Assert.Equal("null", await SessionAsync(auth.Http));
+        var cookies = new CookieContainer();
+        using var page = await SignedInAsync(cookies);
+        Assert.Equal(await (await page.GetAsync("v1/me", ct)).Content.ReadAsStringAsync(ct), await (await page.GetAsync("v1/session", ct)).Content.ReadAsStringAsync(ct));
+
+        var kept = new CookieContainer();
+        kept.Add(cookies.GetAllCookies());
+        using var signOut = new HttpRequestMessage(HttpMethod.Delete, "v1/tokens/current") { Headers = { { "Origin", auth.Origin } } };
+        Assert.Equal(HttpStatusCode.NoContent, (await page.SendAsync(signOut, ct)).StatusCode);
+        Assert.Equal("null", await SessionAsync(page));
+        using var late = auth.CreateHttp(kept);
+        Assert.Equal("null", await SessionAsync(late));
+    }
+
+    [Fact]
     public async Task A_deleted_account_takes_the_cookie_back()
     {
         var cookies = new CookieContainer();
@@ -114,6 +131,13 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
         using var delete = new HttpRequestMessage(HttpMethod.Delete, "v1/me") { Headers = { { "Origin", auth.Origin } } };
         Assert.Equal(HttpStatusCode.NoContent, (await page.SendAsync(delete, ct)).StatusCode);
         Assert.Empty(cookies.GetAllCookies());
+    }
+
+    async Task<string> SessionAsync(HttpClient http)
+    {
+        var answer = await http.GetAsync("v1/session", ct);
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        return (await answer.ReadJsonAsync()).GetProperty("data").GetRawText();
     }
 
     async Task<HttpClient> SignedInAsync(CookieContainer? cookies = null)

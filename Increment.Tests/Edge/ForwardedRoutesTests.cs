@@ -16,7 +16,7 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
 
     static readonly string[] Segments =
     [
-        "v1", "tokens", "me", "oauth", "register", "login", "export", "password", "callback", "auth", "batch", "health", "healthz", "alive", "docs", "openapi",
+        "v1", "tokens", "me", "oauth", "register", "login", "session", "export", "password", "callback", "auth", "batch", "health", "healthz", "alive", "docs", "openapi",
         ".well-known", "jwks.json", "x", "current", "", ".", "..", "%2e", "%2e%2e", "%2E.", ".%2e", "%252e", "%252e%252e", "%25252e%25252e", "..;", "..%00", "%c0%ae%c0%ae",
     ];
 
