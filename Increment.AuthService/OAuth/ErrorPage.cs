@@ -15,6 +15,7 @@ static class ErrorPage
         if (!context.Chooses("text/html", MediaTypes.JsonApi))
             return error.ExecuteAsync(context);
         var html = HtmlEncoder.Default;
+        var (title, text) = WordsFor(error);
         context.Response.Headers.ContentSecurityPolicy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
         return Results.Content($"""
             <!doctype html>
@@ -22,18 +23,33 @@ static class ErrorPage
             <head>
               <meta charset="utf-8">
               <meta name="viewport" content="width=device-width, initial-scale=1">
-              <title>{html.Encode(error.Title)} · Increment</title>
+              <title>{html.Encode(title)} · Increment</title>
               <link rel="icon" href="/docs/favicon.svg" type="image/svg+xml">
               <link rel="stylesheet" href="/docs/theme.css">
             </head>
             <body class="alone">
               <main class="card">
-                <h1>{html.Encode(error.Title)}</h1>
-                <p>{html.Encode(error.Detail)}</p>
+                <h1>{html.Encode(title)}</h1>
+                <p>{html.Encode(text)}</p>
                 <p><a class="button" href="{html.Encode(returnTo ?? "/")}">Back to Increment</a></p>
               </main>
             </body>
             </html>
             """, "text/html; charset=utf-8", statusCode: error.Status).ExecuteAsync(context);
     }
+
+    /// <summary>The title and the text for a person: the API's own name the kind of error, and requests that a program would send.</summary>
+    static (string Title, string Text) WordsFor(ApiError error) => error.Code switch
+    {
+        "email-taken" => ("Your e-mail address already has an account", error.Detail),
+        "identity-taken" => ("This identity signs in to another account", error.Detail),
+        "too-many-identities" => ("The account has no room for another identity", error.Detail),
+        "unauthorized" => ("Your session has ended", error.Detail),
+        "oauth-denied" => ("The sign-in was not allowed", error.Detail),
+        "oauth-state" or "oauth-code-refused" => ("This sign-in cannot go on", error.Detail),
+        "oauth-provider-failed" => ("The provider failed", error.Detail),
+        "not-found" => ("There is no such provider here", "The link that led here is old or wrong. Sign in from the first page."),
+        "invalid-return" => ("The link that led here is wrong", "It leads back to a place that is not on this site. Sign in from the first page."),
+        _ => ("The sign-in did not work", error.Detail),
+    };
 }

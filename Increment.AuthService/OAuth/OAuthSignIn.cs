@@ -118,7 +118,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
         // Perhaps the same user was faster in another window.
         return await users.FindByIdentityAsync(identity, context.RequestAborted) ?? throw new ApiException(ApiError.Conflict("email-taken",
             $"There is an account with your e-mail address, and it is not linked to {identity.Provider}. "
-            + $"Sign in to it as you did before, and link {identity.Provider} in its settings; after that you can sign in this way."));
+            + $"Sign in to it as you did before, and link {identity.Provider} under Account; after that you can sign in this way."));
     }
 
     async Task LinkAsync(string userId, string tokenId, ExternalIdentity identity, HttpContext context)

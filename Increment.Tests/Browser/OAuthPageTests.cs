@@ -158,6 +158,11 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
         await GoThroughAsync(page, Continue(page));
         await Expect(page.GetByText("There is an account with your e-mail address")).ToBeVisibleAsync();
+        await Expect(page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("Your e-mail address already has an account");
+        await Expect(page).ToHaveTitleAsync("Your e-mail address already has an account · Increment");
+        await visit.LookAsync("an address that has an account");
+        await page.GotoAsync("/v1/oauth/nobody");
+        await Expect(page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("There is no such provider here");
         visit.AssertNoComplaints();
     }
 
