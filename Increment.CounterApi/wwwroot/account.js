@@ -1,9 +1,9 @@
 import { Refusal, call, explain, isKey, revoke, tokens } from './api.js';
-import { announce, ask, busy, day, make, say } from './dom.js';
+import { announce, ask, busy, day, make, say, submitter } from './dom.js';
 import { live } from './live.js';
 import { recently } from './recent.js';
 
-/** The account: sign out, password, providers, export, deletion. */
+/** The account: password, providers, export, deletion. */
 export function account(main, user, leave) {
   const [root, part] = make('account');
   document.title = 'Account · Increment';
@@ -22,11 +22,6 @@ export function account(main, user, leave) {
     }
   }));
 
-  carry(part.signOut, async () => {
-    await call('DELETE', 'v1/tokens/current');
-    leave('You are signed out.');
-  });
-
   carry(part.export, async () => {
     const kept = JSON.stringify(await call('GET', 'v1/me/export'), null, 2);
     const counters = [...live.counters].map(([counter, current]) => `    ${JSON.stringify(counter)}: ${current}`);
@@ -39,7 +34,7 @@ export function account(main, user, leave) {
   part.password.addEventListener('submit', event => {
     event.preventDefault();
     const fields = part.password.elements;
-    busy(event.submitter, async () => {
+    busy(submitter(event), async () => {
       try {
         await call('PUT', 'v1/me/password', { currentPassword: fields.current.value, newPassword: fields.new.value });
         say(part.passwordError);

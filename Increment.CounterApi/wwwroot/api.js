@@ -43,6 +43,9 @@ export async function call(method, path, body, headers = {}) {
   throw refusal;
 }
 
+/** The account that this browser is signed in to, or null. */
+export const whoIsSignedIn = async () => (await call('GET', 'v1/session')).data;
+
 /** JSON.parse, except that an integer of 16 digits or more becomes text, since a Number would round it. */
 export function parse(json) {
   return JSON.parse(json.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}/g, token => token[0] === '"' ? token : `"${token}"`));
@@ -63,9 +66,12 @@ export function explain(problem) {
     return 'Something went wrong in this page. Load it again.';
   }
   if (problem.code === 'oauth-provider-failed') return problem.message;
+  if (problem.code === 'wrong-origin')
+    return `The service does not know that it is reached at ${location.origin}, and so takes no changes from this page. Whoever runs it has to set Increment:PublicOrigin to ${location.origin}.`;
   const words = {
     0: navigator.onLine ? 'No answer from the service. Try again in a moment.' : 'You are offline. Try again when you are back.',
     401: 'Your session has ended, or this takes a recent sign-in. Sign in again.',
+    404: 'That is gone already. Load the page again to see what is there.',
     429: `That was too often. Try again in ${problem.retryAfter ?? 60} seconds.`,
     500: 'The service made a mistake. Nothing was lost; try again.',
     502: 'The service is starting or busy. Try again in a moment.',

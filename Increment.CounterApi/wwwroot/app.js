@@ -1,6 +1,7 @@
 import { account } from './account.js';
-import { call, events } from './api.js';
+import { Refusal, call, events, explain, whoIsSignedIn } from './api.js';
 import { counters } from './counter.js';
+import { busy, dismiss } from './dom.js';
 import { keys } from './keys.js';
 import { live } from './live.js';
 import { signIn } from './sign-in.js';
@@ -10,16 +11,20 @@ const main = document.getElementById('main');
 const tabs = document.getElementById('tabs');
 const notice = document.getElementById('notice');
 const liveMark = document.getElementById('live');
+const signOut = document.getElementById('sign-out');
+/** What the tabs of a browser tell each other when somebody signs in or out: the user, if any, and words for the others. */
+const otherTabs = new BroadcastChannel('session');
 
 let user;
 let takeDown = () => {};
 
 /** Shows what the address names. */
-function route(message) {
+function route() {
   const [, place = '', name] = location.hash.split('/');
   takeDown();
+  dismiss();
   if (!user) {
-    takeDown = signIn(main, place === 'sign-in' ? 'sign-in' : 'sign-up', enter, message);
+    takeDown = signIn(main, place === 'sign-in' ? 'sign-in' : 'sign-up', enter);
     return;
   }
   for (const tab of tabs.children) {
@@ -42,24 +47,45 @@ function decode(name) {
   }
 }
 
+/** What follows a sign-in in this tab. */
 async function enter() {
-  user = (await call('GET', 'v1/me')).data;
-  tabs.hidden = false;
-  live.start();
-  if (/^#\/sign-/.test(location.hash)) history.replaceState(null, '', '#/');
-  route();
+  const found = await whoIsSignedIn();
+  if (!found) throw new Refusal(400, 'no-cookie', 'You are not signed in, since the browser kept no cookie. Allow cookies for this site and try again.');
+  arrive(found);
   main.focus();
+}
+
+function arrive(found) {
+  user = found;
+  fresh.key = fresh.id = undefined;
+  tabs.hidden = signOut.hidden = false;
+  live.start(user.id);
+  otherTabs.postMessage({ user: user.id });
+  if (/^#\/sign-/.test(location.hash)) history.replaceState(null, '', '#/');
+  notify();
+  route();
 }
 
 function leave(message) {
   user = undefined;
   fresh.key = fresh.id = undefined;
-  tabs.hidden = true;
+  tabs.hidden = signOut.hidden = true;
   live.stop();
+  otherTabs.postMessage({ message });
   history.replaceState(null, '', '#/sign-in');
   route();
+  main.focus();
   notify(message);
 }
+
+signOut.addEventListener('click', () => busy(signOut, async () => {
+  try {
+    await call('DELETE', 'v1/tokens/current');
+    leave('You are signed out. Your API keys go on working.');
+  } catch (problem) {
+    if (user) notify(explain(problem), 'error');
+  }
+}));
 
 function notify(text, kind = '') {
   notice.replaceChildren();
@@ -96,7 +122,14 @@ events.addEventListener('reached', () => {
   setTimeout(() => { if (!isUnreachable && notice.textContent === 'Connected again.') notify(); }, 3000);
 });
 addEventListener('offline', showUnreachable);
-events.addEventListener('signed-out', () => { if (user) leave('Your session has ended. Sign in again.'); });
+events.addEventListener('signed-out', () => check('Your session has ended. Sign in again.'));
+otherTabs.addEventListener('message', ({ data }) => { if (data.user !== user?.id) check(data.message); });
+// A page that the browser kept while another one was shown has heard of nothing meanwhile.
+addEventListener('pageshow', event => { if (event.persisted) check('You are signed out.'); });
+document.querySelector('.skip').addEventListener('click', event => {
+  event.preventDefault(); // the address names a place in the page, and is not for an anchor
+  main.focus();
+});
 addEventListener('hashchange', () => {
   if (!isUnreachable) notify();
   route();
@@ -104,20 +137,24 @@ addEventListener('hashchange', () => {
   scrollTo(0, 0);
 });
 
-/** Asks who is signed in, until there is an answer. */
-async function start() {
+/** Asks who is signed in, until there is an answer; undefined where the service refuses to tell. */
+async function ask() {
   for (;;) {
     try {
-      await enter();
-      return;
+      return await whoIsSignedIn();
     } catch (problem) {
-      if (problem.status === 401 || !problem.isPassing) {
-        route();
-        return;
-      }
+      if (!problem.isPassing) return undefined;
     }
     await new Promise(resolve => setTimeout(resolve, 2000));
   }
 }
 
-start();
+/** Finds out whether the user of this page is still the one who is signed in. */
+async function check(message) {
+  const found = await ask();
+  if (found === undefined || found?.id === user?.id) return;
+  if (found) arrive(found); else leave(message);
+}
+
+const signedIn = await ask();
+if (signedIn) arrive(signedIn); else route();

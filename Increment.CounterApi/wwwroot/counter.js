@@ -1,5 +1,5 @@
 import * as api from './api.js';
-import { announce, ask, busy, copy, make, readable, say } from './dom.js';
+import { announce, ask, busy, copy, make, readable, say, submitter } from './dom.js';
 import { live } from './live.js';
 import { snippets } from './snippets.js';
 
@@ -103,8 +103,10 @@ export function counters(main, name) {
   let waiting = 0;
   listen(part.next, 'click', takeNext);
   listen(document, 'keydown', event => {
-    const isTyping = event.target.closest('input:not([type="checkbox"], [type="radio"]), select, textarea, dialog');
-    if (event.key.toLowerCase() !== 'n' || event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping || !part.shortcut.checked) return;
+    const isTyping = event.target instanceof Element && event.target.closest('input:not([type="checkbox"], [type="radio"]), select, textarea, dialog');
+    // The autofill of browsers sends such events without a key. Where the option is not shown nobody could turn it off.
+    if (event.key?.toLowerCase() !== 'n' || event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
+    if (!part.shortcut.checked || !part.shortcut.checkVisibility()) return;
     event.preventDefault();
     takeNext();
   });
@@ -122,7 +124,7 @@ export function counters(main, name) {
       input.focus();
       return;
     }
-    busy(event.submitter, async () => {
+    busy(submitter(event), async () => {
       const learn = live.learner(name);
       try {
         const { first, last, current } = await api.next(name, count);
@@ -182,7 +184,7 @@ export function counters(main, name) {
       input.focus();
       return;
     }
-    busy(event.submitter, async () => {
+    busy(submitter(event), async () => {
       try {
         const learn = live.learner(wanted);
         await api.reset(wanted, '0');

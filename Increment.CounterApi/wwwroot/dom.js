@@ -49,6 +49,15 @@ export async function busy(button, action) {
   }
 }
 
+/** The button that sends a form; the event names none where a script sends the form, as password managers do. */
+export const submitter = event => event.submitter ?? event.target.querySelector('button:not([type="button"])');
+
+/** Takes a question away that was not answered. */
+export function dismiss() {
+  const dialog = document.getElementById('dialog');
+  if (dialog.open) dialog.dispatchEvent(new Event('cancel'));
+}
+
 /**
  * Asks in a dialog, and carries out `action` with what was typed; the dialog stays, with the reason, while that fails.
  * @returns {Promise<boolean>} whether it was carried out.

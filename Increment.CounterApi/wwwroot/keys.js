@@ -1,5 +1,5 @@
 import { call, explain, isKey, revoke, tokens } from './api.js';
-import { ask, busy, copy, day, make, say } from './dom.js';
+import { ask, busy, copy, day, make, say, submitter } from './dom.js';
 import { recently } from './recent.js';
 import { fresh } from './snippets.js';
 
@@ -67,7 +67,7 @@ export function keys(main, user) {
       }
       return;
     }
-    busy(event.submitter, async () => {
+    busy(submitter(event), async () => {
       try {
         const expiresAt = expiry.value ? new Date(Date.now() + expiry.value * 86_400_000).toISOString() : undefined;
         let data;

@@ -1,6 +1,5 @@
-import { call, events, parse } from './api.js';
-
-const retryAfter = 3000;
+import { events } from './api.js';
+import { SharedStream } from './shared-stream.js';
 
 /**
  * The user's counters as they stand, kept up by the stream of /v1/events while the page is looked at.
@@ -15,26 +14,26 @@ class Live extends EventTarget {
   known = false;
   /** How often the stream has told of a counter. */
   #heard = new Map();
-  #source;
-  #retry;
-  #wanted = false;
+  #stream;
+  #user;
 
   constructor() {
     super();
     // A page that nobody looks at needs no stream; the snapshot at its beginning makes up for what was missed.
-    document.addEventListener('visibilitychange', () => document.hidden ? this.#close('off') : this.#open());
-    addEventListener('online', () => { this.#close('lost'); this.#open(); });
-    addEventListener('offline', () => this.#close('lost'));
+    document.addEventListener('visibilitychange', () => document.hidden ? this.#close() : this.#open());
+    document.addEventListener('freeze', () => this.#close());
+    document.addEventListener('resume', () => this.#open());
   }
 
-  start() {
-    this.#wanted = true;
+  start(user) {
+    if (user !== this.#user) this.stop();
+    this.#user = user;
     this.#open();
   }
 
   stop() {
-    this.#wanted = false;
-    this.#close('off');
+    this.#user = undefined;
+    this.#close();
     this.counters.clear();
     this.known = false;
   }
@@ -59,55 +58,45 @@ class Live extends EventTarget {
   }
 
   #open() {
-    if (!this.#wanted || this.#source || document.hidden) return;
-    clearTimeout(this.#retry);
-    if (this.state === 'off') this.#enter('connecting');
-    const source = this.#source = new EventSource('v1/events');
-    source.addEventListener('open', () => this.#enter('open'));
-    source.addEventListener('snapshot', event => {
-      const before = [...this.counters.keys()];
-      this.counters = new Map(this.#read(event));
-      this.known = true;
-      this.#tell([...before, ...this.counters.keys()]);
-    });
-    source.addEventListener('change', event => {
-      const changed = this.#read(event);
-      for (const [name, value] of changed) this.counters.set(name, value);
-      this.#tell(changed.map(([name]) => name));
-    });
-    source.addEventListener('remove', event => {
-      const removed = parse(event.data).data.map(counter => counter.id);
-      for (const name of removed) this.counters.delete(name);
-      this.#tell(removed);
-    });
-    source.addEventListener('error', () => this.#onError(source));
+    if (!this.#user || this.#stream || document.hidden) return;
+    this.#enter('connecting');
+    this.#stream = new SharedStream(this.#user, news => this.#hear(news), () => this.known ? [...this.counters] : undefined);
   }
 
-  #read(event) {
-    return parse(event.data).data.map(counter => {
-      this.#heard.set(counter.id, (this.#heard.get(counter.id) ?? 0) + 1);
-      return [counter.id, BigInt(counter.attributes.current)];
+  #close() {
+    this.#stream?.close();
+    this.#stream = undefined;
+    this.#enter('off');
+  }
+
+  #hear({ type, state, counters, names }) {
+    switch (type) {
+      case 'state':
+        this.#enter(state);
+        break;
+      case 'snapshot':
+        names = [...this.counters.keys(), ...this.#note(counters)];
+        this.counters = new Map(counters);
+        this.known = true;
+        this.#tell(names);
+        break;
+      case 'change':
+        for (const [name, value] of counters) this.counters.set(name, value);
+        this.#tell(this.#note(counters));
+        break;
+      case 'remove':
+        for (const name of names) this.counters.delete(name);
+        this.#tell(names);
+        break;
+    }
+  }
+
+  /** Notes what the stream has told of, and returns the names. */
+  #note(counters) {
+    return counters.map(([name]) => {
+      this.#heard.set(name, (this.#heard.get(name) ?? 0) + 1);
+      return name;
     });
-  }
-
-  // The browser reconnects by itself after a broken connection, and gives up after a refusal; which of them it was, it
-  // does not say. An ordinary call tells, and finds an ended session out.
-  async #onError(source) {
-    if (source !== this.#source) return;
-    this.#enter('lost');
-    if (source.readyState !== EventSource.CLOSED) return;
-    this.#close('lost');
-    try {
-      await call('GET', 'v1/me');
-    } catch { /* told through `events` */ }
-    if (this.#wanted) this.#retry = setTimeout(() => this.#open(), retryAfter);
-  }
-
-  #close(state) {
-    clearTimeout(this.#retry);
-    this.#source?.close();
-    this.#source = undefined;
-    this.#enter(this.#wanted ? state : 'off');
   }
 
   #enter(state) {

@@ -13,7 +13,7 @@ const modes = {
 };
 
 /** Signing in, or up; `enter` is called when it is done. */
-export function signIn(main, mode, enter, message) {
+export function signIn(main, mode, enter) {
   const [root, part] = make('sign-in');
   const words = modes[mode];
   const { email, password } = part.form.elements;
@@ -26,7 +26,7 @@ export function signIn(main, mode, enter, message) {
   part.other.href = words.otherHref;
   part.hint.hidden = mode === 'sign-in';
   password.autocomplete = words.autocomplete;
-  say(part.error, message);
+  say(part.error);
 
   part.reveal.addEventListener('click', () => {
     const isShown = password.type === 'password';

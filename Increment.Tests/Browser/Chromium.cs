@@ -24,12 +24,20 @@ public sealed class Chromium : IAsyncDisposable
         playwright.Dispose();
     }
 
-    /// <summary>A page of a person of his own, with cookies of his own. Skips the test where there is nothing to show it with.</summary>
-    public async Task<Visit> VisitAsync(Uri address)
+    /// <summary>A page of somebody with own cookies. Skips the test where there is nothing to show it with.</summary>
+    public async Task<Visit> VisitAsync(Uri address, bool isPhone = false)
     {
         Assert.SkipUnless(File.Exists(Executable), $"needs Chromium at {Executable} (Debian's package chromium)");
         Assert.SkipUnless(File.Exists(Axe), "needs axe-core: run 'npm ci' in Increment.Tests/Browser, then build");
-        var context = await (await started.Value).Browser.NewContextAsync(new() { BaseURL = address.ToString(), ReducedMotion = ReducedMotion.Reduce, Permissions = ["clipboard-read", "clipboard-write"] });
+        var context = await (await started.Value).Browser.NewContextAsync(new()
+        {
+            BaseURL = address.ToString(),
+            ReducedMotion = ReducedMotion.Reduce,
+            Permissions = ["clipboard-read", "clipboard-write"],
+            HasTouch = isPhone,
+            IsMobile = isPhone,
+            ViewportSize = isPhone ? new() { Width = 360, Height = 740 } : new() { Width = 1280, Height = 720 },
+        });
         await context.AddInitScriptAsync(scriptPath: Axe);
         return new(context, await context.NewPageAsync());
     }
@@ -41,6 +49,7 @@ public sealed class Chromium : IAsyncDisposable
         return (playwright, await playwright.Chromium.LaunchAsync(new()
         {
             ExecutablePath = Executable,
+            IgnoreDefaultArgs = ["--hide-scrollbars"], // they take room, as on most desktops
             Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
         }));
     }

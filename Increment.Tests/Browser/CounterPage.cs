@@ -27,6 +27,10 @@ static class CounterPage
 
     public static ILocator Next(IPage page) => page.GetByRole(AriaRole.Button, new() { Name = "Next", Exact = true });
 
+    public static ILocator SignOut(IPage page) => page.GetByRole(AriaRole.Banner).GetByRole(AriaRole.Button, new() { Name = "Sign out" });
+
+    public static Task ShowsAsync(IPage page, string number) => Expect(page.Locator(".number")).ToHaveTextAsync(number, new() { Timeout = 15_000 });
+
     public static ILocator Tab(IPage page, string name) =>
         page.GetByRole(AriaRole.Navigation, new() { Name = "Main" }).GetByRole(AriaRole.Link, new() { Name = name });
 }

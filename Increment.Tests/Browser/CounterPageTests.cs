@@ -1,7 +1,10 @@
+using System.Collections.Concurrent;
 using System.Net.Http.Headers;
+using System.Net.Http.Json;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Aspire.Hosting.ApplicationModel;
+using Increment.Tests.Auth;
 using Increment.Tests.EndToEnd;
 using Microsoft.Playwright;
 using static Increment.Tests.Browser.CounterPage;
@@ -90,13 +93,13 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         Assert.Equal("42", await program.GetStringAsync("v1/next", ct));
 
         await Tab(page, "API keys").ClickAsync();
-        await page.GetByRole(AriaRole.Button, new() { Name = "Revoke billing" }).ClickAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Revoke… billing" }).ClickAsync();
         await page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Revoke" }).ClickAsync();
         await Expect(page.GetByText("None yet.")).ToBeVisibleAsync();
 
         await Tab(page, "Account").ClickAsync();
         await visit.LookAsync("the account");
-        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+        await SignOut(page).ClickAsync();
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign in" })).ToBeVisibleAsync();
         await page.ReloadAsync();
         await Expect(page.GetByLabel("E-mail")).ToBeVisibleAsync();
@@ -109,8 +112,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await using var visit = await VisitAsync();
         var page = visit.Page;
         var email = await SignUpAsync(page);
-        await Tab(page, "Account").ClickAsync();
-        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+        await SignOut(page).ClickAsync();
 
         await SubmitAsync(page, email, "not my password", "Sign in");
         await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The e-mail or the password is wrong.");
@@ -284,6 +286,188 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         Assert.DoesNotMatch(new Regex(@"inc_[\w-]{43}|eyJ[\w-]+\.[\w-]+\."), reachable);
     }
 
+    [Fact]
+    public async Task A_new_visitor_and_one_who_signed_out_make_no_failing_request_and_no_line_in_the_console()
+    {
+        await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
+        var page = visit.Page;
+        var said = new ConcurrentQueue<string>();
+        page.Console += (_, message) => said.Enqueue(message.Text);
+        page.Response += (_, response) =>
+        {
+            if (response.Status >= 400)
+                said.Enqueue($"{response.Status} {response.Url}");
+        };
+        await page.GotoAsync("/", new() { WaitUntil = WaitUntilState.NetworkIdle });
+        await Expect(page.GetByLabel("E-mail")).ToBeVisibleAsync();
+        Assert.Empty(said);
+
+        await SignUpAsync(page);
+        await Expect(page.GetByText("Live", new() { Exact = true })).ToBeVisibleAsync();
+        await SignOut(page).ClickAsync();
+        await Expect(page.GetByText("You are signed out.")).ToBeVisibleAsync();
+        await page.ReloadAsync(new() { WaitUntil = WaitUntilState.NetworkIdle });
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign in" })).ToBeVisibleAsync();
+        Assert.Empty(said);
+    }
+
+    [Fact]
+    public async Task Events_that_a_browser_made_without_their_usual_parts_break_nothing()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        await page.EvaluateAsync("document.querySelector('.sign-in form').requestSubmit()");
+        await Expect(page.GetByText("Give your e-mail address")).ToBeVisibleAsync();
+        await SignUpAsync(page);
+        await ShowsAsync(page, "0");
+        await page.EvaluateAsync(
+            """
+            () => {
+              for (const target of [document.body, document, document.querySelector('#block-size'), document.querySelector('.number').firstChild])
+                target.dispatchEvent(new Event('keydown', { bubbles: true }));
+              document.dispatchEvent(new KeyboardEvent('keydown', { key: 'n' }));
+            }
+            """);
+        await ShowsAsync(page, "1");
+        await page.EvaluateAsync("document.querySelector('#block-size').form.dispatchEvent(new Event('submit', { cancelable: true }))");
+        await Expect(page.GetByText("Yours: 2 to 11")).ToBeVisibleAsync();
+        await page.GetByLabel("New counter").FillAsync("orders");
+        await page.EvaluateAsync("document.querySelector('#new-name').form.requestSubmit()");
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Counter orders" })).ToBeVisibleAsync();
+        await Tab(page, "API keys").ClickAsync();
+        await page.GetByLabel("Name", new() { Exact = true }).FillAsync("billing");
+        await page.EvaluateAsync("document.querySelector('#key-name').form.requestSubmit()");
+        await Expect(page.GetByText("“billing” is made.")).ToBeVisibleAsync();
+        await Tab(page, "Account").ClickAsync();
+        await page.GetByLabel("Current password").FillAsync("not my password");
+        await page.GetByLabel("New password").FillAsync("staple by the shelf");
+        await page.EvaluateAsync("document.querySelector('#new-password').form.requestSubmit()");
+        await Expect(page.GetByText("The current password is wrong.")).ToBeVisibleAsync();
+        visit.AssertNoComplaints();
+    }
+
+    [Fact]
+    public async Task No_frame_is_drawn_around_what_a_script_alone_can_focus()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        await SignUpAsync(page);
+        await page.GotoAsync("/#/keys");
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "API keys" })).ToBeVisibleAsync();
+        await HasNoFrameAsync();
+        await page.GetByLabel("Name", new() { Exact = true }).FillAsync("billing");
+        await page.Keyboard.PressAsync("Enter");
+        await Expect(page.GetByText("“billing” is made.")).ToBeVisibleAsync();
+        await Expect(page.GetByLabel("The new key")).ToBeFocusedAsync();
+        await HasNoFrameAsync();
+        await page.ReloadAsync();
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "API keys" })).ToBeVisibleAsync();
+        await HasNoFrameAsync();
+        await visit.LookAsync("the keys after a reload");
+
+        async Task HasNoFrameAsync() => Assert.Equal("none", await page.EvaluateAsync<string>(
+            "[document.activeElement, document.querySelector('main')].map(element => getComputedStyle(element).outlineStyle).find(style => style !== 'none') ?? 'none'"));
+    }
+
+    [Fact]
+    public async Task The_skip_link_leads_to_the_content_of_the_same_page()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        await SignUpAsync(page);
+        await page.GotoAsync("/#/keys");
+        await page.ReloadAsync();
+        await Expect(page.GetByText("None yet.")).ToBeVisibleAsync();
+        await page.Keyboard.PressAsync("Tab");
+        await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Skip to the content" })).ToBeFocusedAsync();
+        await page.Keyboard.PressAsync("Enter");
+        await Expect(page.GetByRole(AriaRole.Main)).ToBeFocusedAsync();
+        await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "API keys" })).ToBeVisibleAsync();
+        await page.Keyboard.PressAsync("Tab");
+        await Expect(page.GetByLabel("Name", new() { Exact = true })).ToBeFocusedAsync();
+    }
+
+    [Fact]
+    public async Task A_page_that_fits_the_window_fills_it_from_edge_to_edge()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        await page.SetViewportSizeAsync(1280, 1600);
+        Assert.Equal(1280, await page.EvaluateAsync<int>("document.querySelector('header').getBoundingClientRect().right"));
+        await SignUpAsync(page);
+        await page.GetByRole(AriaRole.Button, new() { Name = "Reset…" }).ClickAsync();
+        await Expect(page.GetByLabel("Set it to")).ToBeVisibleAsync();
+        Assert.Equal(1280, await page.EvaluateAsync<int>("document.querySelector('header').getBoundingClientRect().right"));
+        await visit.LookAsync("a question");
+    }
+
+    [Fact]
+    public async Task What_opens_a_question_ends_in_an_ellipsis()
+    {
+        await using var visit = await VisitAsync();
+        var page = visit.Page;
+        using var elsewhere = await ClientOfAsync(await SignUpAsync(page));
+        await elsewhere.PostAsync("v1/counters/orders/next", null, ct);
+        await elsewhere.PostAsJsonAsync("v1/tokens", new { name = "billing" }, ct);
+        foreach (var (place, ready) in ((string, string)[])[("counters/orders", "Counter orders"), ("keys", "Your keys"), ("account", "Account")])
+        {
+            await page.GotoAsync($"/#/{place}");
+            await Expect(page.GetByRole(AriaRole.Heading, new() { Name = ready, Exact = true })).ToBeVisibleAsync();
+            if (place == "keys")
+                await Expect(page.GetByRole(AriaRole.Button, new() { Name = "billing" })).ToBeVisibleAsync();
+            foreach (var button in await page.Locator("button.danger:visible").AllAsync())
+                if (await button.EvaluateAsync<bool>("button => !button.closest('dialog')"))
+                    Assert.EndsWith("…", await button.EvaluateAsync<string>("button => button.firstChild.textContent"), StringComparison.Ordinal);
+        }
+    }
+
+    [Fact]
+    public async Task On_a_phone_there_is_no_word_of_a_key_on_the_keyboard_and_sign_out_is_in_sight()
+    {
+        await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!, isPhone: true);
+        var page = visit.Page;
+        await page.GotoAsync("/");
+        await SignUpAsync(page);
+        await Expect(page.GetByText("Live", new() { Exact = true })).ToBeVisibleAsync();
+        await Expect(page.GetByText("key takes the next")).ToBeHiddenAsync();
+        await page.Keyboard.PressAsync("n"); // whoever does not see the option cannot turn it off
+        await Next(page).TapAsync();
+        await Expect(page.GetByText("You took 1.")).ToBeVisibleAsync();
+        await ShowsAsync(page, "1");
+        await Expect(SignOut(page)).ToBeInViewportAsync();
+        await visit.LookAsync("a phone");
+        await page.SetViewportSizeAsync(320, 640);
+        Assert.Equal(320, await page.EvaluateAsync<int>("document.documentElement.scrollWidth"));
+        await Expect(page.GetByText("key takes the next")).ToBeHiddenAsync();
+        Assert.True(await page.EvaluateAsync<int>("document.querySelector('header').offsetHeight") < 130, "The header takes more than two rows.");
+        await SignOut(page).ClickAsync();
+        await Expect(page.GetByText("You are signed out.")).ToBeVisibleAsync();
+    }
+
+    [Fact]
+    public async Task The_welcome_says_what_the_numbers_are_for_and_what_the_key_in_its_example_is()
+    {
+        await using var visit = await VisitAsync();
+        await Expect(visit.Page.GetByText(new Regex("invoice.*order.*ticket", RegexOptions.IgnoreCase))).ToBeVisibleAsync();
+        await Expect(visit.Page.GetByText(new Regex(@"\$KEY (is|stands for)"))).ToBeVisibleAsync();
+    }
+
+    [Fact]
+    public async Task A_visitor_whom_the_service_takes_for_another_sites_is_told_what_the_operator_has_to_set()
+    {
+        await using var auth = new AuthServer(("Increment:PublicOrigin", "https://integers.example.com"));
+        await using var file = new SqliteFile();
+        await using var counter = new CounterServer(file.ConnectionString, auth.Origin, ("Increment:PublicOrigin", "https://integers.example.com"));
+        await using var visit = await chromium.VisitAsync(new(counter.Origin));
+        await visit.Page.GotoAsync("/");
+        await SubmitAsync(visit.Page, "ann@example.com", Password, "Create account");
+        var alert = visit.Page.GetByRole(AriaRole.Alert);
+        await Expect(alert).ToContainTextAsync($"Increment:PublicOrigin to {counter.Origin}");
+        await Expect(alert).Not.ToContainTextAsync("send");
+        await visit.LookAsync("an origin that the service does not know");
+        visit.AssertNoComplaints();
+    }
+
     async Task<Visit> VisitAsync()
     {
         var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
@@ -303,5 +487,4 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         return http;
     }
 
-    static Task ShowsAsync(IPage page, string number) => Expect(page.Locator(".number")).ToHaveTextAsync(number, new() { Timeout = 15_000 });
 }

@@ -155,7 +155,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
 
         provider.Decide = provider.Consent;
         provider.User = new { sub = "3", email, email_verified = true };
-        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+        await SignOut(page).ClickAsync();
         await GoThroughAsync(page, Continue(page));
         await Expect(page.GetByText("There is an account with your e-mail address")).ToBeVisibleAsync();
         await Expect(page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("Your e-mail address already has an account");
@@ -200,7 +200,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     /// <summary>Signs out and in again through the provider, to the same counter.</summary>
     static async Task SignsInAndTakesAsync(IPage page, int expected)
     {
-        await page.GetByRole(AriaRole.Button, new() { Name = "Sign out" }).ClickAsync();
+        await SignOut(page).ClickAsync();
         await GoThroughAsync(page, Continue(page));
         await Next(page).ClickAsync();
         await Expect(page.GetByText($"You took {expected}.")).ToBeVisibleAsync();

@@ -1,0 +1,61 @@
+import { events, parse, whoIsSignedIn } from './api.js';
+
+const retryAfter = 3000;
+
+/**
+ * The stream of /v1/events, opened again whenever it ends. It hands what it hears to `hear`:
+ * `{ type: 'state', state }`, with 'open' or 'lost'; `{ type: 'snapshot' | 'change', counters }`, with pairs of a name and
+ * a BigInt; `{ type: 'remove', names }`.
+ */
+export class Stream {
+  #user;
+  #hear;
+  #source;
+  #retry;
+  #end = new AbortController();
+
+  constructor(user, hear) {
+    this.#user = user;
+    this.#hear = hear;
+    addEventListener('online', () => { this.#drop(); this.#open(); }, { signal: this.#end.signal });
+    addEventListener('offline', () => this.#drop(), { signal: this.#end.signal });
+    this.#open();
+  }
+
+  close() {
+    this.#end.abort();
+    clearTimeout(this.#retry);
+    this.#source?.close();
+    this.#source = undefined;
+  }
+
+  #open() {
+    const source = this.#source = new EventSource('v1/events');
+    const pairs = event => parse(event.data).data.map(({ id, attributes }) => [id, BigInt(attributes.current)]);
+    source.addEventListener('open', () => this.#hear({ type: 'state', state: 'open' }));
+    source.addEventListener('snapshot', event => this.#hear({ type: 'snapshot', counters: pairs(event) }));
+    source.addEventListener('change', event => this.#hear({ type: 'change', counters: pairs(event) }));
+    source.addEventListener('remove', event => this.#hear({ type: 'remove', names: parse(event.data).data.map(({ id }) => id) }));
+    source.addEventListener('error', () => this.#onError(source));
+  }
+
+  #drop() {
+    clearTimeout(this.#retry);
+    this.#source?.close();
+    this.#source = undefined;
+    this.#hear({ type: 'state', state: 'lost' });
+  }
+
+  // The browser reconnects by itself after a broken connection, and gives up after a refusal; which of them it was, it
+  // does not say. An ordinary call tells, and finds an ended session out.
+  async #onError(source) {
+    if (source !== this.#source) return;
+    this.#hear({ type: 'state', state: 'lost' });
+    if (source.readyState !== EventSource.CLOSED) return;
+    this.#source = undefined;
+    try {
+      if ((await whoIsSignedIn())?.id !== this.#user) events.dispatchEvent(new Event('signed-out'));
+    } catch { /* told through `events` */ }
+    if (!this.#end.signal.aborted && !this.#source) this.#retry = setTimeout(() => this.#open(), retryAfter);
+  }
+}
