@@ -1,5 +1,6 @@
 using Increment.AuthService.Tokens;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService;
 

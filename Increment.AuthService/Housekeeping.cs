@@ -1,7 +1,7 @@
 using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.Storage;
 
 namespace Increment.AuthService;
@@ -23,7 +23,7 @@ sealed partial class Housekeeping(
         {
             await signingKeys.GetCurrentAsync(cancellationToken);
         }
-        catch (Exception e) when (e.ToStoreError() is not null)
+        catch (Exception e) when (StoreUnavailableException.From(e) is not null)
         {
             LogFailure(e); // The store is not there yet, full, or locked.
         }
@@ -54,7 +54,7 @@ sealed partial class Housekeeping(
         {
             await tokens.NoteUseAsync(uses.TakeAll(), cancellationToken);
         }
-        catch (Exception e) when (e.ToStoreError() is not null)
+        catch (Exception e) when (StoreUnavailableException.From(e) is not null)
         {
             LogLoss(e);
         }

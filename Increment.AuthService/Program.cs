@@ -3,9 +3,9 @@ using Increment.AuthService.Keys;
 using Increment.AuthService.OAuth;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.Storage;
+using Increment.ServiceDefaults.Tokens;
 
 if (SqliteBackup.IsCommand(args))
     return AuthDatabase.Backup.Run(args, Console.Out, Console.Error);

@@ -1,8 +1,11 @@
 using Increment.CounterApi.Accounts;
 using Increment.CounterApi.Counters;
+using Increment.CounterApi.Counters.Http;
+using Increment.CounterApi.Counters.Sqlite;
 using Increment.CounterApi.Live;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.Storage;
+using Increment.ServiceDefaults.Tokens;
 
 if (SqliteBackup.IsCommand(args))
     return SqliteCounterStore.Backup.Run(args, Console.Out, Console.Error);

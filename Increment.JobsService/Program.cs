@@ -1,6 +1,7 @@
 using Increment.JobsService.Jobs;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.Storage;
+using Increment.ServiceDefaults.Tokens;
 
 if (SqliteBackup.IsCommand(args))
     return SqliteJobStore.Backup.Run(args, Console.Out, Console.Error);
@@ -8,7 +9,8 @@ if (SqliteBackup.IsCommand(args))
 var builder = ServiceHost.CreateBuilder(args);
 builder.AddServiceDefaults();
 builder.AddAuthServiceClient();
-builder.AddJobs();
+builder.AddJobStore();
+builder.Services.AddSingleton<JobListing>();
 
 var app = builder.Build();
 app.UseServiceDefaults();

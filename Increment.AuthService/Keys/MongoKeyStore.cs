@@ -26,13 +26,13 @@ sealed class MongoKeyStore(MongoDatabase database) : IKeyStore
     }
 
     public Task RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken) => database.RunAsync(
-        db => Keys(db).DeleteManyAsync(Builders<KeyDocument>.Filter.Lte(key => key.ExpiresAt, now), cancellationToken), cancellationToken);
+        db => Keys(db).DeleteManyAsync(Builders<StoredKeyDocument>.Filter.Lte(key => key.ExpiresAt, now), cancellationToken), cancellationToken);
 
-    static IMongoCollection<KeyDocument> Keys(IMongoDatabase db) => db.GetCollection<KeyDocument>("keys");
+    static IMongoCollection<StoredKeyDocument> Keys(IMongoDatabase db) => db.GetCollection<StoredKeyDocument>("keys");
 }
 
 /// <summary>A key in the collection <c>keys</c>.</summary>
-sealed record KeyDocument(KeyId Id, string Value, DateTimeOffset? ExpiresAt);
+sealed record StoredKeyDocument(StoredKeyId Id, string Value, DateTimeOffset? ExpiresAt);
 
 /// <summary>A key's identifier is unique within its purpose.</summary>
-sealed record KeyId(string Purpose, string Id);
+sealed record StoredKeyId(string Purpose, string Id);

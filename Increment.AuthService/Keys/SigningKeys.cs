@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Security.Cryptography;
 using Increment.AuthService.Tokens;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.Storage;
 using Microsoft.AspNetCore.DataProtection;
 using Microsoft.IdentityModel.Tokens;
@@ -76,7 +76,7 @@ sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, Ti
         {
             key.ImportPkcs8PrivateKey(protector.Unprotect(Convert.FromBase64String(stored.Value)), out _);
         }
-        catch (CryptographicException e) when (e.ToStoreError() is null)
+        catch (CryptographicException e) when (StoreUnavailableException.From(e) is null)
         {
             throw new SettingException(
                 $"The signing key '{stored.Id}' in the store cannot be decrypted. Give this replica the same "

@@ -1,7 +1,7 @@
 using Increment.AuthService.Tokens;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Authentication;
 
 namespace Increment.AuthService.OAuth;
@@ -47,9 +47,9 @@ static class OAuthEndpoints
                     "'returnTo' must be an address on this site that begins with one '/', its characters outside of ASCII percent-encoded.", ErrorSource.OfParameter("returnTo")));
             await context.ChallengeAsync(provider, OAuthSignIn.Begin(returnTo, link, context.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow()));
         }
-        catch (ApiException e)
+        catch (Exception e) when (ApiError.Of(e) is { } error)
         {
-            await ErrorPage.AnswerAsync(context, e.Error, IsLocal(returnTo) ? returnTo : null);
+            await ErrorPage.AnswerAsync(context, error, IsLocal(returnTo) ? returnTo : null);
         }
     }
 

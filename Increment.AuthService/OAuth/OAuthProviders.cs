@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Authentication.OAuth;
 
 namespace Increment.AuthService.OAuth;

@@ -3,8 +3,8 @@ using System.Security.Cryptography;
 using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
-using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.OAuth;
 
@@ -53,9 +53,9 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
             else
                 await SignInAsync(identity, context.Principal!.FindFirstValue(ClaimTypes.Email), context.HttpContext);
         }
-        catch (ApiException e)
+        catch (Exception e) when (ApiError.Of(e) is { } error)
         {
-            await ErrorPage.AnswerAsync(context.HttpContext, e.Error, context.ReturnUri);
+            await ErrorPage.AnswerAsync(context.HttpContext, error, context.ReturnUri);
             return;
         }
         context.Response.Redirect(context.ReturnUri!);
@@ -73,7 +73,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
         context.HandleResponse();
         return ErrorPage.AnswerAsync(context.HttpContext, context.Failure switch
         {
-            ApiException e => e.Error,
+            { } e when ApiError.Of(e) is { } error => error,
             { } e when e.Data.Contains("error") => new(502, "oauth-provider-failed", "The provider failed",
                 $"{context.Scheme.DisplayName} answered with an error. Try again in a moment."),
             _ => NotBegun,

@@ -4,6 +4,7 @@ using System.Security.Claims;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.AspNetCore.Authentication;
 using Microsoft.AspNetCore.Authentication.OAuth;
@@ -148,7 +149,7 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         {
             return await ask();
         }
-        catch (Exception e) when (e is not ApiException && !Context.RequestAborted.IsCancellationRequested)
+        catch (Exception e) when (ApiError.Of(e) is null && !Context.RequestAborted.IsCancellationRequested)
         {
             throw Failure(e);
         }

@@ -1,6 +1,6 @@
 using Increment.AuthService.Users;
-using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.Storage;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Tokens;
 
@@ -36,7 +36,7 @@ sealed class DemoToken(IUserStore users, ITokenStore tokens, TokenRevoker revoke
             await SetAsync(cancellationToken);
             done = true;
         }
-        catch (Exception e) when (e.ToStoreError() is not null)
+        catch (Exception e) when (StoreUnavailableException.From(e) is not null)
         {
             // Health says why.
         }

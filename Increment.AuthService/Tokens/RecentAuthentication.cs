@@ -1,6 +1,6 @@
 using System.Globalization;
-using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Tokens;
 

@@ -1,5 +1,5 @@
 using System.Collections.Concurrent;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Tokens;
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Increment.ServiceDefaults.Storage;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.Data.Sqlite;
 
 namespace Increment.AuthService.Tokens;

@@ -2,7 +2,7 @@ namespace Increment.AuthService.Tokens;
 
 /// <summary>A token as it is kept: everything but the token itself.</summary>
 /// <param name="Id">By which it is listed and revoked; the <c>jti</c> of a JWT. Identifiers sort by when they were made, to the millisecond.</param>
-/// <param name="Hash"><see cref="ServiceDefaults.Authentication.TokenHash"/> of the token.</param>
+/// <param name="Hash"><see cref="ServiceDefaults.Tokens.TokenHash"/> of the token.</param>
 /// <param name="UserId">Whose it is.</param>
 /// <param name="UserName">The user's name, kept here too so that one read tells all that <c>POST /auth</c> answers.</param>
 /// <param name="Kind">How it came to be.</param>

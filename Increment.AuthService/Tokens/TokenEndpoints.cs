@@ -4,9 +4,9 @@ using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Increment.AuthService.Keys;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Tokens;
 

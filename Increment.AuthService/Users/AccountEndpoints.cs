@@ -1,8 +1,8 @@
 using System.Threading.RateLimiting;
 using Increment.AuthService.Tokens;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Users;
 

@@ -1,7 +1,7 @@
 using Increment.AuthService.Tokens;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Identity;
 
 namespace Increment.AuthService.Users;

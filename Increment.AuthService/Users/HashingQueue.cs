@@ -1,4 +1,4 @@
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.AuthService.Users;
@@ -32,7 +32,7 @@ sealed class HashingQueue(int slots)
     }
 
     /// <summary>Does the work when its turn has come.</summary>
-    /// <exception cref="ApiException">503: too many are waiting.</exception>
+    /// <exception cref="OverloadedException">Too many are waiting.</exception>
     public async Task<T> RunAsync<T>(HashingOrder order, string address, Func<Task<T>> work, CancellationToken cancellationToken)
     {
         await EnterAsync(order, address, cancellationToken);
@@ -80,7 +80,7 @@ sealed class HashingQueue(int slots)
     static void Refuse(Waiter waiter)
     {
         waiter.Lane.Remove(waiter);
-        waiter.Entry.SetException(new ApiException(ApiError.Unavailable("busy", "Too many are signing in at once. Try again in a moment.", 2)));
+        waiter.Entry.SetException(new OverloadedException("busy", "Too many are signing in at once. Try again in a moment.", retryAfter: 2));
     }
 
     void Cancel(Waiter waiter, CancellationToken cancellationToken)

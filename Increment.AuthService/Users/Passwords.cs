@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Collections.Frozen;
 using System.Security.Cryptography;
 using System.Text;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 using Microsoft.AspNetCore.Identity;
 using Microsoft.Extensions.Options;
@@ -52,7 +53,7 @@ sealed class Passwords
     }
 
     /// <summary>Hashes a new password.</summary>
-    /// <exception cref="ApiException">503: too many are waiting.</exception>
+    /// <exception cref="OverloadedException">Too many are waiting.</exception>
     public Task<string> HashAsync(string password, HashingOrder order, string clientAddress, CancellationToken cancellationToken) =>
         queue.RunAsync(order, clientAddress, () => Task.FromResult(hasher.HashPassword(Nobody, TryNormalize(password) ?? throw new ArgumentException("It was to be refused.", nameof(password)))), cancellationToken);
 
@@ -61,7 +62,8 @@ sealed class Passwords
     /// counted while it has the hasher, so that of attempts that come together no more can pass a limit together than
     /// there are hashers, in all replicas.
     /// </summary>
-    /// <exception cref="ApiException">429: too many wrong ones; 503: too many are waiting.</exception>
+    /// <exception cref="ApiException">429: too many wrong ones.</exception>
+    /// <exception cref="OverloadedException">Too many are waiting.</exception>
     public Task<PasswordVerificationResult> VerifyAsync(
         string? hash, string password, WrongPasswords.Attempt attempt, CancellationToken cancellationToken) => queue.RunAsync(HashingOrder.SignIn, attempt.ClientAddress, async () =>
     {

@@ -1,5 +1,5 @@
 using System.Text.Json.Serialization;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Users;
 

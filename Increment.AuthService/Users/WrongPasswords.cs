@@ -1,4 +1,4 @@
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.AuthService.Users;

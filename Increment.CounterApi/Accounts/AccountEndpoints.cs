@@ -1,6 +1,7 @@
 using System.Net;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.CounterApi.Accounts;
 

@@ -1,7 +1,8 @@
 using System.Net;
 using System.Text;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;
 using Yarp.ReverseProxy.Forwarder;
@@ -35,11 +36,11 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
     }));
 
     /// <summary>Answers with what AuthService answers.</summary>
-    /// <exception cref="ApiException">503: it cannot be reached.</exception>
+    /// <exception cref="AuthServiceUnavailableException">It cannot be reached.</exception>
     public Task ForwardAsync(HttpContext context) => ForwardAsync(context, EveryAnswer);
 
     /// <summary>Answers with what AuthService answers, once <paramref name="onAnswer"/> has seen its status.</summary>
-    /// <exception cref="ApiException">503: it cannot be reached.</exception>
+    /// <exception cref="AuthServiceUnavailableException">It cannot be reached.</exception>
     public Task ForwardAsync(HttpContext context, Func<HttpStatusCode, Task> onAnswer) => ForwardAsync(context, new Hop(onAnswer));
 
     async Task ForwardAsync(HttpContext context, Hop hop)
@@ -51,7 +52,7 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
         context.RequestAborted.ThrowIfCancellationRequested();
         var cause = context.GetForwarderErrorFeature()?.Exception;
         throw Find<BadHttpRequestException>(cause) ?? Find<ApiException>(cause) // the client's own request is at fault
-            ?? (Exception)new ApiException(ApiError.Unavailable("auth-unavailable", "Accounts cannot be reached now. Try again."), cause);
+            ?? (Exception)new AuthServiceUnavailableException("Accounts cannot be reached now. Try again.", cause);
     }
 
     public void Dispose() => http.Dispose();

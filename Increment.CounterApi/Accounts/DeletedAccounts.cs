@@ -1,5 +1,5 @@
 using Increment.CounterApi.Counters;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.CounterApi.Accounts;
 

@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using System.Threading.Tasks.Sources;
-using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Storage;
 
 namespace Increment.CounterApi.Counters;
 
@@ -34,9 +34,9 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     /// After a batch of so many there is a moment before the next: most of those just answered are about to come back, and
     /// to commit them too costs next to nothing more. Fewer do not wait for each other.
     /// </summary>
-    const int Crowd = 8;
+    const int PauseFrom = 8;
 
-    static readonly TimeSpan Moment = TimeSpan.FromMicroseconds(200);
+    static readonly TimeSpan Pause = TimeSpan.FromMicroseconds(200);
 
     readonly Lock gate = new();
     readonly Queue<T> waiting = [];
@@ -48,9 +48,9 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     Completion? last;
 
     /// <summary>Commits an operation, together with others if there are any, and gives its result when it is durable.</summary>
-    /// <exception cref="ApiException">503: too many are waiting already.</exception>
+    /// <exception cref="OverloadedException">Too many are waiting already.</exception>
     /// <exception cref="OperationCanceledException">The caller had given up when it was the operation's turn; it is not done.</exception>
-    public ValueTask<TResult> CommitAsync(T operation, CancellationToken cancellationToken)
+    public ValueTask<TResult> EnqueueAsync(T operation, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         bool leads;
@@ -75,7 +75,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     }
 
     /// <summary>
-    /// Refuses those who have waited for <paramref name="patience"/>, with 503. What was not begun by then
+    /// Refuses those who have waited for <paramref name="patience"/>, with <see cref="OverloadedException"/>. What was not begun by then
     /// (<see cref="QueuedOperation{TResult}.TryBegin"/>) is not done; whether the rest is done, nobody knows.
     /// </summary>
     public void RefuseLate(TimeSpan patience)
@@ -87,11 +87,11 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             Exit();
             if (late is null)
                 break;
-            LetGo(late, CommitQueue.Overloaded());
+            Refuse(late, CommitQueue.Overloaded());
         }
         foreach (var operation in underWay)
             if (IsLate(operation))
-                LetGo(operation, CommitQueue.Overloaded());
+                Refuse(operation, CommitQueue.Overloaded());
 
         bool IsLate(T operation) => Environment.TickCount64 - operation.WaitsSince >= patience.TotalMilliseconds;
     }
@@ -100,7 +100,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     /// Lets those go on who were committed and whose thread does not get to them: whoever it let go on before them keeps
     /// it. The next batch does so too, but it may be long in coming.
     /// </summary>
-    public void HelpOut()
+    public void CompleteUnfinished()
     {
         if (last is { IsOver: false } unfinished)
             Schedule(unfinished);
@@ -174,7 +174,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             while (batch.Count < maxBatch && waiting.TryDequeue(out var next))
                 batch.Add(next);
             Exit();
-            batch.RemoveAll(IsLetGo);
+            batch.RemoveAll(IsCanceled);
             if (batch.Count == 0)
                 continue;
             Exception? failure = null;
@@ -193,7 +193,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             for (var callers = 0; callers < batch.Count; callers += CallersPerThread)
                 Schedule(last);
             var answered = Stopwatch.GetTimestamp();
-            while (batch.Count >= Crowd && Stopwatch.GetElapsedTime(answered) < Moment)
+            while (batch.Count >= PauseFrom && Stopwatch.GetElapsedTime(answered) < Pause)
                 Thread.Yield();
             batch.Clear();
         }
@@ -201,16 +201,16 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     }
 
     /// <summary>Whether the caller has given up; if so, he is told.</summary>
-    bool IsLetGo(T operation)
+    bool IsCanceled(T operation)
     {
         if (!operation.CancellationToken.IsCancellationRequested)
             return false;
-        LetGo(operation, new OperationCanceledException(operation.CancellationToken));
+        Refuse(operation, new OperationCanceledException(operation.CancellationToken));
         return true;
     }
 
     /// <summary>Refuses an operation that is not answered yet; on a thread of the pool, so that what its caller does then holds nobody up.</summary>
-    void LetGo(T operation, Exception reason)
+    void Refuse(T operation, Exception reason)
     {
         if (operation.TryRefuse())
             Schedule(new Refusal(operation, reason));
@@ -254,79 +254,8 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     }
 }
 
-/// <summary>Something that a <see cref="CommitQueue{T, TResult}"/> commits. Used once.</summary>
-abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
-{
-    const int Pending = 0, Begun = 1, LeftOut = 2, Refused = 3, Answered = 4;
-
-    ManualResetValueTaskSourceCore<TResult> source;
-    int state;
-
-    /// <summary>What the operation gives; set while its batch is committed, told when that is durable.</summary>
-    public TResult Result { get; set; } = default!;
-
-    /// <summary>What comes of <see cref="Complete"/>.</summary>
-    internal ValueTask<TResult> Answer => new(this, source.Version);
-
-    /// <summary>Canceled when nobody wants it any more. It is looked at when it is the operation's turn: to be told at once would cost every operation something.</summary>
-    internal CancellationToken CancellationToken { get; private set; }
-
-    /// <summary>When it began to wait, as <see cref="Environment.TickCount64"/>.</summary>
-    internal long WaitsSince { get; private set; }
-
-    /// <summary>
-    /// For a store that commits a batch in steps, before the one that does the operation: whether it is still to be done.
-    /// From then on it may be done though its caller is refused.
-    /// </summary>
-    public bool TryBegin()
-    {
-        Interlocked.CompareExchange(ref state, CancellationToken.IsCancellationRequested ? LeftOut : Begun, Pending);
-        return Volatile.Read(ref state) == Begun;
-    }
-
-    /// <summary>Claims the answer, if nobody has it yet: <see cref="Refuse"/> must follow.</summary>
-    internal bool TryRefuse()
-    {
-        for (; ; )
-        {
-            var before = Volatile.Read(ref state);
-            if (before is Refused or Answered)
-                return false;
-            if (Interlocked.CompareExchange(ref state, Refused, before) == before)
-                return true;
-        }
-    }
-
-    internal void BeginToWait(CancellationToken cancellationToken) =>
-        (CancellationToken, WaitsSince) = (cancellationToken, Environment.TickCount64);
-
-    /// <summary>Lets the caller go on, on this thread, with the result or a failure; not if it was refused meanwhile.</summary>
-    internal void Complete(Exception? failure)
-    {
-        var before = Interlocked.Exchange(ref state, Answered);
-        if (before == Refused)
-            return;
-        if (before == LeftOut)
-            failure ??= new OperationCanceledException(CancellationToken);
-        if (failure is null)
-            source.SetResult(Result);
-        else
-            source.SetException(failure);
-    }
-
-    /// <summary>After <see cref="TryRefuse"/>: lets the caller go on with a failure.</summary>
-    internal void Refuse(Exception reason) => source.SetException(reason);
-
-    TResult IValueTaskSource<TResult>.GetResult(short token) => source.GetResult(token);
-
-    ValueTaskSourceStatus IValueTaskSource<TResult>.GetStatus(short token) => source.GetStatus(token);
-
-    void IValueTaskSource<TResult>.OnCompleted(Action<object?> continuation, object? state, short token, ValueTaskSourceOnCompletedFlags flags) =>
-        source.OnCompleted(continuation, state, token, flags);
-}
-
 static class CommitQueue
 {
-    /// <summary>503: too many are waiting already.</summary>
-    public static ApiException Overloaded() => new(ApiError.Unavailable("overloaded", "Too many writes are waiting for the store. Try again."));
+    /// <summary>Too many are waiting already.</summary>
+    public static OverloadedException Overloaded() => new("overloaded", "Too many writes are waiting for the store. Try again.");
 }

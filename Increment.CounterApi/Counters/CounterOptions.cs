@@ -1,4 +1,4 @@
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
 
 namespace Increment.CounterApi.Counters;
 

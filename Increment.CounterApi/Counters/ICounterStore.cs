@@ -5,8 +5,7 @@ namespace Increment.CounterApi.Counters;
 /// writes of one counter take effect one after the other, in an order that agrees with real time.
 /// </summary>
 /// <remarks>
-/// A store that cannot do its work now throws an <see cref="ServiceDefaults.JsonApi.ApiException"/> with status 503 and a
-/// Retry-After: the work is then either not done, or done without an answer (integers lost, allowed by the promise).
+/// A store that cannot do its work now throws an <see cref="ServiceDefaults.Hosting.UnavailableException"/>: the work is then either not done, or done without an answer (integers lost, allowed by the promise).
 /// A caller who cancels before his operation is taken up leaves no trace; after that it may be done all the same.
 /// </remarks>
 interface ICounterStore
@@ -78,63 +77,3 @@ interface ICounterStore
     /// <returns>How many were forgotten; less than <paramref name="limit"/> when no more are that old.</returns>
     ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
 }
-
-/// <summary>Which counter.</summary>
-/// <param name="Owner">The <see cref="ServiceDefaults.Authentication.Principal.UserId"/> of the user whose it is.</param>
-/// <param name="Name">Its name, unique for the owner; valid according to <see cref="CounterName"/>.</param>
-readonly record struct CounterKey(string Owner, string Name);
-
-/// <summary>A counter as it is.</summary>
-/// <param name="Current">The last integer taken or set, 0 to 2^63-1.</param>
-/// <param name="Version">
-/// Positive, another with every write. It begins at a random number when a counter is created, so that it does not come
-/// back after the counter was deleted and made anew.
-/// </param>
-readonly record struct CounterState(long Current, long Version)
-{
-    /// <summary>The bits that a first version has: 62, which leaves room to count on.</summary>
-    public const long VersionBits = long.MaxValue >> 1;
-
-    /// <summary>A version for a counter that is created; never 0.</summary>
-    public static long NewVersion() =>
-        (BitConverter.ToInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(sizeof(long))) & VersionBits) | 1;
-}
-
-/// <summary>A counter in a list.</summary>
-readonly record struct NamedCounter(string Name, CounterState State);
-
-/// <summary>How a write ended.</summary>
-enum CounterOutcome
-{
-    /// <summary>It is done and durable.</summary>
-    Done,
-
-    /// <summary>Fewer integers are left up to 2^63-1 than were asked for.</summary>
-    EndOfRange,
-
-    /// <summary>The counter is not in a state that the precondition names.</summary>
-    PreconditionFailed,
-
-    /// <summary>The idempotency key was used for another count.</summary>
-    KeyReused,
-
-    /// <summary>The owner has as many idempotency keys as are remembered for one.</summary>
-    TooManyKeys,
-
-    /// <summary>The owner has as many counters as one may have.</summary>
-    TooManyCounters,
-
-    /// <summary>There is no such counter.</summary>
-    NotFound,
-}
-
-/// <summary>What a write did.</summary>
-/// <param name="Outcome">How it ended; the rest holds only when it is done.</param>
-/// <param name="First">The first integer taken; the last one is <paramref name="Current"/>.</param>
-/// <param name="Current">The counter's integer after this write, as a repetition of an idempotent call tells it too.</param>
-/// <param name="Version">The counter's version after this write; 0 where it is not known (a take).</param>
-/// <param name="Creates">Whether a set made the counter.</param>
-readonly record struct CounterResult(CounterOutcome Outcome, long First = 0, long Current = 0, long Version = 0, bool Creates = false);
-
-/// <summary>Whether a write may find this state of a counter; null is a counter that does not exist.</summary>
-delegate bool Precondition(CounterState? state);

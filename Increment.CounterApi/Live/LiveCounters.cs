@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Threading.Channels;
 using Increment.CounterApi.Counters;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.CounterApi.Live;
@@ -43,13 +44,14 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     internal int MaxKnownCounters { get; init; } = 1_000_000;
 
     /// <summary>Watches an owner's counters, up to its disposal: first a snapshot of all, then what changes.</summary>
-    /// <exception cref="ApiException">429 or 503: too many watch.</exception>
+    /// <exception cref="ApiException">429: the owner has too many streams.</exception>
+    /// <exception cref="OverloadedException">All owners together have too many.</exception>
     public Watcher Watch(string owner)
     {
         lock (gate)
         {
             if (watchers >= MaxWatchers || (knownCounters >= MaxKnownCounters && !audiences.ContainsKey(owner)))
-                throw new ApiException(ApiError.Unavailable("too-many-streams", "Too many streams are open here. Try again in a minute.", retryAfter: 60));
+                throw new OverloadedException("too-many-streams", "Too many streams are open here. Try again in a minute.", retryAfter: 60);
             if (!audiences.TryGetValue(owner, out var audience))
                 audiences.Add(owner, audience = new());
             if (audience.Watchers.Count >= MaxWatchersPerOwner)
@@ -151,7 +153,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
             {
                 var counters = await store.ListManyAsync([.. part.Select(audience => audience.Key)], cancellationToken);
                 foreach (var (owner, audience) in part)
-                    Tell(audience, Read(counters[owner]));
+                    Send(audience, Read(counters[owner]));
             }
             return true;
         }
@@ -177,7 +179,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         return states;
     }
 
-    void Tell(Audience audience, Dictionary<string, CounterState> states)
+    void Send(Audience audience, Dictionary<string, CounterState> states)
     {
         var changed = states.Where(counter => !audience.Known.TryGetValue(counter.Key, out var known) || known != counter.Value).ToList();
         var removed = audience.Known.Keys.Where(name => !states.ContainsKey(name)).ToList();
@@ -198,7 +200,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
             foreach (var watcher in audience.Watchers)
             {
                 if (watcher.HasSnapshot)
-                    news.ForEach(watcher.Tell);
+                    news.ForEach(watcher.Send);
                 else
                     watcher.Begin(snapshot ??= new(Document(states), "snapshot") { ReconnectionInterval = TimeSpan.FromSeconds(2) });
             }
@@ -265,10 +267,10 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         public void Begin(SseItem<string> snapshot)
         {
             HasSnapshot = true;
-            Tell(snapshot);
+            Send(snapshot);
         }
 
-        public void Tell(SseItem<string> item)
+        public void Send(SseItem<string> item)
         {
             while (lengths.Count > news.Reader.Count)
                 lengths.Dequeue();

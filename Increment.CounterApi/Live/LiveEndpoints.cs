@@ -1,8 +1,8 @@
 using System.Net.ServerSentEvents;
 using System.Runtime.CompilerServices;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Http.HttpResults;
 
 namespace Increment.CounterApi.Live;
@@ -70,7 +70,7 @@ static class LiveEndpoints
         {
             return await context.IsStillAuthorizedAsync();
         }
-        catch (ApiException e) when (e.Error.Status == StatusCodes.Status503ServiceUnavailable)
+        catch (UnavailableException)
         {
             // Nobody can tell now: as with other calls under way, what was good goes on to the token's end.
             return context.GetPrincipal().ExpiresAt is not { } end || end > DateTimeOffset.UtcNow;

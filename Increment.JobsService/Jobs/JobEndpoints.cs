@@ -1,9 +1,8 @@
 using System.Buffers.Text;
 using System.Security.Cryptography;
 using System.Text.Json;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.JobsService.Jobs;
 

@@ -5,9 +5,8 @@ namespace Increment.JobsService.Jobs;
 /// <summary>Chooses the engine that the connection string <c>increment</c> asks for.</summary>
 static class JobStores
 {
-    public static void AddJobs(this WebApplicationBuilder builder)
+    public static void AddJobStore(this WebApplicationBuilder builder)
     {
-        builder.Services.AddSingleton<JobListing>();
         switch (builder.Configuration.GetStoreEngine())
         {
             case StoreEngine.Sqlite:

@@ -3,6 +3,8 @@ using System.Globalization;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Storage;
 using Microsoft.AspNetCore.Http;
 
 namespace Increment.ServiceDefaults.JsonApi;
@@ -58,6 +60,14 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
 
     /// <summary>412: the resource is in another state than the request is for.</summary>
     public static ApiError PreconditionFailed(string detail) => new(412, "precondition-failed", "Precondition failed", detail);
+
+    /// <summary>What an exception means to the caller; null for one that says nothing to it.</summary>
+    public static ApiError? Of(Exception exception) => exception switch
+    {
+        ApiException api => api.Error,
+        UnavailableException unavailable => Unavailable(unavailable.Code, unavailable.Message, unavailable.RetryAfter),
+        _ => StoreUnavailableException.From(exception) is { } store ? Of(store) : null,
+    };
 
     /// <summary>503: not now; <paramref name="retryAfter"/> is in seconds.</summary>
     public static ApiError Unavailable(string code, string detail, int retryAfter = 1) =>

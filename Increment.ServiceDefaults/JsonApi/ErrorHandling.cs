@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Kestrel;
 using Increment.ServiceDefaults.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
@@ -20,7 +22,7 @@ static partial class ErrorHandling
         .UseExceptionHandler(new ExceptionHandlerOptions
         {
             ExceptionHandler = _ => Task.CompletedTask,
-            SuppressDiagnosticsCallback = context => context.Exception is ApiException or BadHttpRequestException or OperationCanceledException,
+            SuppressDiagnosticsCallback = context => context.Exception is ApiException or UnavailableException or BadHttpRequestException or OperationCanceledException,
         })
         .Use(AnswerBareStatusAsync)
         .Use((context, next) => RequestTarget.Refusal(context) is { } refusal ? refusal.ExecuteAsync(context) : next(context))
@@ -80,12 +82,11 @@ static partial class ErrorHandling
                 httpContext.Response.StatusCode = StatusCodes.Status499ClientClosedRequest;
                 return true;
             }
-            var error = exception switch
+            var error = ApiError.Of(exception) ?? exception switch
             {
-                ApiException api => api.Error,
                 BadHttpRequestException bad => OfStatus(bad.StatusCode, bad.Message),
                 OperationCanceledException => OfStatus(504),
-                _ => exception.ToStoreError() ?? new(500, "internal-error", "Internal error", "Something went wrong here. Its trace is in meta.traceId."),
+                _ => new(500, "internal-error", "Internal error", "Something went wrong here. Its trace is in meta.traceId."),
             };
             if (error.Status == 500 || exception is SqliteException)
                 LogUnexpected(httpContext.Request.Method, httpContext.Request.Path, ApiError.TraceIdOf(httpContext), exception);

@@ -1,4 +1,4 @@
-using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Hosting;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
@@ -61,7 +61,7 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
     /// <param name="work">What to do.</param>
     /// <param name="cancellationToken">Ends the wait for the preparation; <paramref name="work"/> sees to the rest.</param>
     /// <param name="limit">How long the whole may take; null for as long as its operations may take one after the other.</param>
-    /// <exception cref="ApiException">503: it failed, or took too long. A write was then done, or not, or will be.</exception>
+    /// <exception cref="StoreUnavailableException">It failed, or took too long. A write was then done, or not, or will be.</exception>
     public async Task<T> RunAsync<T>(Func<IMongoDatabase, Task<T>> work, CancellationToken cancellationToken, TimeSpan? limit = null)
     {
         try
@@ -81,7 +81,7 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
                 failing = true;
                 LogFailure(e);
             }
-            throw new ApiException(ApiError.Unavailable("store-unavailable", "The store cannot be used now. Try again.", retryAfter: 2), e);
+            throw StoreUnavailableException.Unknown(e, retryAfter: 2);
         }
 
         async Task<T> WorkAsync()
@@ -101,7 +101,7 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
             await RunAsync(db => db.RunCommandAsync<BsonDocument>(new BsonDocument("ping", 1), cancellationToken: timeout.Token), timeout.Token);
             return HealthCheckResult.Healthy();
         }
-        catch (ApiException e)
+        catch (StoreUnavailableException e)
         {
             return HealthCheckResult.Unhealthy("MongoDB fails", e.InnerException);
         }

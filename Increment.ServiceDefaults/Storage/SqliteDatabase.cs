@@ -1,6 +1,6 @@
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Hosting;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Diagnostics.HealthChecks;
 using SQLitePCL;
@@ -91,7 +91,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     public bool IsLost => isLost;
 
     /// <summary>Opens a connection; they are pooled.</summary>
-    /// <exception cref="ApiException">503: the file cannot be used yet, or it was removed or replaced.</exception>
+    /// <exception cref="StoreUnavailableException">The file cannot be used yet, or it was removed or replaced.</exception>
     /// <exception cref="SqliteException">It cannot be used now.</exception>
     public SqliteConnection Open()
     {
@@ -101,7 +101,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
         }
         catch (SettingException e)
         {
-            throw new ApiException(e.ToStoreError() ?? ApiError.Unavailable("store-unavailable", "The store cannot be used now. Try again.", retryAfter: 5), e);
+            throw StoreUnavailableException.From(e) ?? StoreUnavailableException.Unknown(e);
         }
         if (isLost || IsMoved())
             throw Lost();
@@ -122,18 +122,17 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     /// Sees to it that what is written is not written to a file that is gone: two or three system calls. A connection
     /// that has read the file must be open, since the log is removed with the last.
     /// </summary>
-    /// <exception cref="ApiException">503: the file, or its log, was removed or replaced.</exception>
+    /// <exception cref="StoreUnavailableException">The file, or its log, was removed or replaced.</exception>
     public void EnsureInPlace()
     {
         if (isLost || IsMoved() || (hasLog && !System.IO.File.Exists(File + "-wal")))
             throw Lost();
     }
 
-    ApiException Lost()
+    StoreUnavailableException Lost()
     {
         isLost = true;
-        return new(ApiError.Unavailable("store-lost",
-            "The store's file was removed or replaced. The service must be restarted when the file is back.", retryAfter: 60));
+        return new("store-lost", "The store's file was removed or replaced. The service must be restarted when the file is back.", retryAfter: 60);
     }
 
     /// <inheritdoc />
@@ -239,11 +238,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
             connection.Execute("SELECT 1 FROM sqlite_schema LIMIT 1");
             return Task.FromResult(HealthCheckResult.Healthy());
         }
-        catch (ApiException e)
-        {
-            return Task.FromResult(HealthCheckResult.Unhealthy(e.Error.Detail, e));
-        }
-        catch (Exception e) when (e is SettingException or SqliteException)
+        catch (Exception e) when (e is StoreUnavailableException or SettingException or SqliteException)
         {
             return Task.FromResult(HealthCheckResult.Unhealthy(e.Message, e));
         }
@@ -304,30 +299,4 @@ public static class SqliteExtensions
     {
         return exception.SqliteExtendedErrorCode is 2067 or 1555; // SQLITE_CONSTRAINT_UNIQUE, SQLITE_CONSTRAINT_PRIMARYKEY
     }
-}
-
-/// <summary>What a failure of SQLite means to a client.</summary>
-public static class SqliteErrors
-{
-    /// <summary>503, with what is wrong; nothing is told to have happened.</summary>
-    public static ApiError ToApiError(this SqliteException exception) => exception.SqliteErrorCode switch // https://sqlite.org/rescode.html
-    {
-        5 or 6 => ApiError.Unavailable("store-busy", "The store is busy for too long. Try again."),
-        13 => ApiError.Unavailable("store-full", "The store's disk is full. Try again when there is room.", retryAfter: 5),
-        8 => ApiError.Unavailable("store-read-only", "The store cannot be written now. Try again.", retryAfter: 5),
-        11 or 26 => ApiError.Unavailable("store-damaged", "The store's file is damaged. It must be restored from a backup.", retryAfter: 60),
-        _ => ApiError.Unavailable("store-unavailable", "The store cannot be used now. Try again.", retryAfter: 5),
-    };
-
-    /// <summary>
-    /// 503 when a store, of either engine, failed, also where other code has wrapped that (Data Protection, whose keys are in
-    /// the store); null for any other exception.
-    /// </summary>
-    public static ApiError? ToStoreError(this Exception? exception) => exception switch
-    {
-        null => null,
-        ApiException { Error.Status: 503 } api => api.Error,
-        SqliteException sqlite => sqlite.ToApiError(),
-        _ => exception.InnerException.ToStoreError(),
-    };
 }

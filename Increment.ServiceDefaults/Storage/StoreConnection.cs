@@ -1,3 +1,4 @@
+using Increment.ServiceDefaults.Hosting;
 using Microsoft.Extensions.Configuration;
 
 namespace Increment.ServiceDefaults.Storage;

@@ -4,7 +4,9 @@ using System.Text;
 using Increment.AuthService;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.Storage;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Auth;
@@ -314,7 +316,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
         var user = await auth.Services.GetRequiredService<IUserStore>().FindByNameAsync(email, ct);
         Assert.DoesNotContain(token, text, StringComparison.Ordinal);
         Assert.DoesNotContain(user!.PasswordHash!, text, StringComparison.Ordinal);
-        Assert.DoesNotContain(ServiceDefaults.Authentication.TokenHash.Of(token), text, StringComparison.Ordinal);
+        Assert.DoesNotContain(Increment.ServiceDefaults.Tokens.TokenHash.Of(token), text, StringComparison.Ordinal);
         var exported = await export.ReadJsonAsync();
         Assert.Equal(me.GetProperty("id").GetString(), exported.GetProperty("id").GetString());
         Assert.Single(exported.GetProperty("tokens").EnumerateArray());

@@ -3,7 +3,8 @@ using System.Net.Http.Headers;
 using System.Net.Http.Json;
 using System.Text.Json;
 using Increment.AuthService.Tokens;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Mvc.Testing;
 using Microsoft.Extensions.Configuration;
@@ -20,9 +21,9 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     /// <summary>What every service in the tests knows.</summary>
     public const string ServiceSecret = "a-secret-of-the-services-of-the-tests";
 
-    internal static readonly ServiceDefaults.Authentication.ServiceSecret Secret = SecretOf(ServiceSecret);
+    internal static readonly Increment.ServiceDefaults.Tokens.ServiceSecret Secret = SecretOf(ServiceSecret);
 
-    internal static ServiceDefaults.Authentication.ServiceSecret SecretOf(string value) =>
+    internal static Increment.ServiceDefaults.Tokens.ServiceSecret SecretOf(string value) =>
         new(new ConfigurationBuilder().AddInMemoryCollection([new("Increment:ServiceSecret", value)]).Build());
 
     readonly SqliteFile? ownFile;
@@ -185,14 +186,4 @@ static class Answers
         Assert.Equal(code, error.GetProperty("code").GetString());
         Assert.Equal(((int)status).ToString(System.Globalization.CultureInfo.InvariantCulture), error.GetProperty("status").GetString());
     }
-}
-
-/// <summary>A clock that stands still until a test moves it.</summary>
-sealed class ManualTime(DateTimeOffset now) : TimeProvider
-{
-    DateTimeOffset now = now;
-
-    public override DateTimeOffset GetUtcNow() => now;
-
-    public void Advance(TimeSpan by) => now += by;
 }

@@ -1,4 +1,5 @@
 using Increment.AuthService.Users;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.Tests.Auth;
@@ -81,7 +82,7 @@ public sealed class HashingQueueTests
         Wait(HashingOrder.Registration, "a", "too many");
         Task[] refused = [waiting[63], waiting[64], waiting[^1]]; // r62, r63 and the last
         foreach (var one in refused)
-            Assert.Equal(503, (await Assert.ThrowsAsync<ApiException>(() => one.WaitAsync(ct))).Error.Status);
+            Assert.Equal("busy", (await Assert.ThrowsAsync<OverloadedException>(() => one.WaitAsync(ct))).Code);
         waiting.RemoveAll(refused.Contains);
         var order = await ServeAsync();
         Assert.Equal(["sign-in", "r0", "other address", "r1"], order.Take(4));

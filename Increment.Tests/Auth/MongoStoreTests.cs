@@ -7,6 +7,7 @@ using MongoDB.Bson;
 
 namespace Increment.Tests.Auth;
 
+[Trait("Category", "System")]
 public sealed class MongoUserStoreTests : UserStoreContract
 {
     readonly MongoTestDatabase test = new();
@@ -23,6 +24,7 @@ public sealed class MongoUserStoreTests : UserStoreContract
     private protected override ValueTask CloseAsync() => test.DisposeAsync();
 }
 
+[Trait("Category", "System")]
 public sealed class MongoTokenStoreTests : TokenStoreContract
 {
     readonly MongoTestDatabase test = new();
@@ -53,6 +55,7 @@ public sealed class MongoTokenStoreTests : TokenStoreContract
     }
 }
 
+[Trait("Category", "System")]
 public sealed class MongoKeyStoreTests : KeyStoreContract
 {
     readonly MongoTestDatabase test = new();

@@ -290,7 +290,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
         await using var server = new AuthServer([
             ("environment", "Development"), ("Increment:OAuth:Providers:example:ClientId", "id"), ("Increment:OAuth:Providers:example:ClientSecret", "secret"),
             .. settings.Split(';', StringSplitOptions.RemoveEmptyEntries).Select(setting => setting.Split('=', 2)).Select(parts => ($"Increment:OAuth:Providers:example:{parts[0]}", parts[1]))]);
-        Assert.StartsWith(sentence, Assert.Throws<Increment.ServiceDefaults.SettingException>(() => server.Http).Message, StringComparison.Ordinal);
+        Assert.StartsWith(sentence, Assert.Throws<Increment.ServiceDefaults.Hosting.SettingException>(() => server.Http).Message, StringComparison.Ordinal);
     }
 
     [Theory]

@@ -1,14 +1,18 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Http.Json;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Storage;
+using Increment.ServiceDefaults.Tokens;
 using Increment.Tests.Containers;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 using StackExchange.Redis;
 
 namespace Increment.Tests.Auth;
 
 /// <summary>Limits that replicas count together in a real Redis, and what holds while it does not answer.</summary>
+[Trait("Category", "System")]
 public sealed class RedisLimitTests
 {
     const string Password = "correct horse battery";
@@ -114,7 +118,7 @@ public sealed class RedisLimitTests
         ContainerEngine.Require();
         await using var redis = await ServerContainer.StartRedisAsync();
         var limit = new RateLimit("test", 3, TimeSpan.FromHours(1));
-        var time = new ManualTime(DateTimeOffset.UtcNow);
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
         var patience = TimeSpan.FromSeconds(1);
         await using var one = await Counter.StartAsync(redis.Address.ToString(), secret, time, patience);
         await using var other = await Counter.StartAsync(redis.Address.ToString(), secret, time, patience);

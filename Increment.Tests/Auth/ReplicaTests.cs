@@ -4,9 +4,10 @@ using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 using Microsoft.IdentityModel.JsonWebTokens;
 
 namespace Increment.Tests.Auth;
@@ -46,7 +47,7 @@ public sealed class ReplicaTests
     public async Task A_token_revoked_at_one_replica_is_dead_there_at_once_and_at_the_other_after_a_second()
     {
         await using var file = new SqliteFile();
-        var time = new ManualTime(DateTimeOffset.UtcNow);
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
         await using var one = new AuthServer(file.ConnectionString, time);
         await using var other = new AuthServer(file.ConnectionString, time);
         var (_, token) = await one.RegisterAsync();
@@ -101,7 +102,7 @@ public sealed class ReplicaTests
     [Fact]
     public async Task Signing_keys_rotate_are_published_before_and_stay_published_while_their_tokens_live()
     {
-        var time = new ManualTime(new(2027, 1, 1, 0, 0, 0, TimeSpan.Zero));
+        var time = new FakeTimeProvider(new(2027, 1, 1, 0, 0, 0, TimeSpan.Zero));
         await using var auth = new AuthServer(null, time, ("Increment:Tokens:KeyRotation", "1.00:00:00"), ("Increment:Tokens:Lifetime", "02:00:00"));
         async Task<(string Kid, List<string> Published)> Look()
         {

@@ -1,7 +1,8 @@
 using System.Net;
 using System.Net.Http.Json;
-using Increment.ServiceDefaults.Authentication;
 using Increment.AuthService.Tokens;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Auth;

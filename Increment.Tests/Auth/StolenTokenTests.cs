@@ -3,8 +3,10 @@ using System.Net.Http.Json;
 using System.Text.Json;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Increment.Tests.Auth;
 
@@ -14,7 +16,7 @@ public sealed class StolenTokenTests : IAsyncLifetime
     const string Password = "correct horse battery";
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
-    readonly ManualTime time = new(DateTimeOffset.UtcNow);
+    readonly FakeTimeProvider time = new(DateTimeOffset.UtcNow);
     OAuthProvider provider = null!;
     AuthServer auth = null!;
 

@@ -1,5 +1,5 @@
 using Increment.AuthService.Tokens;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.Tests.Auth;
 

@@ -4,10 +4,12 @@ using System.Text;
 using System.Text.Json;
 using Increment.AuthService;
 using Increment.AuthService.Tokens;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Time.Testing;
 using Microsoft.IdentityModel.JsonWebTokens;
 using Microsoft.IdentityModel.Tokens;
 
@@ -343,16 +345,16 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [Fact]
     public async Task An_expired_token_is_dead_and_swept()
     {
-        var time = new ManualTime(DateTimeOffset.UtcNow);
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
         await using var server = new AuthServer(null, time, ("Increment:Tokens:Lifetime", "00:10:00"));
         var (_, token) = await server.RegisterAsync();
+        var store = server.Services.GetRequiredService<ITokenStore>();
         time.Advance(TimeSpan.FromMinutes(9));
         Assert.NotNull(await server.CheckAsync(token));
+        Assert.NotNull(await store.FindAsync(TokenHash.Of(token), ct));
         time.Advance(TimeSpan.FromMinutes(1));
         Assert.Null(await server.CheckAsync(token));
 
-        var store = server.Services.GetRequiredService<ITokenStore>();
-        Assert.NotNull(await store.FindAsync(TokenHash.Of(token), ct));
         await Housekeeping(server).RunAsync(ct);
         Assert.Null(await store.FindAsync(TokenHash.Of(token), ct));
     }
@@ -360,7 +362,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [Fact]
     public async Task The_last_use_is_known_to_a_minute()
     {
-        var time = new ManualTime(DateTimeOffset.UtcNow);
+        var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
         await using var server = new AuthServer(null, time);
         var (_, token) = await server.RegisterAsync();
         async Task<DateTimeOffset?> LastUse()

@@ -5,6 +5,7 @@ using Increment.Bench;
 namespace Increment.Tests.Benchmarks;
 
 /// <summary>That what the benchmarks measure is what is shipped, with nothing left out for speed.</summary>
+[Trait("Category", "System")]
 public sealed class MeasuredConfigurationTests : IAsyncLifetime
 {
     static readonly string[] Necessary = ["ASPNETCORE_URLS", "ConnectionStrings__increment", "Increment__DemoToken", "Increment__ServiceSecret", "services__auth__http__0"];

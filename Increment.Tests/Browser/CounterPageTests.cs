@@ -14,6 +14,7 @@ namespace Increment.Tests.Browser;
 
 /// <summary>The counter page as a new user meets it, over the whole system.</summary>
 [Collection(nameof(EmbeddedCollection))]
+[Trait("Category", "System")]
 public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

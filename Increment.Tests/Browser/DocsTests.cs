@@ -7,6 +7,7 @@ namespace Increment.Tests.Browser;
 
 /// <summary>The API reference of each service, and the calls that it makes.</summary>
 [Collection(nameof(EmbeddedCollection))]
+[Trait("Category", "System")]
 public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

@@ -1,4 +1,5 @@
 using Increment.Tests.Auth;
+using Microsoft.Extensions.Time.Testing;
 using Microsoft.Playwright;
 using static Increment.Tests.Browser.CounterPage;
 using static Microsoft.Playwright.Assertions;
@@ -9,10 +10,11 @@ namespace Increment.Tests.Browser;
 /// Signing in through a provider and linking one, in a browser that goes to another site and comes back: the page is at
 /// localhost, the provider at 127.0.0.1, so that cookies and the Content-Security-Policy have to prove themselves.
 /// </summary>
+[Trait("Category", "System")]
 public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
 {
     readonly SqliteFile counters = new();
-    readonly ManualTime time = new(DateTimeOffset.UtcNow);
+    readonly FakeTimeProvider time = new(DateTimeOffset.UtcNow);
     OAuthProvider provider = null!;
     AuthServer auth = null!;
     CounterServer counter = null!;

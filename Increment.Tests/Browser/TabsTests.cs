@@ -13,6 +13,7 @@ namespace Increment.Tests.Browser;
 /// one stream.
 /// </summary>
 [Collection(nameof(EmbeddedCollection))]
+[Trait("Category", "System")]
 public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

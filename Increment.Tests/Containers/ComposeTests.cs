@@ -8,6 +8,7 @@ namespace Increment.Tests.Containers;
 
 /// <summary>compose.yaml, brought up as docs/compose.md says.</summary>
 [Collection(nameof(ImagesCollection))]
+[Trait("Category", "System")]
 public sealed class ComposeTests(BuiltImages images)
 {
     const string ComposeVariable = "INCREMENT_TEST_COMPOSE";

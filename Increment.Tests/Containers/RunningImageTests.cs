@@ -4,6 +4,7 @@ namespace Increment.Tests.Containers;
 
 /// <summary>Each image alone, under the restrictions of compose.yaml and of the Kubernetes manifests.</summary>
 [Collection(nameof(ImagesCollection))]
+[Trait("Category", "System")]
 public sealed class RunningImageTests(BuiltImages images)
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

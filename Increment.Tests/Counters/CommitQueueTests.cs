@@ -1,5 +1,7 @@
 using Increment.CounterApi.Counters;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Storage;
 
 namespace Increment.Tests.Counters;
 
@@ -66,7 +68,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
             run.Scheduler.Start("late", run.RefuseAll);
             return () =>
             {
-                Assert.All(run.Refused, name => Assert.Equal(503, Assert.IsType<ApiException>(run.ExceptionOf(name)).Error.Status));
+                Assert.All(run.Refused, name => Assert.Equal("overloaded", Assert.IsType<OverloadedException>(run.ExceptionOf(name)).Code));
                 Assert.Empty(run.Operations.Except(run.Refused).Except(run.Committed));
                 Assert.Empty(run.BegunAfterRefusal);
                 begun += run.Refused.Count(run.Committed.Contains);
@@ -86,9 +88,9 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         var disk = new TaskCompletionSource();
         var queue = new CommitQueue<Operation, int>(async _ => await disk.Task, Callers + 2, maxBatch: 1);
         using var patience = new CancellationTokenSource();
-        var leader = queue.CommitAsync(new("leader"), TestContext.Current.CancellationToken).AsTask();
-        var givenUp = Enumerable.Range(0, Callers).Select(i => queue.CommitAsync(new($"{i}"), patience.Token).AsTask()).ToList();
-        var last = queue.CommitAsync(new("last"), TestContext.Current.CancellationToken).AsTask();
+        var leader = queue.EnqueueAsync(new("leader"), TestContext.Current.CancellationToken).AsTask();
+        var givenUp = Enumerable.Range(0, Callers).Select(i => queue.EnqueueAsync(new($"{i}"), patience.Token).AsTask()).ToList();
+        var last = queue.EnqueueAsync(new("last"), TestContext.Current.CancellationToken).AsTask();
         await patience.CancelAsync();
         disk.SetResult();
         await leader;
@@ -102,7 +104,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     {
         var disk = new TaskCompletionSource();
         var queue = new CommitQueue<Operation, int>(async _ => await disk.Task, Ample);
-        var all = Enumerable.Range(0, 3).Select(i => queue.CommitAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
+        var all = Enumerable.Range(0, 3).Select(i => queue.EnqueueAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
         queue.RefuseLate(TimeSpan.FromHours(1));
         disk.SetResult();
         await Task.WhenAll(all);
@@ -148,15 +150,15 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     {
         var disk = new TaskCompletionSource();
         var queue = new CommitQueue<Operation, int>(async _ => await disk.Task, capacity: 2);
-        var taken = Enumerable.Range(0, 3).Select(i => queue.CommitAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
+        var taken = Enumerable.Range(0, 3).Select(i => queue.EnqueueAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
 
-        void CommitLate() => queue.CommitAsync(new("late"), TestContext.Current.CancellationToken).AsTask();
-        var refusal = Assert.Throws<ApiException>(CommitLate);
-        Assert.Equal((503, "overloaded"), (refusal.Error.Status, refusal.Error.Code));
+        void CommitLate() => queue.EnqueueAsync(new("late"), TestContext.Current.CancellationToken).AsTask();
+        var refusal = Assert.Throws<OverloadedException>(CommitLate);
+        Assert.Equal("overloaded", refusal.Code);
         Assert.DoesNotContain(taken, answer => answer.IsCompleted);
         disk.SetResult();
         await Task.WhenAll(taken);
-        await queue.CommitAsync(new("later"), TestContext.Current.CancellationToken);
+        await queue.EnqueueAsync(new("later"), TestContext.Current.CancellationToken);
     }
 
     [Fact]
@@ -168,7 +170,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
             thread = Environment.CurrentManagedThreadId;
             return default;
         }, Ample);
-        var committing = queue.CommitAsync(new("a"), TestContext.Current.CancellationToken);
+        var committing = queue.EnqueueAsync(new("a"), TestContext.Current.CancellationToken);
         Assert.True(committing.IsCompletedSuccessfully);
         Assert.Equal(Environment.CurrentManagedThreadId, thread);
         await committing;
@@ -184,7 +186,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
             sizes.Add(batch.Count);
             await disk.Task;
         }, Ample, maxBatch: 8);
-        var all = Enumerable.Range(0, 20).Select(i => queue.CommitAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
+        var all = Enumerable.Range(0, 20).Select(i => queue.EnqueueAsync(new($"{i}"), TestContext.Current.CancellationToken).AsTask()).ToArray();
         disk.SetResult();
         await Task.WhenAll(all);
         Assert.Equal([1, 8, 8, 3], sizes);
@@ -197,7 +199,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         var disks = new[] { new TaskCompletionSource(), new TaskCompletionSource(), new TaskCompletionSource() };
         var batches = 0;
         var queue = new CommitQueue<Operation, int>(async _ => await disks[batches++].Task, Ample, maxBatch: 8);
-        Task<int> Commit(int i) => queue.CommitAsync(new($"{i}"), ct).AsTask();
+        Task<int> Commit(int i) => queue.EnqueueAsync(new($"{i}"), ct).AsTask();
 
         var leader = Commit(0);
         using var over = new ManualResetEventSlim();
@@ -209,7 +211,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         await leader;
         if (anotherBatchComes)
             disks[2].SetResult();
-        await using (anotherBatchComes ? null : new Timer(_ => queue.HelpOut(), null, 1, 1))
+        await using (anotherBatchComes ? null : new Timer(_ => queue.CompleteUnfinished(), null, 1, 1))
             await others.WaitAsync(TimeSpan.FromSeconds(30), ct);
         over.Set();
         disks[2].TrySetResult();
@@ -217,7 +219,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
         async Task KeepTheThreadAsync()
         {
-            await queue.CommitAsync(new("1"), ct).ConfigureAwait(false);
+            await queue.EnqueueAsync(new("1"), ct).ConfigureAwait(false);
             over.Wait(ct);
         }
     }
@@ -275,7 +277,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
         public List<string> BegunAfterRefusal { get; } = [];
 
-        public IReadOnlyCollection<string> Refused => [.. refused, .. answers.Keys.Where(name => ExceptionOf(name) is ApiException)];
+        public IReadOnlyCollection<string> Refused => [.. refused, .. answers.Keys.Where(name => ExceptionOf(name) is OverloadedException)];
 
         public IEnumerable<string> Operations => operations.Keys;
 
@@ -288,9 +290,9 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
                 var operation = operations[name + i] = new(name + i);
                 try
                 {
-                    answers[operation.Name] = queue.CommitAsync(operation, patience).AsTask();
+                    answers[operation.Name] = queue.EnqueueAsync(operation, patience).AsTask();
                 }
-                catch (ApiException e) when (e.Error.Status == 503)
+                catch (OverloadedException)
                 {
                     refused.Add(operation.Name);
                 }

@@ -6,6 +6,7 @@ using System.Text.Json;
 namespace Increment.Tests.Counters;
 
 /// <summary>The counters over HTTP: what they answer, and how they refuse.</summary>
+[Trait("Category", "System")]
 public sealed class CounterApiTests(CounterService service) : IClassFixture<CounterService>, IDisposable
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

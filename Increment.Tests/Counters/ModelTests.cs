@@ -4,6 +4,7 @@ using System.Text.Json;
 namespace Increment.Tests.Counters;
 
 /// <summary>The whole counter API against a model of ten lines: long random walks must get the same answers.</summary>
+[Trait("Category", "System")]
 public sealed class ModelTests(CounterService service) : IClassFixture<CounterService>
 {
     const int Steps = 400;

@@ -1,6 +1,7 @@
 using Increment.CounterApi.Counters;
+using Increment.CounterApi.Counters.Mongo;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
-using Increment.ServiceDefaults.Storage;
 using Increment.Tests.Storage;
 using MongoDB.Driver;
 using MongoDB.Driver.Core.Events;
@@ -8,6 +9,7 @@ using MongoDB.Driver.Core.Events;
 namespace Increment.Tests.Counters;
 
 /// <summary>The contract on MongoDB.</summary>
+[Trait("Category", "System")]
 public sealed class MongoCounterStoreTests : CounterStoreContract
 {
     readonly MongoTestDatabase test = new();
@@ -45,7 +47,7 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         store.RefuseLate(TimeSpan.Zero);
 
         foreach (var answer in (Task<CounterResult>[])[.. batch, late])
-            Assert.Equal(503, (await Assert.ThrowsAsync<ApiException>(() => answer.WaitAsync(ct))).Error.Status);
+            Assert.Equal("overloaded", (await Assert.ThrowsAsync<OverloadedException>(() => answer.WaitAsync(ct))).Code);
         gate.IsClosed = false;
         gate.Leave.Release();
         await store.SetAsync(new("alice", "another"), 1, null, ct);

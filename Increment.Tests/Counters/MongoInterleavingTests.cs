@@ -1,6 +1,7 @@
 using System.Runtime.InteropServices;
 using System.Threading.Channels;
 using Increment.CounterApi.Counters;
+using Increment.CounterApi.Counters.Mongo;
 using Increment.ServiceDefaults.Storage;
 using Increment.Tests.Storage;
 using MongoDB.Driver;
@@ -13,6 +14,7 @@ namespace Increment.Tests.Counters;
 /// instead of sending the next. Whatever the order, what their callers are told, and what is found afterwards, must be
 /// what some order of whole operations would have given, in which one that died was done or was not.
 /// </summary>
+[Trait("Category", "System")]
 public sealed class MongoInterleavingTests : IAsyncDisposable
 {
     const int Seeds = 25;

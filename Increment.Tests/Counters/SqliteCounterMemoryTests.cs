@@ -1,4 +1,5 @@
 using Increment.CounterApi.Counters;
+using Increment.CounterApi.Counters.Sqlite;
 using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.Counters;

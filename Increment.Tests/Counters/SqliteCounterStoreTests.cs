@@ -1,5 +1,6 @@
 using Increment.CounterApi.Counters;
-using Increment.ServiceDefaults;
+using Increment.CounterApi.Counters.Sqlite;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.Storage;
 using Microsoft.Data.Sqlite;
@@ -76,9 +77,9 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         }
         var replica = new SqliteCounterStore(ConnectionString, new());
         stores.Add(replica);
-        var refusal = await Assert.ThrowsAsync<ApiException>(async () => await replica.TakeAsync(Counter, 1, null, null, ct));
-        Assert.Equal((503, "store-damaged"), (refusal.Error.Status, refusal.Error.Code));
-        Assert.NotNull(refusal.Error.RetryAfter);
+        var refusal = await Assert.ThrowsAsync<StoreUnavailableException>(async () => await replica.TakeAsync(Counter, 1, null, null, ct));
+        Assert.Equal("store-damaged", refusal.Code);
+        Assert.True(refusal.RetryAfter > 0);
         Assert.NotEqual(HealthStatus.Healthy, (await replica.CheckHealthAsync(new(), ct)).Status);
     }
 
@@ -101,11 +102,11 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
 
         for (var i = 0; i < 2; i++)
         {
-            var refusal = await Assert.ThrowsAsync<ApiException>(async () => await store.TakeAsync(Counter, 1, null, null, ct));
-            Assert.Equal((503, "store-lost"), (refusal.Error.Status, refusal.Error.Code));
+            var refusal = await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.TakeAsync(Counter, 1, null, null, ct));
+            Assert.Equal("store-lost", refusal.Code);
             Assert.Equal(HealthStatus.Unhealthy, (await health.CheckHealthAsync(new(), ct)).Status);
         }
-        Assert.Equal(503, (await Assert.ThrowsAsync<ApiException>(async () => await store.GetAsync(Counter, ct))).Error.Status);
+        Assert.Equal("store-lost", (await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.GetAsync(Counter, ct))).Code);
     }
 
     [Fact]
@@ -117,8 +118,8 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         int OpenFiles() => Directory.GetFiles("/proc/self/fd").Count(fd => new FileInfo(fd).LinkTarget?.StartsWith(FilePath, StringComparison.Ordinal) == true);
         async Task FailAsync()
         {
-            await Assert.ThrowsAsync<ApiException>(async () => await store.GetAsync(Counter, ct));
-            await Assert.ThrowsAsync<ApiException>(async () => await store.TakeAsync(Counter, 1, null, null, ct));
+            await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.GetAsync(Counter, ct));
+            await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.TakeAsync(Counter, 1, null, null, ct));
         }
         await FailAsync();
         var before = OpenFiles();

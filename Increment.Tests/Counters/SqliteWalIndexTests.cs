@@ -1,4 +1,5 @@
 using Increment.CounterApi.Counters;
+using Increment.CounterApi.Counters.Sqlite;
 using Increment.ServiceDefaults.Storage;
 using Microsoft.Data.Sqlite;
 

@@ -6,6 +6,7 @@ using Increment.CounterApi.Accounts;
 using Increment.CounterApi.Counters;
 using Increment.Tests.Auth;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Increment.Tests.Edge;
 
@@ -13,7 +14,7 @@ namespace Increment.Tests.Edge;
 public sealed class AccountDeletionTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
-    readonly ManualTime time = new(DateTimeOffset.UtcNow);
+    readonly FakeTimeProvider time = new(DateTimeOffset.UtcNow);
     readonly SqliteFile file = new(), authFile = new();
     AuthServer auth = null!;
     CounterServer counter = null!, replica = null!;

@@ -11,6 +11,7 @@ namespace Increment.Tests.EndToEnd;
 /// Sends every endpoint of every service, as their OpenAPI documents have them, what it must refuse: each answer is a
 /// 4xx with a JSON:API error (or the <c>fail</c> of <c>/auth</c>), never a 500.
 /// </summary>
+[Trait("Category", "System")]
 public abstract class BadInputTests(SystemFixture system)
 {
     const string DemoToken = "mytoken";
@@ -220,7 +221,9 @@ public abstract class BadInputTests(SystemFixture system)
 }
 
 [Collection(nameof(EmbeddedCollection))]
+[Trait("Category", "System")]
 public sealed class EmbeddedBadInputTests(EmbeddedSystem system) : BadInputTests(system);
 
 [Collection(nameof(ContainerCollection))]
+[Trait("Category", "System")]
 public sealed class ContainerBadInputTests(ContainerSystem system) : BadInputTests(system);

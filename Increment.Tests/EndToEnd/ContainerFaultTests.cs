@@ -9,6 +9,7 @@ namespace Increment.Tests.EndToEnd;
 /// test leaves the system whole.
 /// </summary>
 [Collection(nameof(ContainerCollection))]
+[Trait("Category", "System")]
 public sealed class ContainerFaultTests(ContainerSystem fixture)
 {
     readonly TestSystem system = fixture.System;

@@ -8,6 +8,7 @@ using Increment.Tests.Kubernetes;
 namespace Increment.Tests.EndToEnd;
 
 /// <summary>What clients of the original services send: HTTP/1.0, a POST without a body and without its length.</summary>
+[Trait("Category", "System")]
 public abstract partial class Http10Tests(SystemFixture system)
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -107,7 +108,9 @@ public abstract partial class Http10Tests(SystemFixture system)
 }
 
 [Collection(nameof(EmbeddedCollection))]
+[Trait("Category", "System")]
 public sealed class EmbeddedHttp10Tests(EmbeddedSystem system) : Http10Tests(system);
 
 [Collection(nameof(ContainerCollection))]
+[Trait("Category", "System")]
 public sealed class ContainerHttp10Tests(ContainerSystem system) : Http10Tests(system);

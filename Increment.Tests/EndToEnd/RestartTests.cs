@@ -9,6 +9,7 @@ namespace Increment.Tests.EndToEnd;
 
 /// <summary>The AppHost, stopped and started again on its data.</summary>
 [Collection(nameof(OwnSystemCollection))]
+[Trait("Category", "System")]
 public sealed class RestartTests
 {
     const string Password = "correct horse battery";

@@ -7,6 +7,7 @@ using Increment.Tests.Hosting;
 namespace Increment.Tests.EndToEnd;
 
 /// <summary>README's walk: what a new user does in the first five minutes.</summary>
+[Trait("Category", "System")]
 public abstract class WalkTests(SystemFixture system)
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -52,9 +53,11 @@ public abstract class WalkTests(SystemFixture system)
 }
 
 [Collection(nameof(EmbeddedCollection))]
+[Trait("Category", "System")]
 public sealed class EmbeddedWalkTests(EmbeddedSystem system) : WalkTests(system);
 
 [Collection(nameof(ContainerCollection))]
+[Trait("Category", "System")]
 public sealed class ContainerWalkTests(ContainerSystem system) : WalkTests(system);
 
 /// <summary>The steps of README's walk, wherever the system runs.</summary>

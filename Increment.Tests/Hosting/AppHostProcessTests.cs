@@ -6,6 +6,7 @@ namespace Increment.Tests.Hosting;
 
 /// <summary>However the AppHost ends, everything that it started ends with it.</summary>
 [Collection(nameof(OwnSystemCollection))]
+[Trait("Category", "System")]
 public sealed class AppHostProcessTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

@@ -7,6 +7,7 @@ namespace Increment.Tests.Hosting;
 
 /// <summary>Aspire's dashboard in a browser, over the whole system.</summary>
 [Collection(nameof(OwnSystemCollection))]
+[Trait("Category", "System")]
 public sealed class DashboardTests(Chromium chromium)
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

@@ -39,6 +39,7 @@ public sealed class LifecycleFixture : IAsyncLifetime
 }
 
 /// <summary>Who waits for whom, and what commands and crashes do to a service. Each test leaves all services healthy.</summary>
+[Trait("Category", "System")]
 public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<LifecycleFixture>
 {
     internal static readonly string[] Services = ["auth", "jobs", "counter"];

@@ -8,6 +8,7 @@ namespace Increment.Tests.Hosting;
 
 /// <summary>Services in two processes each, behind one address each.</summary>
 [Collection(nameof(OwnSystemCollection))]
+[Trait("Category", "System")]
 public sealed class ReplicaTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

@@ -4,6 +4,7 @@ using Increment.Tests.Auth;
 namespace Increment.Tests.Hosting;
 
 /// <summary>The services as processes: on a machine that has little left, and with settings that cannot be used.</summary>
+[Trait("Category", "System")]
 public sealed class ServiceProcessTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

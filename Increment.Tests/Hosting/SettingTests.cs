@@ -10,6 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Increment.Tests.Hosting;
 
 /// <summary>What the AppHost cannot use ends it with one sentence that says what to do.</summary>
+[Trait("Category", "System")]
 public sealed class SettingTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

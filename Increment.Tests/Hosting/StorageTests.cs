@@ -6,6 +6,7 @@ using AppHostStorage = Increment.AppHost.Storage;
 namespace Increment.Tests.Hosting;
 
 /// <summary>Which engine keeps the data, and that a container engine which comes or goes never begins counters anew.</summary>
+[Trait("Category", "System")]
 public sealed class StorageTests : IDisposable
 {
     readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-storage-");

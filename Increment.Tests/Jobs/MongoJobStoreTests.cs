@@ -3,6 +3,7 @@ using Increment.Tests.Storage;
 
 namespace Increment.Tests.Jobs;
 
+[Trait("Category", "System")]
 public sealed class MongoJobStoreTests : JobStoreContract, IAsyncDisposable
 {
     readonly MongoTestDatabase test = new();

@@ -1,5 +1,4 @@
 using Increment.JobsService.Jobs;
-using Increment.ServiceDefaults.Storage;
 using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.Jobs;

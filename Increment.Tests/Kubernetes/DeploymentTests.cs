@@ -6,6 +6,7 @@ using static Increment.Tests.Kubernetes.Rendered;
 namespace Increment.Tests.Kubernetes;
 
 /// <summary>Rules that the YAML keeps, whatever is in it.</summary>
+[Trait("Category", "System")]
 public sealed partial class DeploymentTests
 {
     public static TheoryData<string> Kustomizations => [Base, Minikube, Production];

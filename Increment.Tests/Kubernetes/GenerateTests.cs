@@ -3,6 +3,7 @@ using Aspire.Hosting.Testing;
 namespace Increment.Tests.Kubernetes;
 
 /// <summary>What is committed under <c>aspire-manifest/</c> is what the generators write from the sources of today.</summary>
+[Trait("Category", "System")]
 public sealed class GenerateTests
 {
     [Fact]

@@ -6,6 +6,7 @@ using static Increment.Tests.Kubernetes.Rendered;
 namespace Increment.Tests.Kubernetes;
 
 /// <summary>The images, and the scripts and files that name them.</summary>
+[Trait("Category", "System")]
 public sealed class ImageTests : IDisposable
 {
     static readonly string Root = Path.GetDirectoryName(Folder)!;

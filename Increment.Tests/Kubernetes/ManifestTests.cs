@@ -5,6 +5,7 @@ using static Increment.Tests.Kubernetes.Rendered;
 namespace Increment.Tests.Kubernetes;
 
 /// <summary>The YAML holds what the AppHost's manifest says: services, references, ports, variables.</summary>
+[Trait("Category", "System")]
 public sealed partial class ManifestTests
 {
     static readonly JsonObject Manifest =

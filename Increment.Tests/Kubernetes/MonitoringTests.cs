@@ -4,6 +4,7 @@ using static Increment.Tests.Kubernetes.Rendered;
 namespace Increment.Tests.Kubernetes;
 
 /// <summary>The monitoring component: its rules, and that its parts fit each other.</summary>
+[Trait("Category", "System")]
 public sealed class MonitoringTests
 {
     static readonly string Monitoring = Path.Combine(Folder, "components", "monitoring");

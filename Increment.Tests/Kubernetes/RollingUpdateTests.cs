@@ -9,6 +9,7 @@ using Increment.Tests.Hosting;
 namespace Increment.Tests.Kubernetes;
 
 /// <summary>What a rolling update does to callers: nothing.</summary>
+[Trait("Category", "System")]
 public sealed class RollingUpdateTests : IAsyncDisposable
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

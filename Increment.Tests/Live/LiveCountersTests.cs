@@ -1,9 +1,12 @@
 using System.Net.ServerSentEvents;
 using System.Text.Json;
 using Increment.CounterApi.Counters;
+using Increment.CounterApi.Counters.Sqlite;
 using Increment.CounterApi.Live;
-using Increment.Tests.Counters;
+using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Storage;
+using Increment.Tests.Counters;
 using Microsoft.Data.Sqlite;
 using Microsoft.Extensions.Logging.Abstractions;
 
@@ -141,11 +144,11 @@ public sealed class LiveCountersTests : IAsyncLifetime
         SseItem<string> Of(int length) => new(new string('x', length));
         watcher.Begin(Of(2 * LiveCounters.MaxWaiting));
         Assert.True(watcher.News.TryRead(out _));
-        watcher.Tell(Of(LiveCounters.MaxWaiting - 1));
-        watcher.Tell(Of(1));
+        watcher.Send(Of(LiveCounters.MaxWaiting - 1));
+        watcher.Send(Of(1));
         Assert.True(watcher.News.TryRead(out _));
-        watcher.Tell(Of(LiveCounters.MaxWaiting - 1));
-        watcher.Tell(Of(1));
+        watcher.Send(Of(LiveCounters.MaxWaiting - 1));
+        watcher.Send(Of(1));
 
         Assert.True(watcher.News.TryRead(out _));
         Assert.True(watcher.News.TryRead(out _));
@@ -161,7 +164,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
         using (var ann = small.Watch("ann"))
         {
             await Next(ann);
-            Assert.Equal(503, Assert.Throws<ApiException>(() => small.Watch("bob")).Error.Status);
+            Assert.Equal("too-many-streams", Assert.Throws<OverloadedException>(() => small.Watch("bob")).Code);
             small.Watch("ann").Dispose();
         }
         using var bob = small.Watch("bob");
@@ -203,7 +206,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     {
         using var watcher = live.Watch("ann");
         await Next(watcher);
-        store.Failure = new ApiException(ApiError.Unavailable("store-unavailable", "Not now."));
+        store.Failure = new StoreUnavailableException("store-unavailable", "Not now.", 1);
         await another.TakeAsync(new("ann", "orders"), 1, null, null, ct);
         Assert.False(await watcher.News.WaitToReadAsync(ct));
 

@@ -12,6 +12,7 @@ namespace Increment.Tests.OpenApi;
 /// What the running services answer, to good and to bad requests, is what their OpenAPI documents say: status, media
 /// type, headers and body. It changes the jobs, so the system is its own.
 /// </summary>
+[Trait("Category", "System")]
 public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<EmbeddedSystem>
 {
     const string JsonApi = "application/vnd.api+json";

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Kestrel;
 using Increment.Tests.Auth;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;

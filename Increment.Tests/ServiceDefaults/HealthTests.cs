@@ -8,6 +8,7 @@ using Microsoft.Data.Sqlite;
 namespace Increment.Tests.Defaults;
 
 /// <summary>What the services, as processes, tell of their health: only an own store that is down unreadies one.</summary>
+[Trait("Category", "System")]
 public sealed class HealthTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

@@ -1,6 +1,6 @@
 using System.Buffers;
 using System.Text;
-using Increment.ServiceDefaults;
+using Increment.ServiceDefaults.Kestrel;
 
 namespace Increment.Tests.Defaults;
 

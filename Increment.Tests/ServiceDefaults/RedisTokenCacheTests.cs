@@ -3,17 +3,19 @@ using System.Net.Http.Json;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
-using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Storage;
+using Increment.ServiceDefaults.Tokens;
 using Increment.Tests.Auth;
 using Increment.Tests.Containers;
 using Microsoft.Extensions.Logging.Abstractions;
+using Microsoft.Extensions.Time.Testing;
 using StackExchange.Redis;
 
 namespace Increment.Tests.Defaults;
 
 /// <summary>The token cache of two processes over a real Redis, which a relay between them cuts off or holds up.</summary>
+[Trait("Category", "System")]
 public sealed class RedisTokenCacheTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -225,7 +227,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     {
         var hash = TokenHash.Of(Guid.NewGuid().ToString());
         var checkedAt = DateTimeOffset.UtcNow.AddSeconds(secondsFromNow);
-        await new Process(A.Redis, store, new Auth.ManualTime(checkedAt)).Layer.TryAddAsync(hash, Store.PrincipalNow with { CheckedAt = checkedAt });
+        await new Process(A.Redis, store, new FakeTimeProvider(checkedAt)).Layer.TryAddAsync(hash, Store.PrincipalNow with { CheckedAt = checkedAt });
         // As somebody does who replays it.
         Assert.True(await A.Redis.GetDatabase().KeyExpireAsync("token:" + hash, TimeSpan.FromDays(1)));
         Assert.Null(await A.Layer.FindAsync(hash));

@@ -7,6 +7,7 @@ using Microsoft.Data.Sqlite;
 namespace Increment.Tests.Defaults;
 
 /// <summary>What a service that is asked to end does for those who are still there.</summary>
+[Trait("Category", "System")]
 public sealed class ShutdownTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

@@ -6,6 +6,7 @@ using Increment.Tests.Counters.Faults;
 namespace Increment.Tests.Defaults;
 
 /// <summary>Telemetry never costs a request, whatever becomes of the receiver.</summary>
+[Trait("Category", "System")]
 public sealed class TelemetryExportTests
 {
     // More than the exporter's queue holds (2,048 spans), so that it is full for most of them.

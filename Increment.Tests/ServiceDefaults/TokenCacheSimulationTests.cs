@@ -1,5 +1,6 @@
-using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Increment.Tests.Defaults;
 
@@ -47,7 +48,7 @@ public sealed class TokenCacheSimulationTests
 
         readonly Random random;
         readonly Totals totals;
-        readonly ManualTime time = new();
+        readonly FakeTimeProvider time = new(new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
         readonly List<(SendOrPostCallback Callback, object? State, DateTimeOffset At)> posted = [];
         readonly List<Task> running = [];
         readonly List<string> violations = [];
@@ -186,7 +187,7 @@ public sealed class TokenCacheSimulationTests
                 if (revokedAt is { } revoked && begun - revoked > TokenCache.MaxAge && outageIsOver)
                     violations.Add($"{token.Key} was let in {begun - revoked} after its revocation");
             }
-            catch (ApiException e) when (e.Error.Status == 503)
+            catch (AuthServiceUnavailableException)
             {
                 totals.Unavailable++;
             }
@@ -241,7 +242,7 @@ public sealed class TokenCacheSimulationTests
                 if (!world.authIsDown && now - begun <= CallTimeout)
                     return;
                 world.lastAuthTrouble = now;
-                throw new ApiException(ApiError.Unavailable("auth-unavailable", "down"));
+                throw new AuthServiceUnavailableException("down");
             }
         }
 

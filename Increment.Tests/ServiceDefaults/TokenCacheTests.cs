@@ -1,6 +1,7 @@
 using System.Threading.Channels;
-using Increment.ServiceDefaults.Authentication;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Increment.Tests.Defaults;
 
@@ -10,7 +11,7 @@ public sealed class TokenCacheTests
     static readonly TimeSpan Second = TimeSpan.FromSeconds(1);
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
-    readonly ManualTime time = new();
+    readonly FakeTimeProvider time = new(new(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
     readonly FakeAuthService auth;
     readonly FakeLayer shared;
     readonly TokenCache cache;
@@ -216,8 +217,8 @@ public sealed class TokenCacheTests
     public async Task In_an_outage_an_unknown_token_is_told_to_come_again()
     {
         auth.IsDown = true;
-        var refusal = await Assert.ThrowsAsync<ApiException>(() => Verify());
-        Assert.Equal(503, refusal.Error.Status);
+        var refusal = await Assert.ThrowsAsync<AuthServiceUnavailableException>(() => Verify());
+        Assert.Equal("auth-unavailable", refusal.Code);
         auth.IsDown = false;
         Assert.NotNull(await Verify());
     }
@@ -262,7 +263,7 @@ public sealed class TokenCacheTests
         Assert.Null(await Verify());
         auth.IsDown = true;
         time.Advance(TokenCache.MaxAge);
-        await Assert.ThrowsAsync<ApiException>(() => Verify()); // never again after a refusal was seen
+        await Assert.ThrowsAsync<AuthServiceUnavailableException>(() => Verify()); // never again after a refusal was seen
     }
 
     [Fact]
@@ -299,7 +300,7 @@ public sealed class TokenCacheTests
         Assert.NotNull(await neighbour.VerifyAsync(Token.AsMemory(), ct));
 
         auth.Good.Remove(Token);
-        await cache.AnnounceAsync([TokenHash.Of(Token)]);
+        await shared.AnnounceAsync([TokenHash.Of(Token)]);
         Assert.Null(await Verify());
         Assert.Null(await neighbour.VerifyAsync(Token.AsMemory(), ct));
         Assert.Equal(1, auth.Calls); // the shared layer knew
@@ -310,9 +311,9 @@ public sealed class TokenCacheTests
     {
         await Verify();
         auth.Good.Remove(Token);
-        await cache.AnnounceAsync([TokenHash.Of(Token)]);
+        await shared.AnnounceAsync([TokenHash.Of(Token)]);
         shared.IsDown = auth.IsDown = true;
-        await Assert.ThrowsAsync<ApiException>(() => Verify());
+        await Assert.ThrowsAsync<AuthServiceUnavailableException>(() => Verify());
     }
 
     [Fact]
@@ -322,7 +323,7 @@ public sealed class TokenCacheTests
         var asked = Verify();
         await auth.Called(1); // AuthService has seen it good
         auth.Good.Remove(Token);
-        await cache.AnnounceAsync([TokenHash.Of(Token)]);
+        await shared.AnnounceAsync([TokenHash.Of(Token)]);
         var askedAfter = Verify();
         auth.Release();
         Assert.Null(await askedAfter);
@@ -374,7 +375,7 @@ public sealed class TokenCacheTests
 
     static bool IsAnswered(ValueTask<Principal?> verification) => verification.IsCompletedSuccessfully;
 
-    sealed class FakeAuthService(ManualTime time) : ITokenVerifier
+    sealed class FakeAuthService(FakeTimeProvider time) : ITokenVerifier
     {
         readonly Channel<string> called = Channel.CreateUnbounded<string>();
         TaskCompletionSource? held;
@@ -410,11 +411,11 @@ public sealed class TokenCacheTests
             called.Writer.TryWrite(token.ToString());
             if (held?.Task is { } task)
                 await task;
-            return IsDown ? throw new ApiException(ApiError.Unavailable("auth-unavailable", "down")) : answer;
+            return IsDown ? throw new AuthServiceUnavailableException("down") : answer;
         }
     }
 
-    sealed class FakeLayer(ManualTime time) : ITokenCacheLayer
+    sealed class FakeLayer(FakeTimeProvider time) : ITokenCacheLayer
     {
         public event Action<string>? Revoked;
         public event Action? Subscribed;

@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Http.Json;
 using Increment.AuthService;
 using Increment.CounterApi.Counters;
+using Increment.CounterApi.Counters.Sqlite;
 using Increment.JobsService.Jobs;
 using Increment.ServiceDefaults.Storage;
 using Increment.Tests.Auth;
@@ -11,6 +12,7 @@ using Microsoft.Data.Sqlite;
 namespace Increment.Tests.Storage;
 
 /// <summary>The commands <c>backup</c> and <c>restore</c>; what is the counters' own is in <c>SqliteCounterStoreTests</c>.</summary>
+[Trait("Category", "System")]
 public sealed class SqliteBackupTests : IDisposable
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
-using Increment.ServiceDefaults;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Tokens;
 using Increment.Tests.Auth;
 using Increment.Tests.Containers;
 using Increment.Tests.Kubernetes;
@@ -16,6 +16,7 @@ namespace Increment.Tests.Storage;
 /// The scripts that make MongoDB's users and the replica set, run against a database of JavaScript: no MongoDB whose users
 /// can be made is at hand everywhere. What stores send is held against the rights by <see cref="MongoUsers"/>.
 /// </summary>
+[Trait("Category", "System")]
 public sealed partial class MongoUserScriptTests : IDisposable
 {
     /// <summary>A database that knows users and roles, and refuses to make what it has and to change what it has not.</summary>
@@ -179,6 +180,7 @@ public sealed class RedisWithUsers : IAsyncLifetime
 }
 
 /// <summary>Each service's user of Redis may do what the service does, and nothing else.</summary>
+[Trait("Category", "System")]
 public sealed class RedisUserTests(RedisWithUsers redis) : IClassFixture<RedisWithUsers>, IAsyncLifetime
 {
     public static TheoryData<string> Services => ["auth", "jobs", "counter"];

@@ -1,5 +1,6 @@
 using System.Text.Json;
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;

@@ -6,6 +6,7 @@ using Microsoft.Data.Sqlite;
 namespace Increment.Tests.Counters.Faults;
 
 /// <summary>The promise, kept by real processes over real sockets while things go wrong. Every history must be linearizable.</summary>
+[Trait("Category", "System")]
 public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
 {
     const int Clients = 16;

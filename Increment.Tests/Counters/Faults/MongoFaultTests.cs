@@ -12,6 +12,7 @@ namespace Increment.Tests.Counters.Faults;
 /// The promise, kept by real processes over real sockets while MongoDB is cut off in the middle of what it does, or is
 /// killed. Every history must be linearizable.
 /// </summary>
+[Trait("Category", "System")]
 public sealed class MongoFaultTests(ITestOutputHelper output)
 {
     /// <summary>A shell command that kills the server of the tests and starts it again on its data.</summary>

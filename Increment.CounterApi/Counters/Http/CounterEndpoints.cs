@@ -1,0 +1,109 @@
+using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
+
+namespace Increment.CounterApi.Counters.Http;
+
+/// <summary>The counters over HTTP: the caller's default one, and those that he has named.</summary>
+sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
+{
+    static readonly string[] GetOrPost = [HttpMethods.Get, HttpMethods.Post];
+
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        var endpoints = ActivatorUtilities.CreateInstance<CounterEndpoints>(routes.ServiceProvider);
+        var api = routes.MapGroup("/v1").RequireScope(Scopes.Counters);
+
+        foreach (var counter in (ReadOnlySpan<string>)["", "/counters/{name}"])
+        {
+            // No body is read, and the store says itself when it has taken too long: a timer for each request would cost
+            // more than the rest of the pipeline.
+            api.MapMethods(counter + "/next", GetOrPost, endpoints.NextAsync).ChangesOnGet().DisableRequestTimeout();
+            api.MapMethods(counter + "/current", ReadMethods.All, endpoints.CurrentAsync).DisableRequestTimeout();
+            api.MapPut(counter + "/current", endpoints.SetAsync);
+        }
+        api.MapMethods("/counters", ReadMethods.All, endpoints.ListAsync);
+        api.MapDelete("/counters/{name}", endpoints.DeleteAsync);
+    }
+
+    async Task NextAsync(HttpContext context)
+    {
+        var counter = CounterOf(context);
+        var count = CounterRequest.ReadCount(context.Request);
+        var result = await store.TakeAsync(counter, count ?? 1, CounterRequest.ReadIdempotencyKey(context.Request),
+            CounterRequest.ReadPrecondition(context.Request), context.RequestAborted);
+        if (result.Outcome == CounterOutcome.Done)
+            CounterTelemetry.CountIntegers(count ?? 1);
+        await (result.Outcome != CounterOutcome.Done ? RefuseAsync(context, result.Outcome)
+            : CounterAnswer.WriteAsync(context, counter.Name, result.Current, count is null ? null : result.First));
+    }
+
+    async Task CurrentAsync(HttpContext context)
+    {
+        CounterRequest.RequireNoParameters(context.Request);
+        var counter = CounterOf(context);
+        var preconditions = Preconditions.Read(context.Request);
+        var state = await store.GetAsync(counter, context.RequestAborted);
+        var tag = state is { } existing ? CounterAnswer.TagOf(existing) : null;
+        await (state is null && counter.Name != CounterName.Default ? RefuseAsync(context, CounterOutcome.NotFound)
+            : !preconditions.IfMatchHolds(tag) ? RefuseAsync(context, CounterOutcome.PreconditionFailed)
+            // Without a tag: the same one would come back when the counter is made and deleted.
+            : state is null ? CounterAnswer.WriteAsync(context, counter.Name, options.InitialValue)
+            : !preconditions.Hold(tag) ? CounterAnswer.WriteNotModifiedAsync(context, state.Value)
+            : CounterAnswer.WriteAsync(context, counter.Name, state.Value));
+    }
+
+    async Task SetAsync(HttpContext context)
+    {
+        CounterRequest.RequireNoParameters(context.Request);
+        var counter = CounterOf(context);
+        var precondition = CounterRequest.ReadPrecondition(context.Request);
+        var current = await CounterRequest.ReadCurrentAsync(context.Request, counter.Name);
+        var result = await store.SetAsync(counter, current, precondition, context.RequestAborted);
+        // The default counter always exists for its caller.
+        if (result.Creates && counter.Name != CounterName.Default)
+            context.Response.StatusCode = StatusCodes.Status201Created;
+        await (result.Outcome != CounterOutcome.Done ? RefuseAsync(context, result.Outcome)
+            : CounterAnswer.WriteAsync(context, counter.Name, new CounterState(result.Current, result.Version)));
+    }
+
+    async Task ListAsync(HttpContext context)
+    {
+        var page = Page.Read(context.Request);
+        var counters = await store.ListAsync(context.GetPrincipal().UserId, page.After, page.Size + 1, context.RequestAborted);
+        await page.List(context.Request, [.. counters.Select(counter =>
+            new Resource<CounterAttributes>(CounterAnswer.Type, counter.Name, new(counter.State.Current)))]).ExecuteAsync(context);
+    }
+
+    async Task DeleteAsync(HttpContext context)
+    {
+        CounterRequest.RequireNoParameters(context.Request);
+        var result = await store.DeleteAsync(CounterOf(context), CounterRequest.ReadPrecondition(context.Request), context.RequestAborted);
+        if (result.Outcome != CounterOutcome.Done)
+            await RefuseAsync(context, result.Outcome);
+        else
+            context.Response.StatusCode = StatusCodes.Status204NoContent;
+    }
+
+    static CounterKey CounterOf(HttpContext context) => new(context.GetPrincipal().UserId, CounterRequest.ReadName(context.Request));
+
+    Task RefuseAsync(HttpContext context, CounterOutcome outcome) => (outcome switch
+    {
+        CounterOutcome.EndOfRange => ApiError.Conflict("end-of-range",
+            "Fewer integers are left up to 9223372036854775807 than were asked for. PUT current sets the counter back."),
+        CounterOutcome.PreconditionFailed => ApiError.PreconditionFailed(
+            "The counter is not in the state that If-Match or If-None-Match asks for. Read current again."),
+        CounterOutcome.KeyReused => new(422, "idempotency-key-reused", "The idempotency key was used for another request",
+            "This Idempotency-Key was used with another count. Use a new key for a new request.")
+        { Source = ErrorSource.OfHeader(CounterRequest.IdempotencyKey) },
+        CounterOutcome.TooManyKeys => new(429, "too-many-idempotency-keys", "Too many requests",
+            $"You have used {options.KeysPerUser} idempotency keys in {options.KeyRetention.TotalHours:0} hours, and no more are remembered for one user. Go on without keys, or when the oldest are forgotten.") { RetryAfter = 60 },
+        CounterOutcome.TooManyCounters => ApiError.Conflict("too-many-counters",
+            "You have as many named counters as one user may have. Delete one first."),
+        CounterOutcome.NotFound => ApiError.NotFound("You have no counter with this name. Its first next, or PUT current, makes it."),
+        _ => throw new ArgumentOutOfRangeException(nameof(outcome)),
+    }).ExecuteAsync(context);
+}
+
+/// <summary>A counter as it is.</summary>
+/// <param name="Current">The last integer taken or set, 0 to 2^63-1.</param>
+sealed record CounterAttributes(long Current);

@@ -1,0 +1,20 @@
+using MongoDB.Bson;
+using MongoDB.Driver;
+
+namespace Increment.CounterApi.Counters.Mongo;
+
+/// <summary>An idempotency key and the integers that were taken with it.</summary>
+sealed record UsedKey(string Key, long First, int Count, DateTimeOffset UsedAt);
+
+/// <summary>An idempotency key in the collection <c>idempotency_key</c>.</summary>
+sealed record IdempotencyKeyDocument(IdempotencyKeyId Id, long First, int Count, DateTimeOffset UsedAt)
+{
+    /// <summary>The collection.</summary>
+    public static IMongoCollection<IdempotencyKeyDocument> Collection(IMongoDatabase database) => database.GetCollection<IdempotencyKeyDocument>("idempotency_key");
+
+    /// <summary>Whose it is; null for one of an earlier version, which is not counted.</summary>
+    public string? Owner { get; init; }
+}
+
+/// <summary>A key of one incarnation of a counter.</summary>
+sealed record IdempotencyKeyId(ObjectId Counter, string Key);

@@ -1,0 +1,159 @@
+using System.Collections.Concurrent;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Storage;
+using Microsoft.Data.Sqlite;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Increment.CounterApi.Counters.Sqlite;
+
+/// <summary>
+/// The counters in a SQLite file. All writes that wait, whatever counters they are for, share one transaction and so one
+/// write to disk. Other processes may use the file at the same time.
+/// </summary>
+sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
+{
+    /// <summary>
+    /// A row has some 70 bytes, and a commit writes every page that it touches: with small pages, users in plenty cost
+    /// less disk.
+    /// </summary>
+    public const int PageSize = 1024;
+
+    static readonly string[] Schema =
+    [
+        """
+        CREATE TABLE incremental_counter (
+            owner TEXT NOT NULL, name TEXT NOT NULL, current INTEGER NOT NULL, version INTEGER NOT NULL,
+            PRIMARY KEY (owner, name)) STRICT, WITHOUT ROWID;
+        CREATE TABLE idempotency_key (
+            id INTEGER PRIMARY KEY, owner TEXT NOT NULL, name TEXT NOT NULL, key TEXT NOT NULL,
+            first INTEGER NOT NULL, count INTEGER NOT NULL, used_at INTEGER NOT NULL, UNIQUE (owner, name, key)) STRICT
+        """,
+        """
+        CREATE TABLE idempotency_key_count (owner TEXT PRIMARY KEY, keys INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+        INSERT INTO idempotency_key_count (owner, keys) SELECT owner, count(*) FROM idempotency_key GROUP BY owner;
+        CREATE TRIGGER idempotency_key_added AFTER INSERT ON idempotency_key BEGIN
+            INSERT INTO idempotency_key_count (owner, keys) VALUES (new.owner, 1) ON CONFLICT (owner) DO UPDATE SET keys = keys + 1;
+        END;
+        CREATE TRIGGER idempotency_key_removed AFTER DELETE ON idempotency_key BEGIN
+            UPDATE idempotency_key_count SET keys = keys - 1 WHERE owner = old.owner;
+            DELETE FROM idempotency_key_count WHERE owner = old.owner AND keys = 0;
+        END
+        """,
+    ];
+
+    /// <summary>
+    /// A restore is a reset of every counter: integers taken since the backup will be taken again. The versions are new,
+    /// since callers may know those after the backup's as versions of other states.
+    /// </summary>
+    public static readonly SqliteBackup Backup = new("counters", "incremental_counter", OpenDatabase,
+        $"UPDATE main.incremental_counter SET version = (random() & {CounterState.VersionBits}) | 1");
+
+    /// <summary>How long a write waits to be taken up: only a disk that hangs makes it wait for long.</summary>
+    static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(30);
+
+    readonly SqliteDatabase database;
+    readonly SqliteCommitter committer;
+    readonly CommitQueue<SqliteWrite, CounterResult> queue;
+    readonly Timer timer;
+    readonly ConcurrentBag<SqliteCounterReader> readers = [];
+
+    /// <summary>
+    /// Opens the store. What may pass by itself (a full or read-only disk, a lock) does not keep it from being made: its
+    /// callers get 503 until it has passed.
+    /// </summary>
+    /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
+    public SqliteCounterStore(string connectionString, CounterOptions options, ILogger<SqliteCounterStore>? logger = null)
+    {
+        database = OpenDatabase(connectionString);
+        committer = new(database, options, logger ?? NullLogger<SqliteCounterStore>.Instance);
+        queue = new(committer.CommitBatch, options.QueueLimit);
+        timer = new(_ => RefuseLate(), null, MaxWait / 30, MaxWait / 30);
+    }
+
+    /// <inheritdoc cref="SqliteCommitter.MaxLogPages" />
+    public int MaxLogPages { init => committer.MaxLogPages = value; }
+
+    /// <inheritdoc cref="SqliteCommitter.Checkpointing" />
+    public Task Checkpointing => committer.Checkpointing;
+
+    /// <summary>Opens a file of counters, creates it if need be, and brings its schema up to date.</summary>
+    /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
+    public static SqliteDatabase OpenDatabase(string connectionString) => new(connectionString, PageSize, Schema);
+
+    public ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, CancellationToken cancellationToken) =>
+        WriteAsync("take", new SqliteTake(counter, count, idempotencyKey, precondition), cancellationToken);
+
+    public ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition? precondition, CancellationToken cancellationToken) =>
+        WriteAsync("set", new SqliteOtherWrite(w => w.Set(counter, current, precondition)), cancellationToken);
+
+    public ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition? precondition, CancellationToken cancellationToken) =>
+        WriteAsync("delete", new SqliteOtherWrite(w => w.Delete(counter, precondition)), cancellationToken);
+
+    ValueTask<CounterResult> WriteAsync(string operation, SqliteWrite write, CancellationToken cancellationToken) =>
+        CounterTelemetry.IsTraced ? TraceAsync(operation, write, cancellationToken) : queue.EnqueueAsync(write, cancellationToken);
+
+    ValueTask<CounterResult> TraceAsync(string operation, SqliteWrite write, CancellationToken cancellationToken) =>
+        CounterTelemetry.TraceAsync(operation, () => queue.EnqueueAsync(write, cancellationToken));
+
+    public async ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) =>
+        await queue.EnqueueAsync(new SqliteOtherWrite(w => w.DeleteAll(owner)), cancellationToken);
+
+    public async ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
+        (int)(await queue.EnqueueAsync(new SqliteOtherWrite(w => w.ForgetKeys(before, limit)), cancellationToken)).Current;
+
+    public ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) =>
+        new(Read(reader => reader.Get(counter)));
+
+    public ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) =>
+        new(Read<IReadOnlyList<NamedCounter>>(reader => reader.List(owner, after, limit)));
+
+    public ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) =>
+        new(Read(reader => reader.ListMany(owners)));
+
+    public ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken) => new(Read(reader => (object?)reader.Head));
+
+    /// <summary>Healthy when the file can be read; degraded when its last write failed.</summary>
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
+    {
+        var health = await database.CheckHealthAsync(context, cancellationToken);
+        // What kept the file from being opened at the start has passed by then.
+        return health.Status == HealthStatus.Healthy && committer.Failure is { } last and not SettingException ? HealthCheckResult.Degraded("writes fail: " + last.Message) : health;
+    }
+
+    public void Dispose()
+    {
+        timer.Dispose();
+        committer.Dispose();
+        while (readers.TryTake(out var reader))
+            reader.Dispose();
+        database.Dispose();
+    }
+
+    T Read<T>(Func<SqliteCounterReader, T> read)
+    {
+        readers.TryTake(out var reader);
+        try
+        {
+            if (database.IsLost)
+                database.EnsureInPlace();
+            reader ??= SqliteCounterReader.Open(database);
+            var result = read(reader);
+            readers.Add(reader);
+            return result;
+        }
+        catch (Exception e)
+        {
+            reader?.Dispose();
+            if (StoreUnavailableException.From(e) is { } unavailable)
+                throw unavailable;
+            throw;
+        }
+    }
+
+    void RefuseLate()
+    {
+        queue.RefuseLate(MaxWait);
+        queue.CompleteUnfinished();
+    }
+}

@@ -1,0 +1,224 @@
+using Increment.ServiceDefaults.Storage;
+using Microsoft.Data.Sqlite;
+using SQLitePCL;
+
+namespace Increment.CounterApi.Counters.Sqlite;
+
+/// <summary>
+/// The connection that writes, one transaction at a time: begin, any number of operations, commit. A counter is read
+/// when an operation first touches it and written once, at the commit, however many operations it saw.
+/// </summary>
+/// <remarks>After any failure it is of no more use, and to be disposed of, which undoes what is not committed.</remarks>
+sealed class SqliteCounterWriter : IDisposable
+{
+    static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(5);
+
+    readonly SqliteConnection connection;
+    readonly CounterOptions options;
+    readonly Dictionary<CounterKey, CounterState?> counters = [];
+    readonly HashSet<CounterKey> changed = [];
+    readonly List<SqliteStatement> statements = [];
+    readonly SqliteStatement begin, commit, checkpoint, filePages, select, insert, update, delete, deleteKeys, deleteAll,
+        deleteAllKeys, countNamed, countKeys, selectKey, insertKey, forgetKeys;
+    long contendedUntil;
+
+    /// <exception cref="SqliteException">The file cannot be opened.</exception>
+    public SqliteCounterWriter(SqliteDatabase database, CounterOptions options)
+    {
+        (connection, this.options) = (database.Open(), options);
+        try
+        {
+            connection.Execute("PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -32768"); // 32 MiB, if there are that many counters
+            begin = Prepare("BEGIN IMMEDIATE");
+            commit = Prepare("COMMIT");
+            checkpoint = Prepare("PRAGMA wal_checkpoint(PASSIVE)");
+            filePages = Prepare("SELECT page_count, 0 FROM pragma_page_count");
+            select = Prepare("SELECT current, version FROM incremental_counter WHERE owner = ?1 AND name = ?2");
+            insert = Prepare("INSERT INTO incremental_counter (owner, name, current, version) VALUES (?1, ?2, ?3, ?4)");
+            update = Prepare("UPDATE incremental_counter SET current = ?3, version = ?4 WHERE owner = ?1 AND name = ?2");
+            delete = Prepare("DELETE FROM incremental_counter WHERE owner = ?1 AND name = ?2");
+            deleteKeys = Prepare("DELETE FROM idempotency_key WHERE owner = ?1 AND name = ?2");
+            deleteAll = Prepare("DELETE FROM incremental_counter WHERE owner = ?1");
+            deleteAllKeys = Prepare("DELETE FROM idempotency_key WHERE owner = ?1");
+            countNamed = Prepare($"SELECT count(*), 0 FROM incremental_counter WHERE owner = ?1 AND name <> '{CounterName.Default}'");
+            countKeys = Prepare("SELECT keys, 0 FROM idempotency_key_count WHERE owner = ?1");
+            selectKey = Prepare("SELECT first, count FROM idempotency_key WHERE owner = ?1 AND name = ?2 AND key = ?3");
+            insertKey = Prepare(
+                "INSERT INTO idempotency_key (owner, name, key, first, count, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
+            // Keys are numbered in the order of their first use, so that the oldest are found without an index on the time.
+            forgetKeys = Prepare(
+                "DELETE FROM idempotency_key WHERE used_at < ?1 AND id IN (SELECT id FROM idempotency_key ORDER BY id LIMIT ?2)");
+            FilePages = CountFilePages();
+        }
+        catch
+        {
+            Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>How many pages the file had when it was opened, or at the last <see cref="Checkpoint"/>.</summary>
+    public int FilePages { get; private set; }
+
+    /// <summary>How many pages were written since <see cref="Checkpoint"/>, roughly.</summary>
+    public int PagesWritten { get; private set; }
+
+    /// <summary>
+    /// Takes the file's one write lock. Where another process has it, this one asks again every millisecond, and for
+    /// some time after that leaves a gap of a millisecond between its own transactions: SQLite's lock is nobody's turn,
+    /// and a busy process would win it every time.
+    /// </summary>
+    /// <exception cref="SqliteException">Busy: another process had the lock for 5 s. Nothing has begun.</exception>
+    public void Begin()
+    {
+        var start = Environment.TickCount64;
+        if (start < contendedUntil)
+            Thread.Sleep(1);
+        for (int result; (result = begin.TryRun()) != raw.SQLITE_OK; Thread.Sleep(1))
+        {
+            if ((result & 0xff) != raw.SQLITE_BUSY || Environment.TickCount64 - start > LockTimeout.TotalMilliseconds)
+                begin.Check(result);
+            contendedUntil = Environment.TickCount64 + 100;
+        }
+    }
+
+    /// <inheritdoc cref="ICounterStore.TakeAsync" />
+    public CounterResult Take(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, DateTimeOffset now)
+    {
+        if (idempotencyKey is not null
+            && selectKey.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, idempotencyKey).TryRead(out var first, out var usedFor))
+            return usedFor == count ? new(CounterOutcome.Done, first, first + count - 1) : new(CounterOutcome.KeyReused);
+
+        var state = Read(counter);
+        if (precondition?.Invoke(state) == false)
+            return new(CounterOutcome.PreconditionFailed);
+        var before = state?.Current ?? options.InitialValue;
+        if (count > long.MaxValue - before)
+            return new(CounterOutcome.EndOfRange);
+        if (idempotencyKey is not null && (countKeys.Bind(1, counter.Owner).TryRead(out var keys, out _) ? keys : 0) >= options.KeysPerUser)
+            return new(CounterOutcome.TooManyKeys);
+        if (!TryWrite(counter, state, before + count))
+            return new(CounterOutcome.TooManyCounters);
+        if (idempotencyKey is not null)
+        {
+            insertKey.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, idempotencyKey)
+                .Bind(4, before + 1).Bind(5, count).Bind(6, now.ToUnixTimeMilliseconds()).Run();
+            PagesWritten += 3;
+        }
+        return new(CounterOutcome.Done, before + 1, before + count);
+    }
+
+    /// <inheritdoc cref="ICounterStore.SetAsync" />
+    public CounterResult Set(CounterKey counter, long current, Precondition? precondition)
+    {
+        var state = Read(counter);
+        if (precondition?.Invoke(state) == false)
+            return new(CounterOutcome.PreconditionFailed);
+        return TryWrite(counter, state, current)
+            ? new(CounterOutcome.Done, current, current, counters[counter]!.Value.Version, Creates: state is null) : new(CounterOutcome.TooManyCounters);
+    }
+
+    /// <inheritdoc cref="ICounterStore.DeleteAsync" />
+    public CounterResult Delete(CounterKey counter, Precondition? precondition)
+    {
+        var state = Read(counter);
+        if (state is null)
+            return new(CounterOutcome.NotFound);
+        if (precondition?.Invoke(state) == false)
+            return new(CounterOutcome.PreconditionFailed);
+        PagesWritten += 1 + delete.Bind(1, counter.Owner).Bind(2, counter.Name).Run()
+            + deleteKeys.Bind(1, counter.Owner).Bind(2, counter.Name).Run();
+        Forget(counter);
+        return new(CounterOutcome.Done);
+    }
+
+    /// <inheritdoc cref="ICounterStore.DeleteAllAsync" />
+    public CounterResult DeleteAll(string owner)
+    {
+        PagesWritten += 1 + deleteAll.Bind(1, owner).Run() + deleteAllKeys.Bind(1, owner).Run();
+        foreach (var counter in counters.Keys.Where(counter => counter.Owner == owner).ToList())
+            Forget(counter);
+        return new(CounterOutcome.Done);
+    }
+
+    /// <inheritdoc cref="ICounterStore.ForgetKeysAsync" />
+    public CounterResult ForgetKeys(DateTimeOffset before, int limit)
+    {
+        var forgotten = forgetKeys.Bind(1, before.ToUnixTimeMilliseconds()).Bind(2, limit).Run();
+        PagesWritten += 1 + forgotten;
+        return new(CounterOutcome.Done, Current: forgotten);
+    }
+
+    /// <summary>Makes the transaction durable.</summary>
+    /// <exception cref="SqliteException">Whether it is durable is not known.</exception>
+    public void Commit()
+    {
+        foreach (var counter in changed)
+        {
+            var state = counters[counter]!.Value;
+            update.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, state.Current).Bind(4, state.Version).Run();
+        }
+        commit.Run();
+        PagesWritten += changed.Count;
+        counters.Clear();
+        changed.Clear();
+    }
+
+    /// <summary>
+    /// Copies what the write-ahead log holds into the file. When nobody writes meanwhile (this connection does not) and
+    /// nobody reads an older state, the log is begun anew, in place, with the next transaction.
+    /// </summary>
+    public void Checkpoint()
+    {
+        checkpoint.Run();
+        (PagesWritten, FilePages) = (0, CountFilePages());
+    }
+
+    public void Dispose()
+    {
+        statements.ForEach(statement => statement.Dispose());
+        connection.Discard();
+    }
+
+    int CountFilePages() => filePages.TryRead(out var pages, out _) ? (int)pages : 0;
+
+    SqliteStatement Prepare(string sql)
+    {
+        statements.Add(new(connection, sql));
+        return statements[^1];
+    }
+
+    CounterState? Read(CounterKey counter)
+    {
+        if (counters.TryGetValue(counter, out var known))
+            return known;
+        CounterState? state = select.Bind(1, counter.Owner).Bind(2, counter.Name).TryRead(out var current, out var version)
+            ? new(current, version) : null;
+        return counters[counter] = state;
+    }
+
+    bool TryWrite(CounterKey counter, CounterState? before, long current)
+    {
+        if (before is { } state)
+        {
+            counters[counter] = new(current, state.Version + 1);
+            changed.Add(counter);
+            return true;
+        }
+        if (counter.Name != CounterName.Default
+            && countNamed.Bind(1, counter.Owner).TryRead(out var named, out _) && named >= options.LimitPerUser)
+            return false;
+        // At once, so that the next new counter of this owner is counted on.
+        var created = new CounterState(current, CounterState.NewVersion());
+        insert.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, created.Current).Bind(4, created.Version).Run();
+        counters[counter] = created;
+        PagesWritten += 2;
+        return true;
+    }
+
+    void Forget(CounterKey counter)
+    {
+        counters[counter] = null;
+        changed.Remove(counter);
+    }
+}

@@ -1,0 +1,94 @@
+using System.Text;
+using Microsoft.Data.Sqlite;
+using SQLitePCL;
+
+namespace Increment.CounterApi.Counters.Sqlite;
+
+/// <summary>
+/// A statement that is prepared once and run often, straight on SQLite's C interface: Microsoft.Data.Sqlite's commands
+/// take twice the time for a row, and sleep for 150 ms where another process is writing.
+/// </summary>
+sealed class SqliteStatement : IDisposable
+{
+    const int StackLimit = 256;
+
+    readonly sqlite3 database;
+    readonly sqlite3_stmt statement;
+
+    /// <exception cref="SqliteException" />
+    public SqliteStatement(SqliteConnection connection, string sql)
+    {
+        database = connection.Handle!;
+        Check(raw.sqlite3_prepare_v3(database, sql, raw.SQLITE_PREPARE_PERSISTENT, out statement));
+    }
+
+    /// <summary>Gives parameter <paramref name="index"/>, counted from 1, its value.</summary>
+    public SqliteStatement Bind(int index, string value)
+    {
+        Span<byte> utf8 = stackalloc byte[StackLimit];
+        Check(Encoding.UTF8.TryGetBytes(value, utf8, out var length)
+            ? raw.sqlite3_bind_text(statement, index, utf8[..length]) : raw.sqlite3_bind_text(statement, index, value));
+        return this;
+    }
+
+    /// <inheritdoc cref="Bind(int, string)" />
+    public SqliteStatement Bind(int index, long value)
+    {
+        Check(raw.sqlite3_bind_int64(statement, index, value));
+        return this;
+    }
+
+    /// <summary>Runs it to its end.</summary>
+    /// <returns>How many rows it inserted, updated or deleted.</returns>
+    /// <exception cref="SqliteException" />
+    public int Run()
+    {
+        var result = TryRun();
+        Check(result);
+        return raw.sqlite3_changes(database);
+    }
+
+    /// <summary>Runs it to its end.</summary>
+    /// <returns>SQLite's result code: 0 when it went well.</returns>
+    public int TryRun()
+    {
+        int result;
+        do
+            result = raw.sqlite3_step(statement);
+        while (result == raw.SQLITE_ROW);
+        raw.sqlite3_reset(statement);
+        return result == raw.SQLITE_DONE ? raw.SQLITE_OK : result;
+    }
+
+    /// <summary>Reads the first two columns, integers, of its first row; false when it has none.</summary>
+    /// <exception cref="SqliteException" />
+    public bool TryRead(out long first, out long second)
+    {
+        (first, second) = (0, 0);
+        var result = raw.sqlite3_step(statement);
+        if (result == raw.SQLITE_ROW)
+            (first, second) = (raw.sqlite3_column_int64(statement, 0), raw.sqlite3_column_int64(statement, 1));
+        raw.sqlite3_reset(statement);
+        Check(result is raw.SQLITE_ROW or raw.SQLITE_DONE ? raw.SQLITE_OK : result);
+        return result == raw.SQLITE_ROW;
+    }
+
+    /// <exception cref="SqliteException">The result code is not 0.</exception>
+    public void Check(int result) => SqliteException.ThrowExceptionForRC(result, database);
+
+    public void Dispose() => statement.Dispose();
+}
+
+static class SqliteConnectionExtensions
+{
+    /// <summary>
+    /// Closes a connection and keeps nothing of it in the pool: where the disk was full or read-only, one that is opened
+    /// anew may work.
+    /// </summary>
+    public static void Discard(this SqliteConnection connection)
+    {
+        if (connection.Handle is not null)
+            SqliteConnection.ClearPool(connection);
+        connection.Dispose();
+    }
+}

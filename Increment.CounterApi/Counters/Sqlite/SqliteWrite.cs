@@ -1,0 +1,19 @@
+namespace Increment.CounterApi.Counters.Sqlite;
+
+/// <summary>Something that the writer does as part of a batch.</summary>
+abstract class SqliteWrite : QueuedOperation<CounterResult>
+{
+    public abstract CounterResult Apply(SqliteCounterWriter writer);
+}
+
+/// <summary>Takes integers. It has a class of its own since nearly every write is one.</summary>
+sealed class SqliteTake(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition) : SqliteWrite
+{
+    public override CounterResult Apply(SqliteCounterWriter writer) => writer.Take(counter, count, idempotencyKey, precondition, DateTimeOffset.UtcNow);
+}
+
+/// <summary>Any other write.</summary>
+sealed class SqliteOtherWrite(Func<SqliteCounterWriter, CounterResult> apply) : SqliteWrite
+{
+    public override CounterResult Apply(SqliteCounterWriter writer) => apply(writer);
+}

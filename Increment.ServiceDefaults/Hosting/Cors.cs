@@ -1,0 +1,33 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Increment.ServiceDefaults.Hosting;
+
+/// <summary>Pages of other sites.</summary>
+static class Cors
+{
+    /// <summary>
+    /// Lets pages of <c>Increment:Cors:Origins</c>, a comma-separated list of origins, use the API with tokens; never with
+    /// the session cookie. Without the setting browsers let no other site's page in.
+    /// </summary>
+    public static void AddConfiguredCors(this WebApplicationBuilder builder)
+    {
+        if (builder.Configuration["Increment:Cors:Origins"] is not { Length: > 0 } origins)
+            return;
+        var known = origins.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).Select(ReadOrigin).ToArray();
+        builder.Services.AddCors(cors => cors.AddDefaultPolicy(policy => policy
+            .WithOrigins(known)
+            .AllowAnyHeader().AllowAnyMethod()
+            .WithExposedHeaders("ETag", "Location", "RateLimit", "RateLimit-Policy", "Retry-After")));
+    }
+
+    public static void UseConfiguredCors(this WebApplication app)
+    {
+        if (app.Configuration["Increment:Cors:Origins"] is { Length: > 0 })
+            app.UseCors();
+    }
+
+    static string ReadOrigin(string origin) =>
+        Uri.TryCreate(origin, UriKind.Absolute, out var uri) && (uri.Scheme is "http" or "https") && uri.GetLeftPart(UriPartial.Authority).Equals(origin, StringComparison.OrdinalIgnoreCase) ? origin
+        : throw new SettingException($"Increment:Cors:Origins has '{origin}'; it must be origins with commas between, as 'https://shop.example.com, https://example.org'.");
+}

@@ -1,0 +1,37 @@
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Configuration;
+
+namespace Increment.ServiceDefaults.Hosting;
+
+/// <summary>
+/// The origin under which clients know the service, <c>https://HOST[:PORT]</c>: the setting <c>Increment:PublicOrigin</c>,
+/// else what the request was sent to, or what a proxy that is believed says of that.
+/// </summary>
+public static class PublicOrigin
+{
+    /// <summary>The setting, or null.</summary>
+    /// <exception cref="InvalidOperationException">It is not an origin.</exception>
+    public static Uri? GetPublicOrigin(this IConfiguration configuration)
+    {
+        if (configuration["Increment:PublicOrigin"] is not { Length: > 0 } text)
+            return null;
+        return Uri.TryCreate(text, UriKind.Absolute, out var origin) && origin.Scheme is "http" or "https"
+            && text.TrimEnd('/') == origin.GetLeftPart(UriPartial.Authority) ? origin
+            : throw new SettingException($"Increment:PublicOrigin is '{text}'; it must be an origin, as 'https://integers.example.com'.");
+    }
+
+    /// <summary>From here on every request is one to the public origin: for cookies, for links, for the check of Origin.</summary>
+    internal static void UsePublicOrigin(this WebApplication app)
+    {
+        if (app.Configuration.GetPublicOrigin() is not { } origin)
+            return;
+        var host = origin.IsDefaultPort ? new HostString(origin.IdnHost) : new HostString(origin.IdnHost, origin.Port);
+        app.Use((context, next) =>
+        {
+            context.Request.Scheme = origin.Scheme;
+            context.Request.Host = host;
+            return next(context);
+        });
+    }
+}

@@ -1,0 +1,54 @@
+using Increment.ServiceDefaults.Health;
+using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Kestrel;
+using Increment.ServiceDefaults.OpenApi;
+using Increment.ServiceDefaults.Telemetry;
+using Increment.ServiceDefaults.Tokens;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Increment.ServiceDefaults.Hosting;
+
+/// <summary>What every service of Increment has in common, in two calls.</summary>
+public static class ServiceDefaultsExtensions
+{
+    /// <summary>Telemetry, health, limits, graceful shutdown, the error format, and an OpenAPI document.</summary>
+    public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
+    {
+        builder.AddTelemetry();
+        builder.AddKestrelLimits();
+        builder.AddConfiguredForwardedHeaders();
+        builder.AddRateLimits();
+        builder.AddConfiguredCors();
+        builder.Services.AddHealthChecks();
+        builder.Services.AddErrorHandling();
+        builder.Services.AddGracefulShutdown(builder.Configuration);
+        builder.Services.AddSingleton(TimeProvider.System);
+        builder.Services.AddSingleton(new ServiceSecret(builder.Configuration));
+        builder.AddSharedTokenCache();
+        return builder;
+    }
+
+    /// <summary>
+    /// The middleware that every service has, in the order in which a request passes it, and the health, OpenAPI and
+    /// reference endpoints. The service maps its own endpoints after it.
+    /// </summary>
+    public static WebApplication UseServiceDefaults(this WebApplication app)
+    {
+        app.UseTelemetry();
+        app.UseConfiguredForwardedHeaders();
+        app.UsePublicOrigin();
+        app.UseGracefulShutdown();
+        app.UseSecurityHeaders();
+        app.UseErrorHandling();
+        app.UseRouting();
+        app.UseConfiguredCors();
+        app.UseRequestTimeouts();
+        app.UseTokenAuthentication();
+        app.UseRateLimits();
+        app.MapHealth();
+        app.MapOpenApiDocument();
+        app.MapEmbeddedFiles(typeof(ServiceDefaultsExtensions).Assembly, "docs", "/docs");
+        return app;
+    }
+}

@@ -1,0 +1,43 @@
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Increment.ServiceDefaults.Hosting;
+
+/// <summary>What proxies say about the client.</summary>
+static class TrustedProxies
+{
+    /// <summary>
+    /// Believes X-Forwarded-For, -Proto and -Host only from <c>Increment:Proxies</c>, a comma-separated list of addresses
+    /// and networks (<c>10.0.0.0/8</c>), whatever <c>ASPNETCORE_FORWARDEDHEADERS_ENABLED</c> says: that one believes anybody.
+    /// </summary>
+    public static void AddConfiguredForwardedHeaders(this WebApplicationBuilder builder)
+    {
+        var proxies = (builder.Configuration["Increment:Proxies"] ?? "")
+            .Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries)
+            .Select(ReadNetwork).ToList();
+        builder.Services.PostConfigure<ForwardedHeadersOptions>(options =>
+        {
+            options.ForwardedHeaders = proxies.Count == 0 ? ForwardedHeaders.None
+                : ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto | ForwardedHeaders.XForwardedHost;
+            options.ForwardLimit = null;
+            options.KnownProxies.Clear();
+            options.KnownIPNetworks.Clear();
+            proxies.ForEach(options.KnownIPNetworks.Add);
+        });
+    }
+
+    public static void UseConfiguredForwardedHeaders(this WebApplication app)
+    {
+        if (app.Configuration["Increment:Proxies"] is { Length: > 0 })
+            app.UseForwardedHeaders();
+    }
+
+    static System.Net.IPNetwork ReadNetwork(string proxy) =>
+        System.Net.IPNetwork.TryParse(proxy, out var network) ? network
+        : IPAddress.TryParse(proxy, out var address) ? new(address, address.AddressFamily is System.Net.Sockets.AddressFamily.InterNetwork ? 32 : 128)
+        : throw new SettingException($"Increment:Proxies has '{proxy}'; it must be addresses and networks with commas between, as '10.0.0.0/8, 192.0.2.1'.");
+}

@@ -1,0 +1,18 @@
+namespace Increment.ServiceDefaults.Tokens;
+
+/// <summary>Tells whose token it is. AuthService asks its store; the other services ask AuthService.</summary>
+public interface ITokenVerifier
+{
+    /// <summary>The token's principal, or null when it is unknown, expired or revoked.</summary>
+    /// <param name="token">The token; a slice of the request's header, so that a known token costs no allocation.</param>
+    /// <param name="cancellationToken">Gives up the waiting, not necessarily the work.</param>
+    /// <exception cref="AuthServiceUnavailableException">Nobody can say now.</exception>
+    ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken);
+}
+
+/// <summary>Asking about several tokens in one request: <c>POST /auth/batch</c>.</summary>
+public static class TokenBatch
+{
+    /// <summary>How many tokens one request may ask about: AuthService refuses more, and its clients send no more.</summary>
+    public const int MaxTokens = 64;
+}

@@ -1,0 +1,39 @@
+namespace Increment.ServiceDefaults.Tokens;
+
+/// <summary>Whose token it is, and what it may do: AuthService's answer to <c>POST /auth</c>.</summary>
+/// <param name="UserId">The user's identifier; never reused.</param>
+/// <param name="Name">
+/// The user's name: the e-mail address, or the demo user's name. Only AuthService may rely on it: in an answer that another
+/// service took from Redis it is empty, so that no e-mail address is there.
+/// </param>
+/// <param name="TokenId">The token's identifier, by which it is revoked.</param>
+/// <param name="Scopes">What the token may do; see <see cref="Tokens.Scopes"/>.</param>
+/// <param name="ExpiresAt">When the token ends; null for never.</param>
+/// <param name="CheckedAt">
+/// An instant, by AuthService's clock, at which the token was good: it is taken before the store is read, so a revocation
+/// that the answer has not seen was committed after it.
+/// </param>
+public sealed record Principal(
+    string UserId, string Name, string TokenId, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt, DateTimeOffset CheckedAt);
+
+/// <summary>What a token may be allowed to do.</summary>
+public static class Scopes
+{
+    /// <summary>Take, read and set the user's counters.</summary>
+    public const string Counters = "counters";
+
+    /// <summary>Read the jobs.</summary>
+    public const string JobsRead = "jobs:read";
+
+    /// <summary>Change the jobs. Registered users do not have it.</summary>
+    public const string JobsWrite = "jobs:write";
+
+    /// <summary>Manage the account and its tokens.</summary>
+    public const string Account = "account";
+
+    /// <summary>What a registered user has.</summary>
+    public static readonly IReadOnlyList<string> OfUsers = [Counters, JobsRead, Account];
+
+    /// <summary>Everything.</summary>
+    public static readonly IReadOnlyList<string> All = [Counters, JobsRead, JobsWrite, Account];
+}

@@ -1,0 +1,188 @@
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Json;
+using System.Threading.Channels;
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Storage;
+using Microsoft.Extensions.Diagnostics.HealthChecks;
+using Microsoft.Extensions.Hosting;
+using Microsoft.Extensions.Logging;
+using StackExchange.Redis;
+
+namespace Increment.ServiceDefaults.Tokens;
+
+/// <summary>
+/// The shared layer in Redis: an answer under <c>token:HASH</c>, as JSON, for as long as it is good; or, for a revoked
+/// token, a tombstone that outlives every answer that was on its way. Revocations are published on a channel.
+/// An answer carries a MAC by a key of the services, and is believed only with it and only while it is young: who can write
+/// to Redis can let no token in. A tombstone has none, since a forged one does no more than refuse a token.
+/// </summary>
+sealed partial class RedisTokenCacheLayer(
+    IConnectionMultiplexer redis, RedisDeadline deadline, ServiceSecret secret, TimeProvider time, ILogger<RedisTokenCacheLayer> logger)
+    : BackgroundService, ITokenCacheLayer, IHealthCheck
+{
+    const string Tombstone = "revoked";
+
+    /// <summary>In bytes; what is longer is no answer. The longest answer has less than half.</summary>
+    const int MaxEntryLength = 2048;
+
+    /// <summary>
+    /// Keeps an answer in place of whatever stands there, also what is no answer or not even a string, but never of a
+    /// tombstone; 0 where there is one.
+    /// </summary>
+    const string KeepUnlessRevoked = """
+        if redis.pcall('GET', KEYS[1]) == ARGV[1] then return 0 end
+        redis.call('SET', KEYS[1], ARGV[2], 'PX', ARGV[3])
+        return 1
+        """;
+
+    static readonly RedisChannel Channel = RedisChannel.Literal("token-revoked");
+    static readonly TimeSpan TombstoneAge = TimeSpan.FromMinutes(1);
+
+    readonly byte[] macKey = secret.DeriveKey("token cache entries, 1");
+    readonly Channel<bool> reconnected = System.Threading.Channels.Channel.CreateBounded<bool>(
+        new BoundedChannelOptions(1) { FullMode = BoundedChannelFullMode.DropWrite });
+
+    public event Action<string>? Revoked;
+    public event Action? Subscribed;
+
+    public async ValueTask<SharedAnswer?> FindAsync(string tokenHash)
+    {
+        var asked = time.GetUtcNow();
+        if (await deadline.TryAsync(() => redis.GetDatabase().StringGetWithExpiryAsync(Key(tokenHash))) is not { } found || found.Value.IsNull)
+            return null;
+        if (found.Value == Tombstone)
+            return new(null);
+        if (found.Expiry is not { } rest || Read(tokenHash, found.Value) is not { } principal)
+            return null;
+        var now = time.GetUtcNow();
+        if (principal.CheckedAt > now || now - principal.CheckedAt >= TokenCache.RefreshAge)
+            return null;
+        // By the writer's clock and by Redis's: the clocks need not agree to the second, and a command may have lain around.
+        var checkedAt = asked - (TokenCache.RefreshAge - rest);
+        return new(principal with { CheckedAt = checkedAt < principal.CheckedAt ? checkedAt : principal.CheckedAt });
+    }
+
+    public async ValueTask<bool> TryAddAsync(string tokenHash, Principal principal)
+    {
+        var rest = principal.CheckedAt + TokenCache.RefreshAge - time.GetUtcNow();
+        var milliseconds = (long)rest.TotalMilliseconds;
+        if (milliseconds <= 0)
+            return true;
+        return await deadline.TryAsync(() => KeepAsync(tokenHash, principal, milliseconds)) is not false;
+    }
+
+    async Task<bool> KeepAsync(string tokenHash, Principal principal, long milliseconds) => (bool)await redis.GetDatabase().ScriptEvaluateAsync(
+        KeepUnlessRevoked, [Key(tokenHash)], [Tombstone, Write(tokenHash, principal), milliseconds]);
+
+    byte[] Write(string tokenHash, Principal principal)
+    {
+        var entry = new Entry(principal.UserId, "", principal.TokenId, principal.Scopes, principal.ExpiresAt, principal.CheckedAt, null);
+        return JsonSerializer.SerializeToUtf8Bytes(entry with { Mac = MacOf(tokenHash, entry) });
+    }
+
+    /// <summary>The answer about a token that one of the services wrote; null when it is none, another token's, or changed.</summary>
+    Principal? Read(string tokenHash, RedisValue value)
+    {
+        if (value.Length() > MaxEntryLength)
+            return null;
+        try
+        {
+            return JsonSerializer.Deserialize<Entry>(((ReadOnlyMemory<byte>)value).Span) is { Mac: { } mac } entry
+                && CryptographicOperations.FixedTimeEquals(mac, MacOf(tokenHash, entry with { Mac = null }))
+                ? new(entry.UserId, entry.Name, entry.TokenId, entry.Scopes, entry.ExpiresAt, entry.CheckedAt) : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    byte[] MacOf(string tokenHash, Entry entry) =>
+        HMACSHA256.HashData(macKey, (byte[])[.. Encoding.ASCII.GetBytes(tokenHash), .. JsonSerializer.SerializeToUtf8Bytes(entry)]);
+
+    public async Task AnnounceAsync(IReadOnlyCollection<string> tokenHashes)
+    {
+        if (!await TryAnnounceAsync(tokenHashes))
+            _ = AnnounceLateAsync(tokenHashes);
+    }
+
+    /// <summary>Tombstone, then message; one connection takes all in this order.</summary>
+    async Task<bool> TryAnnounceAsync(IReadOnlyCollection<string> tokenHashes)
+    {
+        var database = redis.GetDatabase();
+        var commands = new List<Task>();
+        try
+        {
+            foreach (var hash in tokenHashes)
+            {
+                commands.Add(database.StringSetAsync(Key(hash), Tombstone, TombstoneAge));
+                commands.Add(database.PublishAsync(Channel, hash));
+            }
+            await Task.WhenAll(commands).WaitAsync(deadline.Patience + TimeSpan.FromMilliseconds(tokenHashes.Count));
+            return true;
+        }
+        catch (Exception e) when (e is RedisException or TimeoutException)
+        {
+            commands.ForEach(RedisDeadline.Observe);
+            return false;
+        }
+    }
+
+    /// <summary>What Redis knows must not outlive its outage; later than this no cache has an answer from before it.</summary>
+    async Task AnnounceLateAsync(IReadOnlyCollection<string> tokenHashes)
+    {
+        LogNotAnnounced(tokenHashes.Count);
+        for (var tries = 0; tries < 2 * TokenCache.MaxAge / RedisDeadline.Pause; tries++)
+        {
+            await Task.Delay(RedisDeadline.Pause, time);
+            if (await TryAnnounceAsync(tokenHashes))
+                return;
+        }
+    }
+
+    public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>
+        await deadline.TryAsync(() => redis.GetDatabase().PingAsync()) is null ? HealthCheckResult.Degraded("cannot be reached") : HealthCheckResult.Healthy();
+
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        redis.ConnectionRestored += (_, connection) =>
+        {
+            if (connection.ConnectionType == ConnectionType.Subscription)
+                reconnected.Writer.TryWrite(true);
+        };
+        var subscriber = redis.GetSubscriber();
+        while (!stoppingToken.IsCancellationRequested)
+        {
+            try
+            {
+                // Whatever was subscribed to before the connection broke: only the answer to a new SUBSCRIBE says when.
+                await subscriber.UnsubscribeAsync(Channel);
+                await subscriber.SubscribeAsync(Channel, (_, hash) => Revoked?.Invoke(hash.ToString()));
+                Subscribed?.Invoke();
+                LogSubscribed();
+                await reconnected.Reader.ReadAsync(stoppingToken);
+            }
+            catch (Exception e) when (e is RedisException or TimeoutException)
+            {
+                await Task.Delay(RedisDeadline.Pause, time, stoppingToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+        }
+    }
+
+    static RedisKey Key(string tokenHash) => "token:" + tokenHash;
+
+    [LoggerMessage(LogLevel.Warning, "Redis does not take the revocation of {Count} tokens, and will be tried again; they die within 10 s anyway")]
+    partial void LogNotAnnounced(int count);
+
+    [LoggerMessage(LogLevel.Information, "Subscribed to revoked tokens")]
+    partial void LogSubscribed();
+
+    /// <summary>
+    /// An answer in Redis. The version of November 2026 and before reads it as a <see cref="Principal"/>, so that two versions
+    /// can run beside each other; this one takes what that one wrote, which has no MAC, as nothing. The MAC is the
+    /// HMAC-SHA256 of the token's hash and of the entry without it.
+    /// </summary>
+    sealed record Entry(
+        string UserId, string Name, string TokenId, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt, DateTimeOffset CheckedAt, byte[]? Mac);
+}

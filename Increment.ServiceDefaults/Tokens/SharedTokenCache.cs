@@ -1,0 +1,48 @@
+using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.Storage;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Configuration;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Hosting;
+using StackExchange.Redis;
+
+namespace Increment.ServiceDefaults.Tokens;
+
+static class SharedTokenCache
+{
+    const string ConnectionName = "cache";
+
+    static void RequireUsable(string connectionString)
+    {
+        const string Expected = "The connection string 'cache' must be one of Redis', as 'host:6379,user=name,password=secret'.";
+        try
+        {
+            if (ConfigurationOptions.Parse(connectionString).EndPoints.Count == 0)
+                throw new SettingException(Expected);
+        }
+        catch (ArgumentException e)
+        {
+            throw new SettingException(Expected, e); // its message may have a part of the password
+        }
+    }
+
+    /// <summary>The layer in the Redis that the connection string <c>cache</c> names; without one, none.</summary>
+    public static void AddSharedTokenCache(this WebApplicationBuilder builder)
+    {
+        if (string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))
+        {
+            builder.Services.AddSingleton<ITokenRevocations, NoTokenRevocations>();
+            return;
+        }
+        RequireUsable(builder.Configuration.GetConnectionString(ConnectionName)!);
+        builder.AddRedisClient(ConnectionName,
+            settings => (settings.DisableHealthChecks, settings.DisableTracing) = (true, true),
+            RedisDeadline.Configure);
+        builder.Services.AddSingleton<RedisDeadline>()
+            .AddSingleton<RedisTokenCacheLayer>()
+            .AddSingleton<ITokenCacheLayer>(services => services.GetRequiredService<RedisTokenCacheLayer>())
+            .AddSingleton<ITokenRevocations>(services => services.GetRequiredService<RedisTokenCacheLayer>())
+            .AddHostedService(services => services.GetRequiredService<RedisTokenCacheLayer>());
+        builder.Services.AddHealthChecks().AddCheck<RedisTokenCacheLayer>(ConnectionName);
+    }
+}
