@@ -59,10 +59,7 @@ sealed class TokenTable
     public void Remove(string hash)
     {
         if (byHash.Remove(hash, out var entry))
-        {
             byToken.TryRemove(entry.Token, out _);
-            entry.Used = false;
-        }
     }
 
     public void RemoveUser(string userId)

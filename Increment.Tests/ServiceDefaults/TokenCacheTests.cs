@@ -111,6 +111,42 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
+    public async Task What_was_renewed_is_not_renewed_again_with_the_next()
+    {
+        var alone = new TokenCache(auth, time);
+        string[] tokens = [Token, "another"];
+        auth.Good.Add("another");
+        foreach (var token in tokens)
+            await alone.VerifyAsync(token.AsMemory(), ct);
+        time.Advance(TokenCache.RefreshAge);
+        for (var i = 0; i < tokens.Length; i++)
+        {
+            Assert.True(IsAnswered(alone.VerifyAsync(tokens[i].AsMemory(), ct)));
+            await alone.Idle();
+            Assert.Equal(3 + i, auth.Calls);
+        }
+    }
+
+    [Fact]
+    public async Task A_renewal_that_fails_is_tried_again_a_second_later()
+    {
+        await Verify();
+        shared.Answers.Clear();
+        auth.IsDown = true;
+        time.Advance(TokenCache.RefreshAge);
+        for (var second = 0; second < 2; second++)
+        {
+            for (var i = 0; i < 3; i++)
+            {
+                Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
+                await cache.Idle();
+                Assert.Equal(2 + second, auth.Calls);
+            }
+            time.Advance(TokenCache.ProbeInterval);
+        }
+    }
+
+    [Fact]
     public async Task A_token_revoked_without_an_announcement_dies_after_ten_seconds()
     {
         await Verify();
@@ -149,6 +185,17 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
+    public async Task An_answer_that_was_checked_in_the_future_is_given_for_ten_seconds_too()
+    {
+        shared.Answers[TokenHash.Of(Token)] = new(FakeAuthService.PrincipalAt(time.GetUtcNow() + TimeSpan.FromHours(1)));
+        Assert.NotNull(await Verify());
+        shared.Answers.Clear();
+        auth.Good.Remove(Token);
+        time.Advance(TokenCache.MaxAge);
+        Assert.Null(await Verify());
+    }
+
+    [Fact]
     public async Task A_refusal_is_remembered_briefly()
     {
         Assert.Null(await Verify("rubbish"));
@@ -171,9 +218,9 @@ public sealed class TokenCacheTests
 
         // And of the rubbish itself only the last sixteen are remembered.
         var calls = auth.Calls;
-        await small.VerifyAsync("rubbish 999".AsMemory(), ct);
+        await small.VerifyAsync("rubbish 984".AsMemory(), ct);
         Assert.Equal(calls, auth.Calls);
-        await small.VerifyAsync("rubbish 0".AsMemory(), ct);
+        await small.VerifyAsync("rubbish 983".AsMemory(), ct);
         Assert.Equal(calls + 1, auth.Calls);
     }
 
@@ -267,6 +314,67 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
+    public async Task After_an_outage_a_slow_answer_is_waited_for()
+    {
+        await Verify();
+        auth.IsDown = true;
+        time.Advance(TokenCache.MaxAge);
+        Assert.NotNull(await Verify());
+        auth.IsDown = false;
+        time.Advance(TokenCache.ProbeInterval);
+        Assert.NotNull(await Verify());
+
+        time.Advance(TokenCache.MaxAge);
+        auth.Good.Remove(Token);
+        auth.Hold();
+        var asked = Verify();
+        await auth.Called(4);
+        time.Advance(TokenCache.OutagePatience);
+        auth.Release();
+        Assert.Null(await asked);
+    }
+
+    [Fact]
+    public async Task In_an_outage_AuthService_is_tried_every_second()
+    {
+        await Verify();
+        auth.IsDown = true;
+        time.Advance(TokenCache.MaxAge);
+        for (var calls = 2; calls < 6; calls++)
+        {
+            Assert.NotNull(await Verify());
+            Assert.Equal(calls, auth.Calls);
+            time.Advance(TokenCache.ProbeInterval);
+        }
+    }
+
+    [Fact]
+    public async Task A_token_that_expires_while_AuthService_is_asked_in_vain_is_not_given_on()
+    {
+        auth.ExpiresAt = time.GetUtcNow() + TokenCache.MaxAge + TokenCache.ProbeInterval + TokenCache.OutagePatience / 2;
+        await Verify();
+        auth.IsDown = true;
+        time.Advance(TokenCache.MaxAge);
+        Assert.NotNull(await Verify());
+        auth.Hold();
+        time.Advance(TokenCache.ProbeInterval);
+        var asked = Verify();
+        await auth.Called(3);
+        time.Advance(TokenCache.OutagePatience);
+        auth.Release();
+        Assert.Equal("auth-unavailable", (await Assert.ThrowsAsync<AuthServiceUnavailableException>(() => asked)).Code);
+    }
+
+    [Fact]
+    public async Task A_failure_that_is_no_outage_gives_no_old_answer()
+    {
+        await Verify();
+        auth.IsBroken = true;
+        time.Advance(TokenCache.MaxAge);
+        await Assert.ThrowsAsync<InvalidOperationException>(() => Verify());
+    }
+
+    [Fact]
     public async Task What_a_neighbour_asked_need_not_be_asked_again()
     {
         await new TokenCache(auth, time, shared).VerifyAsync(Token.AsMemory(), ct);
@@ -332,6 +440,31 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
+    public async Task A_refusal_that_came_meanwhile_is_what_they_get_whose_answer_is_void()
+    {
+        auth.Hold();
+        var asked = Verify();
+        await auth.Called(1);
+        await shared.AnnounceAsync([TokenHash.Of(Token)]);
+        Assert.Null(await Verify());
+        shared.Answers[TokenHash.Of(Token)] = new(FakeAuthService.PrincipalAt(time.GetUtcNow())); // an older answer, written late
+        auth.Release();
+        Assert.Null(await asked);
+    }
+
+    [Fact]
+    public async Task An_answer_from_before_the_deletion_of_its_user_is_thrown_away()
+    {
+        auth.Hold();
+        var asked = Verify();
+        await auth.Called(1);
+        auth.Good.Remove(Token);
+        cache.ForgetUser("1");
+        auth.Release();
+        Assert.Null(await asked);
+    }
+
+    [Fact]
     public async Task An_answer_from_before_a_revocation_that_was_not_heard_is_void_all_the_same()
     {
         auth.Hold();
@@ -384,6 +517,7 @@ public sealed class TokenCacheTests
         public HashSet<string> Good { get; } = [];
         public DateTimeOffset? ExpiresAt { get; set; }
         public bool IsDown { get; set; }
+        public bool IsBroken { get; set; }
         public int Calls { get; private set; }
 
         public static Principal PrincipalAt(DateTimeOffset checkedAt, DateTimeOffset? expiresAt = null) =>
@@ -411,6 +545,8 @@ public sealed class TokenCacheTests
             called.Writer.TryWrite(token.ToString());
             if (held?.Task is { } task)
                 await task;
+            if (IsBroken)
+                throw new InvalidOperationException("broken");
             return IsDown ? throw new AuthServiceUnavailableException("down") : answer;
         }
     }

@@ -1,0 +1,71 @@
+using Increment.ServiceDefaults.Authentication;
+
+namespace Increment.Tests.Defaults;
+
+public sealed class TokenTableTests
+{
+    readonly TokenTable table = new(capacity: 2);
+
+    [Fact]
+    public void Past_the_capacity_the_oldest_goes()
+    {
+        Put("a", "b", "c");
+        AssertKnown("b", "c");
+    }
+
+    [Fact]
+    public void What_was_looked_up_is_spared_once_and_not_for_ever()
+    {
+        Put("a", "b");
+        AssertKnown("a", "b");
+        Put("c", "d");
+        AssertKnown("b", "d");
+    }
+
+    [Fact]
+    public void What_was_removed_and_comes_back_is_as_new_as_any_other()
+    {
+        Put("a");
+        table.Remove("hash of a");
+        Assert.Null(table.Find("a"));
+        Put("a", "b");
+        AssertKnown("a", "b");
+    }
+
+    [Fact]
+    public void What_comes_back_after_everything_was_removed_is_known()
+    {
+        Put("a", "b");
+        table.Clear();
+        AssertKnown();
+        Put("a", "b");
+        AssertKnown("a", "b");
+    }
+
+    [Fact]
+    public void The_removal_of_a_user_keeps_the_tokens_of_others()
+    {
+        Put("a", "b");
+        table.RemoveUser("user of a");
+        AssertKnown("b");
+    }
+
+    [Fact]
+    public void One_caller_renews_an_answer_that_is_due()
+    {
+        var answer = new TokenAnswer(null, refreshAt: 10, freshUntil: 20);
+        Assert.False(answer.ClaimRefresh(now: 9, retryAt: 15));
+        Assert.True(answer.ClaimRefresh(now: 10, retryAt: 15));
+        Assert.False(answer.ClaimRefresh(now: 10, retryAt: 15));
+        Assert.True(answer.ClaimRefresh(now: 15, retryAt: 20));
+    }
+
+    void Put(params ReadOnlySpan<string> tokens)
+    {
+        foreach (var token in tokens)
+            table.Put(token, "hash of " + token, new(new("user of " + token, "", token, [], null, default), 0, 0));
+    }
+
+    void AssertKnown(params string[] tokens) =>
+        Assert.Equal(tokens, ((string[])["a", "b", "c", "d"]).Where(token => table.Find(token) is not null));
+}
