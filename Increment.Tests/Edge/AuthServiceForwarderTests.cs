@@ -1,3 +1,4 @@
+using System.IO.Compression;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
@@ -9,8 +10,10 @@ using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Yarp.ReverseProxy.Forwarder;
 
 namespace Increment.Tests.Edge;
 
@@ -35,7 +38,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
         });
         await auth.StartAsync(ct);
         counter = await StartAsync(auth.Urls.Single());
-        http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false }) { BaseAddress = new(counter.Urls.Single()) };
+        http = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, RequestHeaderEncodingSelector = (_, _) => Encoding.UTF8 }) { BaseAddress = new(counter.Urls.Single()) };
     }
 
     public async ValueTask DisposeAsync()
@@ -50,6 +53,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     {
         Dictionary<string, string> seen = [];
         string target = "";
+        const string Trace = "4bf92f3577b34da6a3ce929d0e0e4736";
         answer = context =>
         {
             seen = context.Request.Headers.ToDictionary(header => header.Key, header => header.Value.ToString(), StringComparer.OrdinalIgnoreCase);
@@ -59,7 +63,9 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
         using var request = new HttpRequestMessage(HttpMethod.Put, "v1/me/a%20%25b?x=%20&y=1") { Content = new StringContent("hello", new MediaTypeHeaderValue("text/x")) };
         foreach (var (name, value) in (ReadOnlySpan<(string, string)>)[("Authorization", "Bearer t"), ("Cookie", "a=1; b=2"), ("Origin", "https://x.example"),
             ("X-Forwarded-For", "6.6.6.6"), ("X-Forwarded-Proto", "https"), ("X-Forwarded-Host", "evil.example"), ("Forwarded", "for=6.6.6.6"),
-            ("Connection", "X-Hop"), ("X-Hop", "1"), ("TE", "trailers"), ("Host", "integers.example")])
+            ("X-Forwarded-Prefix", "/evil"), ("X-Forwarded-Port", "666"), ("X-Real-IP", "6.6.6.6"), ("X-Name", "Zoë"),
+            ("traceparent", $"00-{Trace}-00f067aa0ba902b7-01"), ("tracestate", "evil=1"), ("baggage", "evil=1"), ("Request-Id", "|evil.1."),
+            ("Connection", "X-Hop"), ("X-Hop", "1"), ("TE", "trailers"), ("Expect", "100-continue"), ("Host", "integers.example")])
             request.Headers.TryAddWithoutValidation(name, value);
         Assert.Equal(HttpStatusCode.OK, (await http.SendAsync(request, ct)).StatusCode);
 
@@ -72,9 +78,11 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
         Assert.Equal("127.0.0.1", seen["X-Forwarded-For"]);
         Assert.Equal("http", seen["X-Forwarded-Proto"]);
         Assert.Equal("integers.example", seen["X-Forwarded-Host"]);
-        Assert.DoesNotContain("X-Hop", seen.Keys);
-        Assert.DoesNotContain("TE", seen.Keys);
-        Assert.DoesNotContain("Forwarded", seen.Keys);
+        Assert.Equal(new Uri(auth.Urls.Single()).Authority, seen["Host"]);
+        Assert.Equal("Zoë", seen["X-Name"]);
+        Assert.DoesNotContain(Trace, seen.GetValueOrDefault("traceparent", ""), StringComparison.Ordinal);
+        foreach (var name in (string[])["X-Hop", "TE", "Expect", "Forwarded", "X-Forwarded-Prefix", "X-Forwarded-Port", "X-Real-IP", "tracestate", "baggage", "Request-Id"])
+            Assert.DoesNotContain(name, seen.Keys);
     }
 
     [Fact]
@@ -93,6 +101,77 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
         Assert.Equal(["a=1; HttpOnly", "b=2"], response.Headers.GetValues("Set-Cookie"));
         Assert.Equal("moved", await response.Content.ReadAsStringAsync(ct));
         Assert.Equal(1, calls);
+    }
+
+    [Fact]
+    public async Task A_cookie_of_an_answer_is_not_sent_with_the_next_request()
+    {
+        List<string> cookies = [];
+        answer = context =>
+        {
+            cookies.Add(context.Request.Headers.Cookie.ToString());
+            context.Response.Headers.SetCookie = "a=1";
+            return Task.CompletedTask;
+        };
+        for (var i = 0; i < 2; i++)
+            await http.GetAsync("v1/me", ct);
+        Assert.Equal(["", ""], cookies);
+    }
+
+    [Fact]
+    public async Task A_compressed_answer_stays_compressed()
+    {
+        var compressed = new MemoryStream();
+        await using (var gzip = new GZipStream(compressed, CompressionMode.Compress, leaveOpen: true))
+            await gzip.WriteAsync("hello"u8.ToArray(), ct);
+        answer = context =>
+        {
+            context.Response.Headers.ContentEncoding = "gzip";
+            return context.Response.Body.WriteAsync(compressed.ToArray(), ct).AsTask();
+        };
+        var response = await http.GetAsync("v1/me", ct);
+        Assert.Equal(["gzip"], response.Content.Headers.ContentEncoding);
+        Assert.Equal(compressed.ToArray(), await response.Content.ReadAsByteArrayAsync(ct));
+    }
+
+    [Fact]
+    public async Task The_headers_of_the_answer_stand_alone_and_those_of_its_connection_stay_behind()
+    {
+        answer = context =>
+        {
+            context.Response.Headers.CacheControl = "private";
+            context.Response.Headers["X-Hop"] = "1";
+            context.Response.Headers.Connection = "X-Hop";
+            return context.Response.WriteAsync("{}", ct);
+        };
+        var response = await http.GetAsync("v1/me", ct);
+        Assert.Equal(["private"], response.Headers.GetValues("Cache-Control"));
+        Assert.False(response.Headers.Contains("X-Hop"));
+    }
+
+    [Fact]
+    public async Task An_IPv4_address_of_a_socket_for_both_versions_is_handed_on_as_one_of_IPv4()
+    {
+        using var request = new HttpRequestMessage();
+        using var forwarder = Forwarder(async (context, transformer) =>
+        {
+            await transformer.TransformRequestAsync(context, request, "http://auth.example", ct);
+            return ForwarderError.None;
+        });
+        await forwarder.ForwardAsync(new DefaultHttpContext { Connection = { RemoteIpAddress = IPAddress.Parse("::ffff:192.0.2.1") }, Request = { Path = "/" } });
+        Assert.Equal(["192.0.2.1"], request.Headers.GetValues("X-Forwarded-For"));
+    }
+
+    [Fact]
+    public async Task A_fault_of_the_client_that_comes_together_with_one_of_AuthService_is_the_clients()
+    {
+        using var forwarder = Forwarder((context, _) =>
+        {
+            context.Features.Set<IForwarderErrorFeature>(new Failure(new AggregateException(
+                new HttpRequestException("broken", new IOException()), new OperationCanceledException("ended", new BadHttpRequestException("too large", 413)))));
+            return new(ForwarderError.RequestBodyClient);
+        });
+        Assert.Equal(413, (await Assert.ThrowsAsync<BadHttpRequestException>(() => forwarder.ForwardAsync(new DefaultHttpContext()))).StatusCode);
     }
 
     [Fact]
@@ -215,6 +294,11 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     {
         var edge = Create(("services:auth:http:0", authAddress));
         edge.UseErrorHandling();
+        edge.Use((context, next) =>
+        {
+            context.Response.Headers.CacheControl = "no-store";
+            return next(context);
+        });
         edge.Map("/{**rest}", edge.Services.GetRequiredService<AuthServiceForwarder>().ForwardAsync);
         await edge.StartAsync(ct);
         return edge;
@@ -241,6 +325,9 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
         }
     }
 
+    static AuthServiceForwarder Forwarder(Func<HttpContext, HttpTransformer, ValueTask<ForwarderError>> send) => new(
+        new MadeUpForwarder(send), new ConfigurationBuilder().AddInMemoryCollection([new("services:auth:http:0", "http://auth.example")]).Build());
+
     static WebApplication Create(params ReadOnlySpan<(string Key, string Value)> settings)
     {
         var builder = WebApplication.CreateBuilder();
@@ -251,5 +338,17 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
         builder.Services.AddErrorHandling();
         builder.Services.AddHttpForwarder().AddSingleton<AuthServiceForwarder>();
         return builder.Build();
+    }
+
+    sealed class MadeUpForwarder(Func<HttpContext, HttpTransformer, ValueTask<ForwarderError>> send) : IHttpForwarder
+    {
+        public ValueTask<ForwarderError> SendAsync(
+            HttpContext context, string destinationPrefix, HttpMessageInvoker httpClient, ForwarderRequestConfig requestConfig, HttpTransformer transformer) =>
+            send(context, transformer);
+    }
+
+    sealed record Failure(Exception? Exception) : IForwarderErrorFeature
+    {
+        public ForwarderError Error => ForwarderError.RequestBodyClient;
     }
 }
