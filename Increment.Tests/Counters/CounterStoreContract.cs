@@ -1,4 +1,5 @@
 using Increment.CounterApi.Counters;
+using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.Tests.Counters;
 
@@ -10,6 +11,8 @@ public abstract class CounterStoreContract : IAsyncLifetime
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
     ICounterStore store = null!;
+
+    private protected ICounterStore Store => store;
 
     /// <summary>Another replica's view of the test's store; the first one finds it empty.</summary>
     private protected abstract Task<ICounterStore> OpenAsync(CounterOptions options);
@@ -144,6 +147,48 @@ public abstract class CounterStoreContract : IAsyncLifetime
         var second = Take(Default, 1);
         await Task.WhenAll(first, reset, second);
         Assert.Equal((1, 101), ((await first).Current, (await second).Current));
+    }
+
+    [Fact]
+    public async Task Operations_that_are_committed_together_see_each_other()
+    {
+        var results = await TogetherAsync(
+            () => store.TakeAsync(Default, 1, null, null, ct),
+            () => store.DeleteAsync(Default, null, ct),
+            () => store.TakeAsync(Default, 1, "k", null, ct),
+            () => store.TakeAsync(Default, 1, "k", null, ct),
+            () => store.DeleteAsync(Default, null, ct),
+            () => store.DeleteAsync(Default, null, ct),
+            () => store.SetAsync(Default, 5, null, ct),
+            () => store.TakeAsync(Default, 2, "k", null, ct),
+            () => store.TakeAsync(Default, 1, "k", null, ct),
+            () => store.DeleteAsync(Default, null, ct));
+        Assert.Equal(
+        [
+            (CounterOutcome.Done, 2), (CounterOutcome.Done, 0), (CounterOutcome.Done, 1), (CounterOutcome.Done, 1), (CounterOutcome.Done, 0),
+            (CounterOutcome.NotFound, 0), (CounterOutcome.Done, 5), (CounterOutcome.Done, 7), (CounterOutcome.KeyReused, 0), (CounterOutcome.Done, 0),
+        ], (await Task.WhenAll(results)).Select(result => (result.Outcome, result.Current)));
+        Assert.Null(await store.GetAsync(Default, ct));
+    }
+
+    [Fact]
+    public async Task Who_gives_up_while_an_earlier_operation_of_the_batch_is_done_takes_and_sets_nothing()
+    {
+        using var patience = new CancellationTokenSource();
+        bool GivesUp(CounterState? state)
+        {
+            patience.Cancel();
+            return true;
+        }
+        var results = await TogetherAsync(
+            () => store.SetAsync(Default, 5, GivesUp, ct),
+            () => store.TakeAsync(Default, 1, null, null, patience.Token),
+            () => store.SetAsync(Default, 9, null, patience.Token),
+            () => store.DeleteAsync(Default, null, patience.Token));
+        Assert.Equal(5, (await results[0]).Current);
+        foreach (var result in results[1..])
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => result);
+        Assert.Equal(5, await Current(Default));
     }
 
     [Fact]
@@ -481,6 +526,50 @@ public abstract class CounterStoreContract : IAsyncLifetime
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.TakeAsync(Default, 1, null, null, new(canceled: true)));
         Assert.Null(await store.GetAsync(Default, ct));
     }
+
+    /// <summary>Asks for writes while another, of 1 to the default counter, is held up, so that they are committed together after it.</summary>
+    private protected async Task<Task<CounterResult>[]> TogetherAsync(params Func<ValueTask<CounterResult>>[] writes)
+    {
+        Task<CounterResult>[] results = [];
+        await await HoldUpAsync(store, () =>
+        {
+            results = [.. writes.Select(write => write().AsTask())];
+            return Task.CompletedTask;
+        });
+        return results;
+    }
+
+    /// <summary>Does something while a write of 1 to the default counter is held up, and gives what comes of that write.</summary>
+    private protected async Task<Task<CounterResult>> HoldUpAsync(ICounterStore store, Func<Task> meanwhile)
+    {
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        using var goOn = new ManualResetEventSlim();
+        bool HoldUp(CounterState? state)
+        {
+            begun.TrySetResult();
+            goOn.Wait(ct);
+            return true;
+        }
+        var heldUp = Task.Run(() => store.SetAsync(Default, 1, HoldUp, ct).AsTask(), ct);
+        try
+        {
+            await await Task.WhenAny(begun.Task, heldUp);
+            await meanwhile();
+        }
+        finally
+        {
+            goOn.Set();
+            await heldUp.ContinueWith(_ => { }, ct, TaskContinuationOptions.None, TaskScheduler.Default);
+        }
+        return heldUp;
+    }
+
+    /// <summary>Holds a write up, and waits until another behind it is refused.</summary>
+    private protected Task AssertRefusedByItselfAsync(ICounterStore impatient) => HoldUpAsync(impatient, async () =>
+    {
+        var late = impatient.TakeAsync(Default, 1, null, null, ct).AsTask();
+        Assert.Equal(503, (await Assert.ThrowsAsync<ApiException>(() => late.WaitAsync(TimeSpan.FromSeconds(30), ct))).Error.Status);
+    });
 
     static Precondition Matches(params long[] versions) =>
         state => state is { } existing && (versions.Length == 0 || versions.Contains(existing.Version));

@@ -56,6 +56,13 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         Assert.Equal(4, gate.Count); // 1, 2, 3 and the other counter's: what was not sent by then never was
     }
 
+    [Fact]
+    public async Task What_waits_for_too_long_is_refused_by_the_store_itself()
+    {
+        using var impatient = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new()) { MaxWait = TimeSpan.FromMilliseconds(1) };
+        await AssertRefusedByItselfAsync(impatient);
+    }
+
     /// <summary>Holds commands that write, at the client, while it is closed.</summary>
     sealed class Gate : IDisposable
     {

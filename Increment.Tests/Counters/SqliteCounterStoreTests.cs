@@ -83,6 +83,21 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         Assert.NotEqual(HealthStatus.Healthy, (await replica.CheckHealthAsync(new(), ct)).Status);
     }
 
+    [Fact]
+    public async Task A_failed_write_keeps_no_lock_and_the_store_is_degraded_until_a_write_succeeds()
+    {
+        var store = await OpenAsync(new());
+        await store.TakeAsync(Counter, 1, null, null, ct);
+        Sql("CREATE TRIGGER broken BEFORE UPDATE ON incremental_counter BEGIN SELECT RAISE(ABORT, 'broken'); END");
+        await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.TakeAsync(Counter, 1, null, null, ct));
+        var health = (IHealthCheck)store;
+        Assert.Equal(HealthStatus.Degraded, (await health.CheckHealthAsync(new(), ct)).Status);
+
+        Sql("DROP TRIGGER broken", timeout: 1);
+        Assert.Equal(2, (await store.TakeAsync(Counter, 1, null, null, ct)).Current);
+        Assert.Equal(HealthStatus.Healthy, (await health.CheckHealthAsync(new(), ct)).Status);
+    }
+
     [Theory]
     [InlineData("removed"), InlineData("replaced"), InlineData("log removed")]
     public async Task A_file_that_is_removed_or_replaced_takes_no_more_writes(string change)
@@ -115,7 +130,6 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Open files are listed by Linux.");
         var store = await OpenAsync(new());
         Sql("ALTER TABLE incremental_counter RENAME TO gone");
-        int OpenFiles() => Directory.GetFiles("/proc/self/fd").Count(fd => new FileInfo(fd).LinkTarget?.StartsWith(FilePath, StringComparison.Ordinal) == true);
         async Task FailAsync()
         {
             await Assert.ThrowsAsync<StoreUnavailableException>(async () => await store.GetAsync(Counter, ct));
@@ -126,6 +140,28 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         for (var i = 0; i < 5; i++)
             await FailAsync();
         Assert.Equal(before, OpenFiles());
+    }
+
+    [Fact]
+    public async Task A_store_that_was_closed_has_no_file_open()
+    {
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Open files are listed by Linux.");
+        var store = new SqliteCounterStore(ConnectionString, new());
+        await store.TakeAsync(Counter, 1, null, null, ct);
+        await store.GetAsync(Counter, ct);
+        Assert.NotEqual(0, OpenFiles());
+        store.Dispose();
+        stores.ForEach(unused => unused.Dispose());
+        SqliteConnection.ClearAllPools();
+        Assert.Equal(0, OpenFiles());
+    }
+
+    [Fact]
+    public async Task What_waits_for_too_long_is_refused_by_the_store_itself()
+    {
+        var impatient = new SqliteCounterStore(ConnectionString, new()) { MaxWait = TimeSpan.FromMilliseconds(1) };
+        stores.Add(impatient);
+        await AssertRefusedByItselfAsync(impatient);
     }
 
     [Fact]
@@ -215,6 +251,27 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
+    public async Task The_deletion_of_an_owner_voids_his_writes_of_the_same_batch_and_keeps_those_of_others()
+    {
+        var store = await OpenAsync(new());
+        CounterKey bobs = new("bob", CounterName.Default);
+        await store.TakeAsync(bobs, 1, null, null, ct);
+        var results = await TogetherAsync(
+            () => Take(Counter),
+            () => Take(bobs),
+            async () =>
+            {
+                await Store.DeleteAllAsync("alice", ct);
+                return default;
+            },
+            () => Take(Counter));
+        Assert.Equal([2, 2, 0, 1], (await Task.WhenAll(results)).Select(result => result.Current));
+        Assert.Equal((1, 2), ((await store.GetAsync(Counter, ct))?.Current, (await store.GetAsync(bobs, ct))?.Current));
+
+        ValueTask<CounterResult> Take(CounterKey counter) => Store.TakeAsync(counter, 1, null, null, ct);
+    }
+
+    [Fact]
     public async Task Processes_that_share_the_file_get_on_side_by_side()
     {
         var pair = new[] { await OpenAsync(new()), await OpenAsync(new()) };
@@ -278,11 +335,13 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         return (exitCode, error.ToString());
     }
 
-    void Sql(string sql, string? file = null)
+    int OpenFiles() => Directory.GetFiles("/proc/self/fd").Count(fd => new FileInfo(fd).LinkTarget?.StartsWith(FilePath, StringComparison.Ordinal) == true);
+
+    void Sql(string sql, string? file = null, int timeout = 30)
     {
         using var connection = new SqliteConnection($"Data Source={file ?? FilePath};Pooling=False");
         connection.Open();
-        using var command = new SqliteCommand(sql, connection);
+        using var command = new SqliteCommand(sql, connection) { CommandTimeout = timeout };
         command.ExecuteNonQuery();
     }
 }

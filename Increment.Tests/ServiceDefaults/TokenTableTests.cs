@@ -1,4 +1,4 @@
-using Increment.ServiceDefaults.Authentication;
+using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.Tests.Defaults;
 

@@ -23,7 +23,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     static readonly FilterDefinitionBuilder<CounterDocument> Filter = Builders<CounterDocument>.Filter;
 
     /// <summary>How long a caller waits for an answer, as long as other endpoints have for theirs.</summary>
-    static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(30);
+    internal TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(30);
 
     readonly MongoDatabase database;
     readonly CounterOptions options;
@@ -37,7 +37,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     public MongoCounterStore(MongoDatabase database, CounterOptions options)
     {
         (this.database, this.options, changes, writer) = (database, options, new(database), new(options));
-        timer = new(_ => RefuseLate(MaxWait), null, MaxWait / 30, MaxWait / 30);
+        timer = new(_ => RefuseLate(MaxWait), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
     }
 
     /// <summary>Makes the indexes.</summary>

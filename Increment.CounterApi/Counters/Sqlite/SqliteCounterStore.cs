@@ -49,9 +49,6 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
     public static readonly SqliteBackup Backup = new("counters", "incremental_counter", OpenDatabase,
         $"UPDATE main.incremental_counter SET version = (random() & {CounterState.VersionBits}) | 1");
 
-    /// <summary>How long a write waits to be taken up: only a disk that hangs makes it wait for long.</summary>
-    static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(30);
-
     readonly SqliteDatabase database;
     readonly SqliteCommitter committer;
     readonly CommitQueue<SqliteWrite, CounterResult> queue;
@@ -68,8 +65,11 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
         database = OpenDatabase(connectionString);
         committer = new(database, options, logger ?? NullLogger<SqliteCounterStore>.Instance);
         queue = new(committer.CommitBatch, options.QueueLimit);
-        timer = new(_ => RefuseLate(), null, MaxWait / 30, MaxWait / 30);
+        timer = new(_ => RefuseLate(), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
     }
+
+    /// <summary>How long a write waits to be taken up: only a disk that hangs makes it wait for long.</summary>
+    public TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <inheritdoc cref="SqliteCommitter.MaxLogPages" />
     public int MaxLogPages { init => committer.MaxLogPages = value; }
