@@ -332,6 +332,15 @@ public abstract class CounterStoreContract : IAsyncLifetime
         Assert.Equal(6, await Current(Default));
     }
 
+    [Theory, InlineData("$current"), InlineData("$$ROOT"), InlineData("'")]
+    public async Task An_idempotency_key_that_looks_like_an_expression_is_a_key_like_any_other(string key)
+    {
+        await Set(Default, 5);
+        await Next(Default);
+        for (var call = 0; call < 2; call++)
+            Assert.Equal(7, (await store.TakeAsync(Default, 1, key, null, ct)).Current);
+    }
+
     [Fact]
     public async Task A_reset_keeps_idempotency_keys_and_a_delete_forgets_them()
     {

@@ -57,6 +57,23 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
+    public async Task Past_the_bound_of_all_counters_together_a_write_is_refused_and_one_that_is_over_makes_room()
+    {
+        using var store = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new(QueueLimit: 2));
+        Task<CounterResult> TakeAsync(string counter) => store.TakeAsync(new("alice", counter), 1, null, null, TestContext.Current.CancellationToken).AsTask();
+        for (var i = 1; i <= 3; i++)
+            Assert.Equal(i, (await TakeAsync(CounterName.Default)).Current);
+        var waiting = Task.FromResult(default(CounterResult));
+        await await HoldUpAsync(store, async () =>
+        {
+            waiting = TakeAsync(CounterName.Default);
+            Assert.Equal("overloaded", (await Assert.ThrowsAsync<ApiException>(() => TakeAsync("another"))).Error.Code);
+        });
+        Assert.Equal(2, (await waiting).Current);
+        Assert.Equal(1, (await TakeAsync("another")).Current);
+    }
+
+    [Fact]
     public async Task What_waits_for_too_long_is_refused_by_the_store_itself()
     {
         using var impatient = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new()) { MaxWait = TimeSpan.FromMilliseconds(1) };
