@@ -1,5 +1,5 @@
 using Increment.CounterApi.Counters;
-using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Hosting;
 
 namespace Increment.Tests.Counters;
 
@@ -577,7 +577,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     private protected Task AssertRefusedByItselfAsync(ICounterStore impatient) => HoldUpAsync(impatient, async () =>
     {
         var late = impatient.TakeAsync(Default, 1, null, null, ct).AsTask();
-        Assert.Equal(503, (await Assert.ThrowsAsync<ApiException>(() => late.WaitAsync(TimeSpan.FromSeconds(30), ct))).Error.Status);
+        Assert.Equal("overloaded", (await Assert.ThrowsAsync<OverloadedException>(() => late.WaitAsync(TimeSpan.FromSeconds(30), ct))).Code);
     });
 
     static Precondition Matches(params long[] versions) =>

@@ -67,7 +67,7 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         await await HoldUpAsync(store, async () =>
         {
             waiting = TakeAsync(CounterName.Default);
-            Assert.Equal("overloaded", (await Assert.ThrowsAsync<ApiException>(() => TakeAsync("another"))).Error.Code);
+            Assert.Equal("overloaded", (await Assert.ThrowsAsync<OverloadedException>(() => TakeAsync("another"))).Code);
         });
         Assert.Equal(2, (await waiting).Current);
         Assert.Equal(1, (await TakeAsync("another")).Current);
