@@ -224,6 +224,56 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         }
     }
 
+    /// <summary>What one thread at a time cannot show. A second answer to one operation would end the process.</summary>
+    [Fact]
+    public async Task Among_many_threads_each_operation_is_answered_once_with_its_own_result()
+    {
+        const int Threads = 8, Each = 32_000;
+        var ct = TestContext.Current.CancellationToken;
+        var number = 0;
+        var queue = new CommitQueue<Operation, int>(async batch =>
+        {
+            await Task.Yield();
+            foreach (var operation in batch)
+                if (operation.TryBegin())
+                    operation.Result = operation.Number = ++number;
+        }, Threads * 64, maxBatch: 200);
+        var committed = 0;
+        using var over = new CancellationTokenSource();
+        var refusing = Task.Run(() =>
+        {
+            for (; !over.IsCancellationRequested; Thread.Yield())
+            {
+                queue.RefuseLate(TimeSpan.FromMilliseconds(2));
+                queue.CompleteUnfinished();
+            }
+        }, ct);
+        await Task.WhenAll(Enumerable.Range(0, Threads).Select(thread => Task.Run(async () =>
+        {
+            for (var i = 0; i < Each; i += 64)
+                await Task.WhenAll(Enumerable.Range(i, 64).Select(async n =>
+                {
+                    using var patience = new CancellationTokenSource();
+                    if (n % 7 == 0)
+                        patience.CancelAfter(TimeSpan.FromMilliseconds(1));
+                    var operation = new Operation($"{thread} {n}");
+                    try
+                    {
+                        var result = await queue.EnqueueAsync(operation, patience.Token);
+                        Assert.Equal((true, operation.Number), (result > 0, result));
+                        Interlocked.Increment(ref committed);
+                    }
+                    catch (Exception e) when (e is OverloadedException or OperationCanceledException)
+                    {
+                    }
+                }));
+        }, ct)));
+        await over.CancelAsync();
+        await refusing;
+        Assert.InRange(committed, 1, number);
+        Assert.Equal(number + 1, await queue.EnqueueAsync(new("last"), ct));
+    }
+
     void TryAll(bool asynchronous, int capacity, Func<Program, Action> program)
     {
         // What a thread does without the lock, it does right after it had it in the one, and right before it has it again
@@ -245,6 +295,9 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     sealed class Operation(string name) : QueuedOperation<int>
     {
         public string Name => name;
+
+        /// <summary>What the commit gave it.</summary>
+        public int Number { get; set; }
     }
 
     /// <summary>A commit queue with its callers. Its steps end before it takes its lock or after it had it, and where a commit begins.</summary>
@@ -313,7 +366,11 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
         public void AssertCommitted(params string[] names) => Assert.Equal(names.Order(), Committed.Order());
 
-        public void AssertAllAnswered() => Assert.All(answers, answer => Assert.True(answer.Value.IsCompleted, answer.Key + " waits for ever"));
+        public void AssertAllAnswered()
+        {
+            Assert.All(answers, answer => Assert.True(answer.Value.IsCompleted, answer.Key + " waits for ever"));
+            Assert.Empty(queue.Failures);
+        }
 
         ValueTask CommitAsync(IReadOnlyList<Operation> batch)
         {
@@ -362,6 +419,9 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     sealed class Queue(Interleaving scheduler, bool stepsEndWithLock, Func<IReadOnlyList<Operation>, ValueTask> commit, int capacity)
         : CommitQueue<Operation, int>(commit, capacity)
     {
+        /// <summary>What would have ended the process on a thread of the pool.</summary>
+        public List<Exception> Failures { get; } = [];
+
         protected override void Enter()
         {
             if (!stepsEndWithLock)
@@ -380,9 +440,18 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         protected override void Schedule(IThreadPoolWorkItem work)
         {
             if (work == this)
+            {
                 scheduler.Start("pool", work.Execute);
-            else
+                return;
+            }
+            try
+            {
                 work.Execute();
+            }
+            catch (Exception e)
+            {
+                Failures.Add(e);
+            }
         }
     }
 }
