@@ -1,5 +1,5 @@
-using Microsoft.Extensions.Configuration;
 using Increment.AppHost;
+using Microsoft.Extensions.Configuration;
 
 var builder = DistributedApplication.CreateBuilder(args);
 var replicas = SettingException.GetCount(builder.Configuration, "Increment:Replicas", otherwise: 1);

@@ -15,8 +15,11 @@ public abstract class TokenStoreContract : StoreContract
     {
         var token = NewToken("ada") with
         {
-            Kind = Enum.Parse<TokenKind>(kind), Name = "Ada's laptop ☂", Scopes = [Scopes.Counters, Scopes.JobsRead],
-            ExpiresAt = Now.AddHours(1), LastUsedAt = Now.AddMinutes(1),
+            Kind = Enum.Parse<TokenKind>(kind),
+            Name = "Ada's laptop ☂",
+            Scopes = [Scopes.Counters, Scopes.JobsRead],
+            ExpiresAt = Now.AddHours(1),
+            LastUsedAt = Now.AddMinutes(1),
         };
         var plain = NewToken("ada") with { Name = null, Scopes = [], ExpiresAt = null };
         Assert.True(await Store.AddAsync(token, ct));

@@ -96,7 +96,8 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
             "This Idempotency-Key was used with another count. Use a new key for a new request.")
         { Source = ErrorSource.OfHeader(CounterRequest.IdempotencyKey) },
         CounterOutcome.TooManyKeys => new(429, "too-many-idempotency-keys", "Too many requests",
-            $"You have used {options.KeysPerUser} idempotency keys in {options.KeyRetention.TotalHours:0} hours, and no more are remembered for one user. Go on without keys, or when the oldest are forgotten.") { RetryAfter = 60 },
+            $"You have used {options.KeysPerUser} idempotency keys in {options.KeyRetention.TotalHours:0} hours, and no more are remembered for one user. Go on without keys, or when the oldest are forgotten.")
+        { RetryAfter = 60 },
         CounterOutcome.TooManyCounters => ApiError.Conflict("too-many-counters",
             "You have as many named counters as one user may have. Delete one first."),
         CounterOutcome.NotFound => ApiError.NotFound("You have no counter with this name. Its first next, or PUT current, makes it."),
