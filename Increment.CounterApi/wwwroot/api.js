@@ -19,7 +19,7 @@ export const events = new EventTarget();
  * @param body a plain object, sent as JSON, or URLSearchParams, sent as a form.
  * @returns the JSON document, with integers that a Number cannot hold left as text; null for 204.
  */
-export async function call(method, path, body, headers = {}) {
+export async function call(method, path, body, headers = {}, signal = undefined) {
   const isJson = body && !(body instanceof URLSearchParams);
   let response, text;
   try {
@@ -28,6 +28,7 @@ export async function call(method, path, body, headers = {}) {
       headers: { Accept: 'application/vnd.api+json', ...(isJson && { 'Content-Type': 'application/json' }), ...headers },
       body: isJson ? JSON.stringify(body) : body,
       cache: 'no-store',
+      signal,
     });
     text = await response.text();
   } catch {
@@ -44,7 +45,7 @@ export async function call(method, path, body, headers = {}) {
 }
 
 /** The account that this browser is signed in to, or null. */
-export const whoIsSignedIn = async () => (await call('GET', 'v1/session')).data;
+export const whoIsSignedIn = async () => (await call('GET', 'v1/session', undefined, {}, AbortSignal.timeout(10_000))).data;
 
 /** JSON.parse, except that an integer of 16 digits or more becomes text, since a Number would round it. */
 export function parse(json) {

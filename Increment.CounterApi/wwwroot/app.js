@@ -144,6 +144,7 @@ async function ask() {
       return await whoIsSignedIn();
     } catch (problem) {
       if (!problem.isPassing) return undefined;
+      showUnreachable();
     }
     await new Promise(resolve => setTimeout(resolve, 2000));
   }
