@@ -5,8 +5,8 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.AuthService;
 
 /// <summary>
-/// Who did what to an account, from where: log category <c>Increment.Audit</c>, one line an event. An account is named by
-/// its identifier. What was typed as an address in a failed login is left out: people type passwords there.
+/// Logs what happens to accounts and from which address, in the log category <c>Increment.Audit</c>, one line for each event.
+/// An account is named by its identifier. The address typed in a failed login is not logged: people type passwords there.
 /// </summary>
 sealed partial class Audit(ILoggerFactory loggers)
 {
@@ -55,7 +55,7 @@ sealed partial class Audit(ILoggerFactory loggers)
     [LoggerMessage(8, LogLevel.Information, "Account {UserId} deleted from {Address}")]
     partial void AccountDeleted(string userId, string address);
 
-    [LoggerMessage(10, LogLevel.Warning, "The e-mail addresses of {UserId} and {OtherUserId} are one by today's rules; both accounts go on, each by its own spelling")]
+    [LoggerMessage(10, LogLevel.Warning, "The e-mail addresses of {UserId} and {OtherUserId} are the same address by the current rules; each account remains reachable by its own spelling")]
     public partial void AddressesCollide(string userId, string otherUserId);
 
     [LoggerMessage(9, LogLevel.Information, "Identity at {Provider} unlinked from {UserId} from {Address}")]

@@ -2,7 +2,7 @@ using Increment.ServiceDefaults.Storage;
 
 namespace Increment.AuthService;
 
-/// <summary>The SQLite schema of everything that AuthService keeps. Instants are Unix milliseconds.</summary>
+/// <summary>The SQLite schema of AuthService. Times are Unix milliseconds.</summary>
 static class AuthDatabase
 {
     public static readonly SqliteBackup Backup = new("accounts", "users", Open);

@@ -6,7 +6,7 @@ using MongoDB.Driver;
 
 namespace Increment.AuthService;
 
-/// <summary>The stores, on the engine that the connection string names.</summary>
+/// <summary>Registers the stores for the engine in the connection string.</summary>
 static class AuthStores
 {
     public static void AddAuthStores(this WebApplicationBuilder builder)
@@ -20,7 +20,7 @@ static class AuthStores
     static void AddSqlite(WebApplicationBuilder builder)
     {
         var database = AuthDatabase.Open(builder.Configuration.GetStoreConnectionString());
-        builder.Services.AddSingleton(_ => database); // disposed of with the services
+        builder.Services.AddSingleton(_ => database); // disposed with the services
         builder.Services.AddHealthChecks().AddCheck<SqliteDatabase>("store");
         builder.Services.AddSingleton<IUserStore, SqliteUserStore>();
         builder.Services.AddSingleton<ITokenStore, SqliteTokenStore>();
@@ -35,7 +35,7 @@ static class AuthStores
         builder.Services.AddSingleton<IKeyStore, MongoKeyStore>();
     }
 
-    /// <summary>Makes the indexes.</summary>
+    /// <summary>Creates the indexes.</summary>
     internal static async Task PrepareMongoAsync(IMongoDatabase database, CancellationToken cancellationToken)
     {
         await MongoUserStore.PrepareAsync(database, cancellationToken);

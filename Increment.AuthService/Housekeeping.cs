@@ -7,16 +7,16 @@ using Increment.ServiceDefaults.Storage;
 namespace Increment.AuthService;
 
 /// <summary>
-/// Every now and then: writes down when tokens were used, removes those that expired, and ends what a failure broke off: removals
-/// of logins, and deletions of accounts. Replicas may do it at once.
+/// Runs every 30 seconds. Saves when tokens were last used, removes expired tokens and keys, and completes removals of logins
+/// and deletions of accounts that a failure interrupted. Several replicas may run it at the same time.
 /// </summary>
 sealed partial class Housekeeping(
     IUserStore users, ITokenStore tokens, TokenUses uses, Accounts accounts, SigningKeys signingKeys, IKeyStore keys, TimeProvider time, ILogger<Housekeeping> logger) : BackgroundService
 {
     static readonly TimeSpan Interval = TimeSpan.FromSeconds(30);
 
-    /// <summary>Looks at the signing keys, so that a replica that cannot read them does not start.</summary>
-    /// <exception cref="SettingException">It has not the certificate that they were encrypted for.</exception>
+    /// <summary>Loads the signing keys, so that a replica that cannot read them does not start.</summary>
+    /// <exception cref="SettingException">The replica does not have the certificate that the keys were encrypted for.</exception>
     public override async Task StartAsync(CancellationToken cancellationToken)
     {
         try
@@ -25,7 +25,7 @@ sealed partial class Housekeeping(
         }
         catch (Exception e) when (StoreUnavailableException.From(e) is not null)
         {
-            LogFailure(e); // The store is not there yet, full, or locked.
+            LogFailure(e); // The store is not available yet, full, or locked.
         }
         await base.StartAsync(cancellationToken);
     }
@@ -41,7 +41,7 @@ sealed partial class Housekeeping(
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
-                LogFailure(e); // The store may be away; there is a next time.
+                LogFailure(e); // The store may be unavailable. The next run tries again.
             }
         }
         while (await timer.WaitForNextTickAsync(stoppingToken));
@@ -60,7 +60,7 @@ sealed partial class Housekeeping(
         }
     }
 
-    /// <summary>Does it all once.</summary>
+    /// <summary>Runs all tasks once.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         if (uses.TakeAll() is { Count: > 0 } taken)
@@ -73,7 +73,7 @@ sealed partial class Housekeeping(
             await accounts.DeleteAsync(userId);
     }
 
-    [LoggerMessage(LogLevel.Warning, "When tokens were last used could not be written down at the end")]
+    [LoggerMessage(LogLevel.Warning, "The last use of some tokens could not be saved at shutdown")]
     partial void LogLoss(Exception exception);
 
     [LoggerMessage(LogLevel.Warning, "Housekeeping failed and will be tried again")]

@@ -1,21 +1,21 @@
 namespace Increment.AuthService.Keys;
 
-/// <summary>The keys that all replicas of AuthService share.</summary>
+/// <summary>Stores the keys that all replicas of AuthService share.</summary>
 interface IKeyStore
 {
-    /// <summary>Adds a key; false when one with its purpose and identifier is there already, which stays.</summary>
+    /// <summary>Adds a key. Returns false, and keeps the existing key, if one with the same purpose and identifier exists.</summary>
     Task<bool> AddAsync(StoredKey key, CancellationToken cancellationToken);
 
-    /// <summary>All keys of a purpose, in the order of their identifiers.</summary>
+    /// <summary>Lists all keys of a purpose, in the order of their identifiers.</summary>
     Task<IReadOnlyList<StoredKey>> ListAsync(string purpose, CancellationToken cancellationToken);
 
     /// <summary>Removes the keys that have expired by <paramref name="now"/>.</summary>
     Task RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken);
 }
 
-/// <summary>A key as it is kept.</summary>
-/// <param name="Purpose">What it is for.</param>
+/// <summary>A key in the store.</summary>
+/// <param name="Purpose">What the key is used for.</param>
 /// <param name="Id">Unique within the purpose.</param>
-/// <param name="Value">The key in its purpose's own form.</param>
-/// <param name="ExpiresAt">When nothing needs it any more; null for never.</param>
+/// <param name="Value">The key, in a format that depends on the purpose.</param>
+/// <param name="ExpiresAt">When the key is no longer needed; null for never.</param>
 sealed record StoredKey(string Purpose, string Id, string Value, DateTimeOffset? ExpiresAt);

@@ -3,7 +3,7 @@ using MongoDB.Driver;
 
 namespace Increment.AuthService.Keys;
 
-/// <summary>The keys in MongoDB, a document a key; there are few.</summary>
+/// <summary>Stores the keys in MongoDB, one document for each key. Few keys exist, so no further index is needed.</summary>
 sealed class MongoKeyStore(MongoDatabase database) : IKeyStore
 {
     public Task<bool> AddAsync(StoredKey key, CancellationToken cancellationToken) => database.RunAsync(async db =>

@@ -10,20 +10,21 @@ using Microsoft.AspNetCore.DataProtection.Repositories;
 namespace Increment.AuthService.Keys;
 
 /// <summary>
-/// Data Protection with its keys in the store, so that what one replica protects (the signing keys, the state of an OAuth
-/// sign-up) another can read.
+/// Configures Data Protection to keep its keys in the store, so that every replica can read what another replica protected:
+/// the signing keys and the state of an OAuth sign-up.
 /// </summary>
 static class SharedKeys
 {
     const string AllowPlaintextKeys = "Increment:DataProtection:AllowPlaintextKeys";
 
     /// <summary>
-    /// With <c>Increment:DataProtection:Certificate</c> and <c>…:Key</c>, PEM files, the keys are encrypted in the store, so that
-    /// a copy of the store is worth nothing without the certificate's key. Its dates do not matter. In a database, whose
-    /// backups and other users would see them, the keys are kept in clear only in Development or where
-    /// <c>Increment:DataProtection:AllowPlaintextKeys</c> is true; a SQLite file is its owner's alone.
+    /// With <c>Increment:DataProtection:Certificate</c> and <c>…:Key</c>, both PEM files, the keys are encrypted in the store: a
+    /// copy of the store is useless without the certificate's private key. The validity dates of the certificate are ignored.
+    /// Without a certificate the keys are stored unencrypted. A SQLite file is readable by its owner only, so this is allowed
+    /// there. MongoDB's backups and other users would expose them, so there it is allowed only in Development or if
+    /// <c>Increment:DataProtection:AllowPlaintextKeys</c> is true.
     /// </summary>
-    /// <exception cref="SettingException">There is no certificate where one is needed, or it cannot be used.</exception>
+    /// <exception cref="SettingException">The certificate is required but missing, or it cannot be used.</exception>
     public static void AddSharedKeys(this WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton<SigningKeys>();
@@ -60,7 +61,7 @@ static class SharedKeys
     {
         const string Purpose = "data-protection";
 
-        // Data Protection reads and writes its keys in synchronous code, about once a day.
+        // IXmlRepository is synchronous. Data Protection calls it about once a day.
         public IReadOnlyCollection<XElement> GetAllElements() =>
             [.. store.ListAsync(Purpose, CancellationToken.None).GetAwaiter().GetResult().Select(key => XElement.Parse(key.Value))];
 

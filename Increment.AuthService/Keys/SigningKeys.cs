@@ -9,10 +9,10 @@ using Microsoft.IdentityModel.Tokens;
 namespace Increment.AuthService.Keys;
 
 /// <summary>
-/// The keys that sign JWTs (ES256), shared by all replicas through the store. Time is cut into periods of
-/// <c>Increment:Tokens:KeyRotation</c>; a period's key is named after its beginning, so that replicas that make it at
-/// once agree on the one that the store took first. The next period's key is made, and published, a period ahead, so
-/// that no verifier meets a signature by a key that it could not have fetched.
+/// The keys that sign JWTs (ES256), shared by all replicas through the store. Each period of
+/// <c>Increment:Tokens:KeyRotation</c> has its own key, whose identifier is the start of the period. If several replicas
+/// create it at the same time, the store keeps the first one and all replicas use it. A key is created and published one
+/// period before it is used, so that verifiers can fetch it in time.
 /// </summary>
 sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, TimeProvider time, IConfiguration configuration) : IDisposable
 {
@@ -20,16 +20,16 @@ sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, Ti
 
     readonly IDataProtector protector = protection.CreateProtector(Purpose);
     readonly TimeSpan period = configuration.GetSetting("Increment:Tokens:KeyRotation", TimeSpan.FromDays(30)) is var rotation && rotation >= TimeSpan.FromMinutes(1)
-        ? rotation : throw new SettingException("Increment:Tokens:KeyRotation must be a minute or more, as '30.00:00:00' for thirty days.");
+        ? rotation : throw new SettingException("Increment:Tokens:KeyRotation must be at least one minute, for example '30.00:00:00' for thirty days.");
     readonly TimeSpan tokenLifetime = configuration.GetTokenLifetime();
     readonly SemaphoreSlim loading = new(1);
     Loaded? loaded;
 
-    /// <summary>The key that signs now.</summary>
+    /// <summary>Returns the key of the current period.</summary>
     public async ValueTask<SigningCredentials> GetCurrentAsync(CancellationToken cancellationToken) =>
         (await LoadAsync(cancellationToken)).Current;
 
-    /// <summary>The public halves of all keys that sign now, will sign next, or signed tokens that may be alive.</summary>
+    /// <summary>Returns the public keys of the current and next period, and of tokens that may not have expired yet.</summary>
     public async ValueTask<IReadOnlyList<PublicKey>> GetPublicAsync(CancellationToken cancellationToken) =>
         (await LoadAsync(cancellationToken)).Public;
 

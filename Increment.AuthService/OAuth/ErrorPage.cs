@@ -3,13 +3,13 @@ using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.AuthService.OAuth;
 
-/// <summary>What went wrong on the way through a provider, for the person who sits at the browser.</summary>
+/// <summary>Shows an error of a sign-in through a provider as a page in the browser.</summary>
 static class ErrorPage
 {
-    /// <summary>Answers with the error, as a page where a browser asks.</summary>
+    /// <summary>Answers with the error: as a page for a browser, otherwise as JSON:API.</summary>
     /// <param name="context">The request.</param>
-    /// <param name="error">What is told.</param>
-    /// <param name="returnTo">The page that it began on; null for the first.</param>
+    /// <param name="error">The error.</param>
+    /// <param name="returnTo">The page that the sign-in started from; null for the home page.</param>
     public static Task AnswerAsync(HttpContext context, ApiError error, string? returnTo)
     {
         if (!context.Chooses("text/html", MediaTypes.JsonApi))
@@ -38,18 +38,18 @@ static class ErrorPage
             """, "text/html; charset=utf-8", statusCode: error.Status).ExecuteAsync(context);
     }
 
-    /// <summary>The title and the text for a person: the API's own name the kind of error, and requests that a program would send.</summary>
+    /// <summary>Returns a title and a text for people. The API's own texts name error kinds and requests that only programs use.</summary>
     static (string Title, string Text) WordsFor(ApiError error) => error.Code switch
     {
         "email-taken" => ("Your e-mail address already has an account", error.Detail),
         "identity-taken" => ("This identity signs in to another account", error.Detail),
-        "too-many-identities" => ("The account has no room for another identity", error.Detail),
+        "too-many-identities" => ("The account has too many identities", error.Detail),
         "unauthorized" => ("Your session has ended", error.Detail),
         "oauth-denied" => ("The sign-in was not allowed", error.Detail),
-        "oauth-state" or "oauth-code-refused" => ("This sign-in cannot go on", error.Detail),
+        "oauth-state" or "oauth-code-refused" => ("This sign-in cannot be completed", error.Detail),
         "oauth-provider-failed" => ("The provider failed", error.Detail),
-        "not-found" => ("There is no such provider here", "The link that led here is old or wrong. Sign in from the first page."),
-        "invalid-return" => ("The link that led here is wrong", "It leads back to a place that is not on this site. Sign in from the first page."),
+        "not-found" => ("There is no such provider here", "The link to this page is old or wrong. Sign in from the home page."),
+        "invalid-return" => ("The link to this page is wrong", "Its return address is not on this site. Sign in from the home page."),
         _ => ("The sign-in did not work", error.Detail),
     };
 }

@@ -6,20 +6,20 @@ using Microsoft.AspNetCore.Authentication;
 
 namespace Increment.AuthService.OAuth;
 
-/// <summary>Signing up and in through a provider.</summary>
+/// <summary>Sign-up and sign-in through a provider.</summary>
 static class OAuthEndpoints
 {
     public static void MapOAuth(this WebApplication app)
     {
-        // WebApplication would put ASP.NET Core's authentication before every request. It has work at two addresses only,
-        // which call it themselves.
+        // Keeps WebApplication from adding the authentication middleware to every request. Only two endpoints need
+        // authentication, and they call it themselves.
         ((IApplicationBuilder)app).Properties["__AuthenticationMiddlewareSet"] = true;
 
         var oauth = app.MapGroup("/v1/oauth").LimitByAddress(new("oauth", 60, TimeSpan.FromMinutes(1)));
         oauth.MapMethods("/", ReadMethods.All, ListAsync);
         oauth.MapMethods("/{provider}", ReadMethods.All, BeginAsync);
         oauth.MapPost("/{provider}", BeginLinkAsync).RequireScope(Scopes.Account).RequireRecentAuthentication();
-        oauth.MapGet("/{provider}/callback", EndAsync); // it uses the code up, so there is no HEAD
+        oauth.MapGet("/{provider}/callback", EndAsync); // no HEAD: the request consumes the code
     }
 
     static async Task<IResult> ListAsync(IAuthenticationSchemeProvider schemes)
@@ -44,7 +44,7 @@ static class OAuthEndpoints
                 throw new ApiException(NotOffered(provider));
             if (!IsLocal(returnTo))
                 throw new ApiException(ApiError.BadRequest("invalid-return",
-                    "'returnTo' must be an address on this site that begins with one '/', its characters outside of ASCII percent-encoded.", ErrorSource.OfParameter("returnTo")));
+                    "'returnTo' must be an address on this site that begins with one '/', with characters outside ASCII percent-encoded.", ErrorSource.OfParameter("returnTo")));
             await context.ChallengeAsync(provider, OAuthSignIn.Begin(returnTo, link, context.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow()));
         }
         catch (Exception e) when (ApiError.Of(e) is { } error)
@@ -60,22 +60,22 @@ static class OAuthEndpoints
         return Results.Empty;
     }
 
-    static ApiError NotOffered(string provider) => ApiError.NotFound($"Sign-up through '{provider}' is not offered. GET /v1/oauth lists what is.");
+    static ApiError NotOffered(string provider) => ApiError.NotFound($"Sign-up through '{provider}' is not offered. GET /v1/oauth lists the providers.");
 
     /// <summary>
-    /// A path on this site, as a header may have it: printable ASCII. Browsers take '\' for '/', and drop tabs and line
-    /// breaks before they look.
+    /// Whether the address is a path on this site in printable ASCII, as a header requires. Browsers treat '\' as '/', and
+    /// drop tabs and line breaks before they parse an address.
     /// </summary>
     internal static bool IsLocal(string address) =>
         address.StartsWith('/') && !address.StartsWith("//", StringComparison.Ordinal)
         && !address.Contains('\\', StringComparison.Ordinal) && address.All(c => c is > ' ' and <= '~');
 }
 
-/// <summary>A provider that is offered.</summary>
-/// <param name="Name">What to call it.</param>
-/// <param name="Start">Where a browser goes to begin.</param>
+/// <summary>A configured provider.</summary>
+/// <param name="Name">The name to show.</param>
+/// <param name="Start">The address where a browser starts the sign-in.</param>
 sealed record ProviderAttributes(string Name, string Start);
 
-/// <summary>A link to a provider that was begun.</summary>
-/// <param name="Address">Where the browser goes on: the provider's authorization endpoint.</param>
+/// <summary>A started link of an identity to the account.</summary>
+/// <param name="Address">The provider's authorization endpoint, where the browser continues.</param>
 sealed record LinkAttributes(string Address);

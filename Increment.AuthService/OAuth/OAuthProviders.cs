@@ -6,14 +6,14 @@ using Microsoft.AspNetCore.Authentication.OAuth;
 namespace Increment.AuthService.OAuth;
 
 /// <summary>
-/// The providers of <c>Increment:OAuth:Providers:NAME</c>. GitHub, Google and Facebook need <c>ClientId</c> and
-/// <c>ClientSecret</c>; another OpenID Connect provider its <c>Authority</c> too; any other its <c>AuthorizationEndpoint</c>,
-/// <c>TokenEndpoint</c> and <c>UserInformationEndpoint</c>. <c>DisplayName</c> and <c>Scopes</c> may be set for all. One without
-/// id and secret is not offered.
+/// Registers the providers from <c>Increment:OAuth:Providers:NAME</c>. GitHub, Google and Facebook need <c>ClientId</c> and
+/// <c>ClientSecret</c>. Another OpenID Connect provider also needs <c>Authority</c>. Any other provider needs
+/// <c>AuthorizationEndpoint</c>, <c>TokenEndpoint</c> and <c>UserInformationEndpoint</c> instead. <c>DisplayName</c> and
+/// <c>Scopes</c> are optional for all. A provider without both id and secret is ignored.
 /// </summary>
 static partial class OAuthProviders
 {
-    /// <summary>Short: one is sent with every request for each sign-in that was begun and not ended.</summary>
+    /// <summary>A short name, because the browser sends one such cookie for each unfinished sign-in with every request.</summary>
     const string CorrelationCookie = "oauth.";
 
     const string Section = "Increment:OAuth:Providers";
@@ -35,11 +35,11 @@ static partial class OAuthProviders
                 continue;
             if (builder.Configuration.GetPublicOrigin() is null && !builder.Environment.IsDevelopment())
                 throw new SettingException(
-                    "OAuth sign-up needs Increment:PublicOrigin, as 'https://integers.example.com': the callback's address is made of it.");
+                    "OAuth sign-up needs Increment:PublicOrigin, for example 'https://integers.example.com', to build the callback address.");
             var name = settings.Key.ToLowerInvariant();
             if (!Name().IsMatch(name))
                 throw new SettingException($"'{settings.Path}': a provider's name has 1 to 32 letters, digits and hyphens.");
-            // Here too, and not only when the first user comes.
+            // The options are otherwise checked only at the first sign-in.
             var provider = new ProviderOptions();
             Configure(provider, name, settings, builder.Configuration);
             provider.Require(settings.Path);
@@ -48,7 +48,7 @@ static partial class OAuthProviders
         }
     }
 
-    /// <summary>A misspelt setting would be one that is missing.</summary>
+    /// <summary>Refuses unknown settings: a misspelt setting would silently be missing.</summary>
     static void RequireKnown(IConfigurationSection settings)
     {
         if (settings.GetChildren().FirstOrDefault(setting => !Known.Contains(setting.Key)) is { } unknown)
@@ -61,15 +61,15 @@ static partial class OAuthProviders
         options.UsePkce = true;
         options.EventsType = typeof(OAuthSignIn);
         options.BackchannelTimeout = configuration.GetSetting("Increment:OAuth:Timeout", TimeSpan.FromSeconds(10)) is var timeout && timeout > TimeSpan.Zero
-            ? timeout : throw new SettingException("Increment:OAuth:Timeout must be more than nothing, as '00:00:10'.");
+            ? timeout : throw new SettingException("Increment:OAuth:Timeout must be greater than zero, for example '00:00:10'.");
         options.BackchannelHttpHandler = new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false };
         options.CorrelationCookie.Name = CorrelationCookie;
         options.CorrelationCookie.SameSite = SameSiteMode.Lax;
         options.CorrelationCookie.SecurePolicy = CookieSecurePolicy.SameAsRequest;
         if (configuration.GetPublicOrigin()?.Scheme is "https")
         {
-            // Browsers take this name only from the host itself, over TLS, for every path (RFC 6265bis, 4.1.3.2): a
-            // sibling's page cannot plant one.
+            // Browsers accept this prefix only from the host itself, over TLS, and for every path (RFC 6265bis, 4.1.3.2), so
+            // that another host of the domain cannot set the cookie.
             options.CorrelationCookie.Name = "__Host-" + CorrelationCookie;
             options.CorrelationCookie.Path = "/";
             options.CorrelationCookie.SecurePolicy = CookieSecurePolicy.Always;
@@ -108,7 +108,7 @@ static partial class OAuthProviders
                 options.TokenEndpoint = "https://graph.facebook.com/oauth/access_token";
                 options.UserInformationEndpoint = "https://graph.facebook.com/me?fields=id,email";
                 options.SubjectField = "id";
-                options.EmailIsConfirmed = true; // Facebook tells only confirmed addresses.
+                options.EmailIsConfirmed = true; // Facebook returns only confirmed addresses.
                 options.Scope.Add("email");
                 break;
             default:
@@ -126,35 +126,35 @@ static partial class OAuthProviders
 /// <summary>One provider.</summary>
 sealed class ProviderOptions : OAuthOptions
 {
-    /// <summary>An OpenID Connect issuer, which tells the endpoints itself (OpenID Connect Discovery 1.0); null to have them set.</summary>
+    /// <summary>An OpenID Connect issuer, from which the endpoints are discovered (OpenID Connect Discovery 1.0); null if they are set here.</summary>
     public string? Authority { get; set; }
 
-    /// <summary>The field of the user information that never changes and is never given to another.</summary>
+    /// <summary>The field of the user information that never changes and is never reassigned to another user.</summary>
     public string SubjectField { get; set; } = "sub";
 
-    /// <summary>Whether <c>email</c> is a confirmed address without <c>email_verified</c> saying so.</summary>
+    /// <summary>Whether <c>email</c> is always a confirmed address, even without <c>email_verified</c>.</summary>
     public bool EmailIsConfirmed { get; set; }
 
-    /// <summary>Where the addresses are listed, for a provider that has them in a place of their own, as GitHub does.</summary>
+    /// <summary>The endpoint that lists the user's addresses, for a provider with a separate endpoint such as GitHub.</summary>
     public string? EmailsEndpoint { get; set; }
 
-    /// <summary>Where the issuer's keys are, with which it signs user information; null where it did not say.</summary>
+    /// <summary>The endpoint of the keys with which the issuer signs user information; null if the issuer did not publish one.</summary>
     public string? KeysEndpoint { get; set; }
 
     /// <summary>
-    /// Whether the client's secret goes in the Authorization header, which every provider must take (RFC 6749, 2.3.1), and
-    /// not in the form, as GitHub and others want it.
+    /// Whether the client secret is sent in the Authorization header, which every provider must support (RFC 6749, 2.3.1),
+    /// instead of in the form, as GitHub and others require.
     /// </summary>
     public bool AuthenticatesByHeader { get; set; }
 
-    /// <summary><see cref="Require"/> has looked at the settings, and discovery looks at what it finds.</summary>
+    /// <summary>Does nothing: <see cref="Require"/> has checked the settings, and discovery checks the endpoints that it finds.</summary>
     public override void Validate()
     {
     }
 
-    /// <summary>Holds the settings against what a provider needs.</summary>
-    /// <param name="section">Where they stand.</param>
-    /// <exception cref="SettingException">One is missing or cannot be used.</exception>
+    /// <summary>Checks that the settings are complete and valid.</summary>
+    /// <param name="section">The path of the settings, for the error text.</param>
+    /// <exception cref="SettingException">A setting is missing or not valid.</exception>
     public void Require(string section)
     {
         (string Name, string? Value)[] needed = [(nameof(ClientId), ClientId), (nameof(ClientSecret), ClientSecret), .. Authority is not null ? []
@@ -167,7 +167,7 @@ sealed class ProviderOptions : OAuthOptions
                 throw new SettingException($"{section}:{name} is '{address}'; it must be an address that begins with https://.");
     }
 
-    /// <summary>Whether secrets may be sent there: over TLS, or without leaving the machine.</summary>
+    /// <summary>Whether secrets may be sent to the address: over TLS, or to this machine.</summary>
     public static bool IsSafe(string address) =>
         Uri.TryCreate(address, UriKind.Absolute, out var uri) && (uri.Scheme is "https" || (uri.Scheme is "http" && uri.IsLoopback));
 }

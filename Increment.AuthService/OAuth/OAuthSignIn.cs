@@ -11,17 +11,17 @@ using Microsoft.AspNetCore.Authentication.OAuth;
 namespace Increment.AuthService.OAuth;
 
 /// <summary>
-/// What follows when a user comes back from a provider: a session of the account that the identity belongs to, of a new
-/// one, or, for one who was signed in when it began, the link of the identity to that account.
+/// Handles the return from a provider. It signs the user in to the account of the identity, or to a new account. If the user
+/// was signed in at the start and asked for a link, it links the identity to that account.
 /// </summary>
 sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, TokenIssuer issuer, Audit audit, TimeProvider time) : OAuthEvents
 {
     const string LinkUser = "link.user", LinkToken = "link.token", Nonce = "nonce";
 
-    /// <summary>What the state carries to the provider and back, encrypted.</summary>
-    /// <param name="returnTo">Where to go at the end; a local address.</param>
-    /// <param name="link">Who links an identity to his account; null for signing in.</param>
-    /// <param name="now">When it begins.</param>
+    /// <summary>Creates the content of the state, which travels to the provider and back encrypted.</summary>
+    /// <param name="returnTo">The address to return to; on this site.</param>
+    /// <param name="link">The account that the identity is linked to; null for a sign-in.</param>
+    /// <param name="now">The start time.</param>
     public static AuthenticationProperties Begin(string returnTo, Principal? link, DateTimeOffset now)
     {
         var properties = new AuthenticationProperties { RedirectUri = returnTo, IssuedUtc = now, Items = { [Nonce] = RandomNumberGenerator.GetHexString(32) } };
@@ -31,8 +31,8 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
     }
 
     /// <summary>
-    /// One who links is told the provider's address and goes there by himself: a page's Content-Security-Policy lets no
-    /// form, and no redirect that answers one, lead away from its site.
+    /// For a link the provider's address is returned in the answer, and the page navigates to it: the Content-Security-Policy
+    /// of the pages does not allow a form, or a redirect that answers a form, to lead to another site.
     /// </summary>
     public override Task RedirectToAuthorizationEndpoint(RedirectContext<OAuthOptions> context)
     {
@@ -81,11 +81,12 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
     }
 
     static ApiError NotBegun => ApiError.BadRequest("oauth-state",
-        "This sign-in was not begun in this browser, was ended before, or took longer than a quarter of an hour. Start again.");
+        "This sign-in was not started in this browser, was completed before, or took longer than 15 minutes. Start again.");
 
     /// <summary>
-    /// The browser forgets the cookie of a sign-in that ended, but a client that keeps it could end it once more: so what the
-    /// state names is remembered for as long as the state is good. The text of a state has several spellings.
+    /// A browser deletes the cookie of a completed sign-in, but a client that keeps the cookie could complete it again. The
+    /// nonce of the state is therefore stored until the state expires. The state's text cannot serve for this, because the same
+    /// state can be encoded in several ways.
     /// </summary>
     async Task RequireFirstUseAsync(TicketReceivedContext context)
     {
@@ -106,7 +107,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
 
     async Task<User> SignUpAsync(ExternalIdentity identity, string? email, HttpContext context)
     {
-        // Where the form of addresses changes letters, the address that the provider confirmed is not the one of this form.
+        // If normalization changes letters, the normalized address is not the one that the provider confirmed.
         var address = email is null ? null : EmailAddress.Normalize(email);
         var name = address is not null && address == EmailAddress.NormalizeAsBefore(email!) ? address : $"{identity.Provider}:{identity.Subject}";
         var user = new User(User.NewId(), name, null, time.GetUtcNow()) { Identities = [identity] };
@@ -115,7 +116,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
             audit.SignedUp(user.Id, identity.Provider, context);
             return user;
         }
-        // Perhaps the same user was faster in another window.
+        // The same user may have signed up in another window in the meantime.
         return await users.FindByIdentityAsync(identity, context.RequestAborted) ?? throw new ApiException(ApiError.Conflict("email-taken",
             $"There is an account with your e-mail address, and it is not linked to {identity.Provider}. "
             + $"Sign in to it as you did before, and link {identity.Provider} under Account; after that you can sign in this way."));
@@ -123,8 +124,8 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
 
     async Task LinkAsync(string userId, string tokenId, ExternalIdentity identity, HttpContext context)
     {
-        // The session that asked for the link may have been revoked since, or is revoked just now: then whichever comes later
-        // sees the other.
+        // The session that requested the link may be revoked at any moment. Checking it before and after the write ensures that
+        // either this request or the revocation sees the other.
         var isLinked = (await users.FindByIdAsync(userId, context.RequestAborted))?.Identities.Contains(identity) is true;
         var result = !await IsAliveAsync() ? AddIdentityResult.NoUser : await users.AddIdentityAsync(userId, identity, CancellationToken.None);
         if (result is AddIdentityResult.Added && !isLinked && !await IsAliveAsync())
@@ -142,7 +143,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
                     $"This {identity.Provider} identity signs in to another account. Delete that account first, or use another identity."));
             case AddIdentityResult.TooMany:
                 throw new ApiException(ApiError.Conflict("too-many-identities",
-                    $"The account has {IUserStore.MaxIdentities} identities, and no more are linked. Unlink one."));
+                    $"The account has {IUserStore.MaxIdentities} identities, the maximum. Unlink one."));
             default:
                 throw new ApiException(ApiError.Unauthorized("The session that asked for the link has ended. Sign in and start again."));
         }

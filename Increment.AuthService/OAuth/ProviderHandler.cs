@@ -15,8 +15,8 @@ using Microsoft.IdentityModel.Tokens;
 namespace Increment.AuthService.OAuth;
 
 /// <summary>
-/// ASP.NET Core's OAuth handler (code flow, state, PKCE), which asks the provider who the user is. The answer comes
-/// straight from the provider over TLS, so no ID token need be checked.
+/// ASP.NET Core's OAuth handler (code flow, state, PKCE) that reads the user's identity from the provider. The answer comes
+/// directly from the provider over TLS, so no ID token has to be checked.
 /// </summary>
 sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFactory logger, UrlEncoder encoder)
     : OAuthHandler<ProviderOptions>(options, logger, encoder)
@@ -37,12 +37,12 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         {
             null when response.Error is null && !string.IsNullOrEmpty(response.AccessToken) => response,
             "invalid_grant" or "bad_verification_code" => throw new ApiException(ApiError.BadRequest("oauth-code-refused",
-                $"{Scheme.DisplayName} does not take this code: it was used before, or is too old. Start again.")),
+                $"{Scheme.DisplayName} does not accept this code: it was used before or is too old. Start again.")),
             _ => throw Failure(null),
         };
     }
 
-    /// <summary>What the base class does, but for the client's secret, which it sends in the form alone.</summary>
+    /// <summary>Does the same as the base class, which can send the client secret only in the form.</summary>
     async Task<OAuthTokenResponse> PostCodeAsync(OAuthCodeExchangeContext context)
     {
         var form = new Dictionary<string, string>
@@ -76,7 +76,7 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         ClaimsIdentity identity, AuthenticationProperties properties, OAuthTokenResponse tokens)
     {
         var user = await GetAsync(Options.UserInformationEndpoint, tokens.AccessToken);
-        // OpenID Connect Core 1.0, 2: a subject has 255 characters at most.
+        // OpenID Connect Core 1.0, 2: a subject has at most 255 characters.
         var subject = Text(user, Options.SubjectField) is { Length: <= 255 } known ? known : throw Failure(null);
         identity.AddClaim(new(ClaimTypes.NameIdentifier, subject));
         if (await FindConfirmedEmailAsync(user, tokens.AccessToken) is { } email)
@@ -84,7 +84,7 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         return new(new(identity), properties, Scheme.Name);
     }
 
-    /// <summary>An address that nobody has confirmed may be another's, and counts as none.</summary>
+    /// <summary>Returns the confirmed address, or null. An unconfirmed address may belong to another user.</summary>
     async Task<string?> FindConfirmedEmailAsync(JsonElement user, string? accessToken)
     {
         if (Options.EmailsEndpoint is not { } endpoint)
@@ -107,7 +107,7 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         Options.KeysEndpoint = Text(document, "jwks_uri") is { } keys && ProviderOptions.IsSafe(keys) ? keys : null;
         Options.AuthorizationEndpoint = Endpoint("authorization_endpoint");
         Options.TokenEndpoint = Endpoint("token_endpoint");
-        Options.UserInformationEndpoint = Endpoint("userinfo_endpoint"); // last: it says that the others are there
+        Options.UserInformationEndpoint = Endpoint("userinfo_endpoint"); // set last: its presence shows that the others are set
 
         string Endpoint(string name) => Text(document, name) is { } address && ProviderOptions.IsSafe(address) ? address : throw Failure(null);
     }
@@ -127,7 +127,7 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         return document.RootElement.Clone();
     });
 
-    /// <summary>User information that the issuer signed (OpenID Connect Core 1.0, 5.3.2).</summary>
+    /// <summary>Verifies and decodes signed user information (OpenID Connect Core 1.0, 5.3.2).</summary>
     async Task<string> ReadSignedAsync(string token)
     {
         var keys = new JsonWebKeySet((await GetAsync(Options.KeysEndpoint ?? throw Failure(null), accessToken: null)).GetRawText());
@@ -142,7 +142,7 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         return result.IsValid ? Base64UrlEncoder.Decode(((JsonWebToken)result.SecurityToken).EncodedPayload) : throw Failure(result.Exception);
     }
 
-    /// <summary>Whatever goes wrong with the provider's answer is the provider's failure, and its words stay here.</summary>
+    /// <summary>Reports every problem with the provider's answer as the provider's failure, without the provider's own text.</summary>
     async Task<T> AskAsync<T>(Func<Task<T>> ask)
     {
         try

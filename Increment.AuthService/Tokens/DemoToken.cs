@@ -5,8 +5,8 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>
-/// The user <c>density</c>, whose token is the setting <c>Increment:DemoToken</c>; without the setting there is none.
-/// A token that was set before and is no longer is revoked.
+/// Creates the demo user <c>density</c> with the token from the setting <c>Increment:DemoToken</c>. Without the setting there
+/// is no demo user. A token that an earlier setting created is revoked.
 /// </summary>
 sealed class DemoToken(IUserStore users, ITokenStore tokens, TokenRevoker revoker, TimeProvider time, IConfiguration configuration) : BackgroundService
 {
@@ -21,7 +21,7 @@ sealed class DemoToken(IUserStore users, ITokenStore tokens, TokenRevoker revoke
         await base.StartAsync(cancellationToken);
     }
 
-    /// <summary>Where the store was not there yet at the start, once it is.</summary>
+    /// <summary>Retries every second if the store was not available at the start.</summary>
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(TimeSpan.FromSeconds(1), time);
@@ -38,7 +38,7 @@ sealed class DemoToken(IUserStore users, ITokenStore tokens, TokenRevoker revoke
         }
         catch (Exception e) when (StoreUnavailableException.From(e) is not null)
         {
-            // Health says why.
+            // The health check reports the reason.
         }
     }
 
@@ -46,7 +46,8 @@ sealed class DemoToken(IUserStore users, ITokenStore tokens, TokenRevoker revoke
     {
         var value = configuration["Increment:DemoToken"];
         var now = time.GetUtcNow();
-        // Named after the token, so that replicas that start together, or with another token, do not undo each other's.
+        // The identifier is derived from the token, so that replicas that start together, or with different tokens, do not
+        // revoke each other's token.
         var hash = string.IsNullOrEmpty(value) ? null : TokenHash.Of(value);
         var id = hash is null ? null : $"demo-{hash[..8]}";
         if (hash is not null)

@@ -1,60 +1,60 @@
 namespace Increment.AuthService.Tokens;
 
-/// <summary>The live tokens; one that is revoked is gone. Hash and identifier are unique.</summary>
+/// <summary>Stores the tokens. A revoked token is removed. Hash and identifier are unique.</summary>
 interface ITokenStore
 {
-    /// <summary>Tokens that one call removes.</summary>
+    /// <summary>The maximum number of tokens that one call removes.</summary>
     const int MaxRemoved = 1000;
 
-    /// <summary>Adds a token; false when its hash or identifier is there already.</summary>
+    /// <summary>Adds a token. Returns false if its hash or identifier exists already.</summary>
     Task<bool> AddAsync(Token token, CancellationToken cancellationToken);
 
-    /// <summary>The token with this hash, expired or not, or null. It is one indexed read.</summary>
+    /// <summary>Returns the token with this hash, expired or not, or null. This is one indexed read.</summary>
     ValueTask<Token?> FindAsync(string hash, CancellationToken cancellationToken);
 
-    /// <summary>One of a user's tokens, expired or not, or null.</summary>
+    /// <summary>Returns one of the user's tokens, expired or not, or null.</summary>
     Task<Token?> FindByIdAsync(string userId, string id, CancellationToken cancellationToken);
 
-    /// <summary>A user's unexpired tokens in the order of their identifiers.</summary>
-    /// <param name="userId">Whose.</param>
-    /// <param name="after">Begin behind this identifier; null for the beginning.</param>
-    /// <param name="limit">How many at most.</param>
-    /// <param name="now">Leave out what has expired by then.</param>
-    /// <param name="cancellationToken">Ends the read.</param>
+    /// <summary>Lists a user's unexpired tokens in the order of their identifiers.</summary>
+    /// <param name="userId">The user.</param>
+    /// <param name="after">Start after this identifier; null to start at the first token.</param>
+    /// <param name="limit">The maximum number of tokens.</param>
+    /// <param name="now">The current time; tokens that have expired by then are left out.</param>
+    /// <param name="cancellationToken">Cancels the read.</param>
     Task<IReadOnlyList<Token>> ListAsync(string userId, string? after, int limit, DateTimeOffset now, CancellationToken cancellationToken);
 
-    /// <summary>How many unexpired tokens of a kind a user has.</summary>
+    /// <summary>Counts a user's unexpired tokens of a kind.</summary>
     Task<int> CountAsync(string userId, TokenKind kind, DateTimeOffset now, CancellationToken cancellationToken);
 
-    /// <summary>Removes one of a user's tokens and answers its hash; null when the user has none with that identifier.</summary>
+    /// <summary>Removes one of a user's tokens and returns its hash; null if the user has no token with this identifier.</summary>
     Task<string?> RemoveAsync(string userId, string id, CancellationToken cancellationToken);
 
-    /// <summary>Removes some of a user's tokens, <see cref="MaxRemoved"/> at most, and answers their hashes.</summary>
+    /// <summary>Removes the selected tokens of a user, at most <see cref="MaxRemoved"/>, and returns their hashes.</summary>
     Task<IReadOnlyList<string>> RemoveSomeAsync(string userId, TokenSelection selection, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Removes a user's oldest logins and sessions, so that <paramref name="keep"/> are left, and answers the hashes of the
-    /// removed, <see cref="MaxRemoved"/> at most.
+    /// Removes a user's oldest logins and sessions until <paramref name="keep"/> are left, at most <see cref="MaxRemoved"/>,
+    /// and returns the hashes of the removed tokens.
     /// </summary>
     Task<IReadOnlyList<string>> RemoveOldestLoginsAsync(string userId, int keep, CancellationToken cancellationToken);
 
-    /// <summary>Removes tokens that have expired by <paramref name="now"/>, and answers how many.</summary>
+    /// <summary>Removes tokens that have expired by <paramref name="now"/>, and returns their number.</summary>
     Task<int> RemoveExpiredAsync(DateTimeOffset now, CancellationToken cancellationToken);
 
-    /// <summary>Notes when tokens, named by their hashes, were last used; never earlier than noted already.</summary>
+    /// <summary>Saves when tokens, given by their hashes, were last used. An earlier time never replaces a later one.</summary>
     Task NoteUseAsync(IReadOnlyCollection<KeyValuePair<string, DateTimeOffset>> uses, CancellationToken cancellationToken);
 }
 
-/// <summary>Which of a user's tokens.</summary>
-/// <param name="Kinds">Those of these kinds.</param>
-/// <param name="ExceptId">But this one; null for none.</param>
-/// <param name="BeforeGeneration">Only those of earlier generations of logins; null for all.</param>
-/// <param name="MadeBy">Only those that this key made, or a key that it made; null for all.</param>
+/// <summary>Selects some of a user's tokens.</summary>
+/// <param name="Kinds">Only tokens of these kinds.</param>
+/// <param name="ExceptId">Excludes the token with this identifier; null excludes none.</param>
+/// <param name="BeforeGeneration">Only tokens of earlier login generations; null for all.</param>
+/// <param name="MadeBy">Only keys that this key made, directly or through other keys; null for all.</param>
 sealed record TokenSelection(IReadOnlyList<TokenKind> Kinds, string? ExceptId = null, int? BeforeGeneration = null, string? MadeBy = null)
 {
-    /// <summary>All of them.</summary>
+    /// <summary>All tokens of the user.</summary>
     public static readonly TokenSelection All = new(Enum.GetValues<TokenKind>());
 
-    /// <summary>What a sign-in gives.</summary>
+    /// <summary>The kinds of token that a sign-in issues.</summary>
     public static readonly IReadOnlyList<TokenKind> Logins = [TokenKind.Login, TokenKind.Session];
 }

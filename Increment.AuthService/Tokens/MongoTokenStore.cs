@@ -3,12 +3,12 @@ using MongoDB.Driver;
 
 namespace Increment.AuthService.Tokens;
 
-/// <summary>The tokens in MongoDB, a document a token.</summary>
+/// <summary>Stores the tokens in MongoDB, one document for each token.</summary>
 sealed class MongoTokenStore(MongoDatabase database) : ITokenStore
 {
     static readonly FilterDefinitionBuilder<Token> Filter = Builders<Token>.Filter;
 
-    /// <summary>Makes the indexes.</summary>
+    /// <summary>Creates the indexes.</summary>
     public static async Task PrepareAsync(IMongoDatabase database, CancellationToken cancellationToken)
     {
         var token = Builders<Token>.IndexKeys;
@@ -53,7 +53,7 @@ sealed class MongoTokenStore(MongoDatabase database) : ITokenStore
     public Task<IReadOnlyList<string>> RemoveSomeAsync(string userId, TokenSelection selection, CancellationToken cancellationToken)
     {
         var filter = Filter.Eq(t => t.UserId, userId) & Filter.In(t => t.Kind, selection.Kinds) & Filter.Ne(t => t.Id, selection.ExceptId);
-        if (selection.BeforeGeneration is { } generation) // a token of an earlier version has none
+        if (selection.BeforeGeneration is { } generation) // a token written by an earlier version has no generation
             filter &= Filter.Not(Filter.Gte(t => t.Generation, generation));
         if (selection.MadeBy is { } maker)
             filter &= Filter.AnyEq(t => t.Makers, maker);
@@ -63,7 +63,7 @@ sealed class MongoTokenStore(MongoDatabase database) : ITokenStore
     public Task<IReadOnlyList<string>> RemoveOldestLoginsAsync(string userId, int keep, CancellationToken cancellationToken) => RemoveAsync(
         tokens => tokens.Find(Filter.Eq(t => t.UserId, userId) & Filter.In(t => t.Kind, TokenSelection.Logins)).SortByDescending(t => t.Id).Skip(keep), cancellationToken);
 
-    /// <summary>First their hashes, then just these are removed: nothing may be removed whose hash is not answered.</summary>
+    /// <summary>Reads the hashes first and removes only those tokens, so that the hash of every removed token is returned.</summary>
     async Task<IReadOnlyList<string>> RemoveAsync(Func<IMongoCollection<Token>, IFindFluent<Token, Token>> find, CancellationToken cancellationToken) => await database.RunAsync(async db =>
     {
         var hashes = await find(Tokens(db)).Limit(ITokenStore.MaxRemoved).Project(t => t.Hash).ToListAsync(cancellationToken);

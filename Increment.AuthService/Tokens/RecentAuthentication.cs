@@ -5,15 +5,15 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>
-/// A change of the ways into an account takes a login of the last minutes, so that a stolen token alone does not give the
-/// account away: a step up, as RFC 9470 has it. A caller steps up by signing in again.
+/// Requires a recent login for changes to how an account is signed in to (step-up authentication, RFC 9470), so that a stolen
+/// token alone is not enough to take over the account. A caller steps up by signing in again.
 /// </summary>
 static class RecentAuthentication
 {
-    /// <summary>How old the login may be.</summary>
+    /// <summary>The maximum age of the login.</summary>
     public static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(10);
 
-    /// <summary>Refuses a caller whose token is no login or session of the last <see cref="MaxAge"/>.</summary>
+    /// <summary>Refuses callers whose token is not a login or session of the last <see cref="MaxAge"/>.</summary>
     public static TBuilder RequireRecentAuthentication<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.AddEndpointFilter(static async (context, next) =>
         {
@@ -25,8 +25,8 @@ static class RecentAuthentication
     /// <summary>Whether a sign-in of the last <see cref="MaxAge"/> made the token.</summary>
     public static bool IsRecentLogin(this Token token, DateTimeOffset now) => token.Kind is not TokenKind.Key && now - token.CreatedAt <= MaxAge;
 
-    /// <summary>The caller's token, as the store has it now.</summary>
-    /// <exception cref="ApiException">401: it has just been revoked.</exception>
+    /// <summary>Reads the caller's token from the store.</summary>
+    /// <exception cref="ApiException">401: the token has just been revoked.</exception>
     public static async Task<Token> FindCallerAsync(this ITokenStore tokens, HttpContext context)
     {
         var caller = context.GetPrincipal();

@@ -4,9 +4,9 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>
-/// Remembers for a second what the store said of a good token. A revocation here voids all of it at once; one at another
-/// replica is seen when the second is over, which the callers' own caches allow for: they count from
-/// <see cref="Principal.CheckedAt"/>, the instant of the look into the store.
+/// Caches valid tokens for one second. A revocation in this process clears the cache. A revocation at another replica takes
+/// effect when the second is over. The callers' caches allow for this: they measure age from
+/// <see cref="Principal.CheckedAt"/>, the time when the store was read.
 /// </summary>
 sealed class RecentTokens(StoreTokenVerifier store, ITokenRevocations others, TimeProvider time) : ITokenVerifier
 {
@@ -25,7 +25,7 @@ sealed class RecentTokens(StoreTokenVerifier store, ITokenRevocations others, Ti
             : FindAsync(table, token, cancellationToken);
     }
 
-    /// <summary>To be called between the commit of a revocation and the answer to who asked for it.</summary>
+    /// <summary>Must be called after a revocation is committed and before it is answered.</summary>
     public Task AnnounceRevokedAsync(IReadOnlyCollection<string> tokenHashes)
     {
         if (tokenHashes.Count > 0)
@@ -33,13 +33,16 @@ sealed class RecentTokens(StoreTokenVerifier store, ITokenRevocations others, Ti
         return others.AnnounceAsync(tokenHashes);
     }
 
-    /// <summary>The answer goes into the table that stood when it was asked for: what was asked before a revocation is thrown away with it.</summary>
+    /// <summary>
+    /// Adds the answer to the table that was current when the read began. A revocation replaces the table and so also discards
+    /// reads that began before it.
+    /// </summary>
     async ValueTask<Principal?> FindAsync(ConcurrentDictionary<string, Principal> table, ReadOnlyMemory<char> token, CancellationToken cancellationToken)
     {
         if (await store.VerifyAsync(token, cancellationToken) is not { } principal)
             return null;
         var key = token.ToString();
-        // Count takes every lock there is; only a token that is not there yet comes to it.
+        // Count takes all locks of the dictionary, so it is read only when a token is added.
         if (!table.TryAdd(key, principal))
             table[key] = principal;
         else if (table.Count > Capacity)

@@ -9,7 +9,7 @@ sealed class SqliteTokenStore(SqliteDatabase database) : ITokenStore, IDisposabl
 {
     const string Columns = "id, hash, user_id, user_name, kind, name, scopes, created_at, expires_at, last_used_at, generation, makers";
 
-    /// <summary>Look-ups that are not under way, each on a connection of its own: compiling the SQL takes longer than running it.</summary>
+    /// <summary>Idle lookup commands, each with its own connection. They are reused because compiling the SQL takes longer than running it.</summary>
     readonly ConcurrentBag<SqliteCommand> finders = [];
 
     public Task<bool> AddAsync(Token token, CancellationToken cancellationToken)

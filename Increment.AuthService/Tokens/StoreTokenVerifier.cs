@@ -3,12 +3,12 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>
-/// Looks tokens up in the store. A JWT's signature is not checked here: its hash stands in the store only if this
-/// service made it, byte for byte, which says more than a signature does. The signature is for those who cannot ask.
+/// Looks tokens up in the store. A JWT's signature is not checked: its hash is in the store only if this service issued exactly
+/// these bytes, which is stronger evidence than a signature. The signature is for verifiers that cannot ask AuthService.
 /// </summary>
 sealed class StoreTokenVerifier(ITokenStore tokens, TokenUses uses, TimeProvider time) : ITokenVerifier
 {
-    /// <summary>In characters; a JWT of ours has about 400.</summary>
+    /// <summary>In characters; a JWT of AuthService has about 400.</summary>
     const int MaxLength = 4096;
 
     public async ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken)

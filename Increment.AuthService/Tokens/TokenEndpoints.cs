@@ -10,12 +10,12 @@ using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Tokens;
 
-/// <summary>What a token is worth, and the caller's own tokens.</summary>
+/// <summary>Checking tokens, and the caller's own tokens.</summary>
 static partial class TokenEndpoints
 {
     const int MaxNameLength = 100;
 
-    // RFC 3986, 2.3, and the '=' before the value; a form has nothing else unescaped.
+    // RFC 3986, 2.3, and the '=' before the value: the characters that a form does not escape.
     static readonly SearchValues<byte> Unreserved = SearchValues.Create("=ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"u8);
 
     public static void MapTokens(this IEndpointRouteBuilder app)
@@ -32,7 +32,7 @@ static partial class TokenEndpoints
         tokens.MapDelete("/{id}", RevokeAsync);
     }
 
-    /// <summary>Anybody may ask here for every token that comes to him, so this one is written for speed.</summary>
+    /// <summary>Optimized for speed: callers may check the token of every request they receive.</summary>
     static async Task CheckAsync(HttpContext context, ITokenVerifier verifier)
     {
         var token = await ReadTokenAsync(context.Request);
@@ -49,7 +49,7 @@ static partial class TokenEndpoints
         await context.Response.Body.WriteAsync(text, context.RequestAborted);
     }
 
-    /// <summary>A principal for each token, in their order, or null: what the other services' caches ask.</summary>
+    /// <summary>Returns the principal or null for each token, in the same order. Called by the token caches of the other services.</summary>
     static async Task<IResult> CheckBatchAsync(HttpContext context, ITokenVerifier verifier)
     {
         const string Field = "tokens";
@@ -61,7 +61,7 @@ static partial class TokenEndpoints
             token => verifier.VerifyAsync(token.GetString().AsMemory(), context.RequestAborted).AsTask())));
     }
 
-    /// <summary>The token, or null. A small form with nothing in it but a token that needs no unescaping is read as it stands.</summary>
+    /// <summary>Reads the token, or null. A small form that has only a token without escapes is read directly from the buffer.</summary>
     static async ValueTask<string?> ReadTokenAsync(HttpRequest request)
     {
         if (request.ContentType is not { } type)
@@ -111,7 +111,7 @@ static partial class TokenEndpoints
         var (name, scopes) = (body.GetLine("name", MaxNameLength)!.Trim(), ReadScopes(body, maker));
         var now = time.GetUtcNow();
         var expiresAt = BoundExpiry(ReadExpiry(body, now), maker, body);
-        // A key of a login goes on when the login is revoked, so the caller must be more than the holder of the login.
+        // A key made by a login outlives the login's revocation, so possession of a login is not enough to make one.
         if ((scopes.Contains(Scopes.Account) || maker.Kind is not TokenKind.Key) && !maker.IsRecentLogin(now))
             throw new ApiException(RecentAuthentication.Refusal);
         var (value, token) = await issuer.IssueKeyAsync(maker, name, scopes, expiresAt, context);
@@ -132,12 +132,12 @@ static partial class TokenEndpoints
         return Results.NoContent();
     }
 
-    /// <summary>The one that the request is made with goes by 'current' too.</summary>
+    /// <summary>'current' stands for the token of the request.</summary>
     static string IdOf(string id, Principal caller) => id is "current" ? caller.TokenId : id;
 
     static ApiError NotFound => ApiError.NotFound("You have no token with this id. GET /v1/tokens lists them.");
 
-    /// <summary>A JSON array of names, or, where the body is a form, names with spaces between.</summary>
+    /// <summary>Reads a JSON array of names or, in a form, names separated by spaces.</summary>
     static string[] ReadScopes(RequestBody body, Token maker)
     {
         string[] scopes = body["scopes"] switch
@@ -166,18 +166,18 @@ static partial class TokenEndpoints
         return Rfc3339().IsMatch(text) && DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.AdjustToUniversal, out var instant)
             && instant > now ? instant
             : throw new ApiException(ApiError.BadRequest("invalid-field",
-                "The field 'expiresAt' must be an instant to come, as '2030-01-31T12:00:00Z' or '2030-01-31T12:00:00+01:00' (RFC 3339).", body.SourceOf("expiresAt")));
+                "The field 'expiresAt' must be a time in the future, for example '2030-01-31T12:00:00Z' or '2030-01-31T12:00:00+01:00' (RFC 3339).", body.SourceOf("expiresAt")));
     }
 
-    /// <summary>A key never outlives the key that made it, and ends with it unless it is to end before.</summary>
+    /// <summary>Limits the expiry of a key to that of the key that makes it. Without an expiry of its own it gets its maker's.</summary>
     /// <exception cref="ApiException">400: the key would outlive its maker.</exception>
     static DateTimeOffset? BoundExpiry(DateTimeOffset? wanted, Token maker, RequestBody body) =>
         maker.Kind is not TokenKind.Key || maker.ExpiresAt is not { } bound || wanted <= bound ? wanted
         : wanted is null ? bound
         : throw new ApiException(ApiError.BadRequest("invalid-field",
-            $"The field 'expiresAt' must not be later than {bound:yyyy-MM-dd'T'HH:mm:ss'Z'}, when the key ends that makes this one.", body.SourceOf("expiresAt")));
+            $"The field 'expiresAt' must not be later than {bound:yyyy-MM-dd'T'HH:mm:ss'Z'}, when the key that makes it expires.", body.SourceOf("expiresAt")));
 
-    /// <summary>Date, time and offset (https://www.rfc-editor.org/rfc/rfc3339#section-5.6); that they exist is for the parser.</summary>
+    /// <summary>Date, time and offset (https://www.rfc-editor.org/rfc/rfc3339#section-5.6); the parser checks that they exist.</summary>
     [GeneratedRegex(@"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\z", RegexOptions.CultureInvariant | RegexOptions.ECMAScript)]
     private static partial Regex Rfc3339();
 }
@@ -186,21 +186,21 @@ static partial class TokenEndpoints
 sealed record PublicKeySet(IReadOnlyList<PublicKey> Keys);
 
 /// <summary>A new API key.</summary>
-/// <param name="Token">The key itself, told this once.</param>
-/// <param name="Name">What it is called.</param>
+/// <param name="Token">The key itself, shown only in this answer.</param>
+/// <param name="Name">The name of the key.</param>
 /// <param name="Scopes">What it may do.</param>
 /// <param name="CreatedAt">When it was made.</param>
 /// <param name="ExpiresAt">When it ends; null for never.</param>
 sealed record NewKeyAttributes(string Token, string Name, IReadOnlyList<string> Scopes, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt);
 
-/// <summary>A token, as the API has it.</summary>
+/// <summary>A token in the API.</summary>
 /// <param name="Kind"><c>login</c> (a JWT), <c>key</c> (an API key) or <c>session</c> (a page's cookie).</param>
-/// <param name="Name">What the user calls it; API keys only.</param>
+/// <param name="Name">The name that the user gave it; API keys only.</param>
 /// <param name="Scopes">What it may do.</param>
 /// <param name="CreatedAt">When it was made.</param>
 /// <param name="ExpiresAt">When it ends; null for never.</param>
-/// <param name="LastUsedAt">When it was last used, to about a minute; null for never.</param>
-/// <param name="Current">Whether it is the one that the request was made with.</param>
+/// <param name="LastUsedAt">When the token was last used, to about a minute; null for never.</param>
+/// <param name="Current">Whether the request was made with this token.</param>
 sealed record TokenAttributes(
     string Kind, string? Name, IReadOnlyList<string> Scopes, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt, bool Current)
 {

@@ -10,14 +10,14 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Increment.AuthService.Tokens;
 
-/// <summary>Makes tokens. What the store gets of one is its hash; the token itself is in nobody's hands but the caller's.</summary>
+/// <summary>Issues tokens. The store gets only the hash of a token; the token itself goes only to the caller.</summary>
 sealed class TokenIssuer(
     IUserStore users, ITokenStore tokens, SigningKeys keys, TokenRevoker revoker, Audit audit, TimeProvider time, IConfiguration configuration)
 {
-    /// <summary>How an API key or session begins, so that people and secret scanners know one when they see it.</summary>
+    /// <summary>The prefix of API keys and sessions, by which people and secret scanners recognize them.</summary>
     public const string OpaquePrefix = "inc_";
 
-    /// <summary>API keys of one user.</summary>
+    /// <summary>The maximum number of API keys of one user.</summary>
     const int MaxKeys = 100;
 
     static readonly JsonWebTokenHandler Jwt = new() { SetDefaultTimesOnTokenCreation = false };
@@ -26,22 +26,22 @@ sealed class TokenIssuer(
     readonly string issuer = configuration.GetPublicOrigin()?.GetLeftPart(UriPartial.Authority) ?? "increment";
 
     /// <summary>
-    /// A token for one who has just registered or signed in, as <paramref name="user"/> was then: a JWT, or for a page's
-    /// session an opaque one, which is shorter and needs no reader.
+    /// Issues a token for a user that has just registered or signed in. It is a JWT or, for a page's session, an opaque token,
+    /// which is shorter. <paramref name="user"/> is the account as it was read for the sign-in.
     /// </summary>
-    /// <exception cref="ApiException">503: the account has changed since.</exception>
+    /// <exception cref="ApiException">503: the account has changed since it was read.</exception>
     public async Task<IssuedToken> IssueLoginAsync(User user, TokenKind kind, HttpContext context)
     {
         var id = Token.NewId();
-        // Whole seconds, as a JWT has them.
+        // Times in a JWT are whole seconds.
         var now = DateTimeOffset.FromUnixTimeSeconds(time.GetUtcNow().ToUnixTimeSeconds());
         var value = kind is TokenKind.Session ? NewOpaque() : await NewJwtAsync(id, user.Id, now, context.RequestAborted);
         var issued = await KeepAsync(value, new(id, TokenHash.Of(value), user.Id, user.Name, kind, null, Scopes.OfUsers, now, now + lifetime)
         {
             Generation = user.Generation,
         }, context);
-        // The account may have been deleted since it was looked at, or have ended its logins. Both hide the old state first
-        // and then remove its tokens: a caller that still finds the old state now has a token that will be found there.
+        // The account may have been deleted since it was read, or its logins may have been ended. Both change the account first
+        // and remove the tokens afterwards. If the account is still unchanged here, a later removal will find this token.
         if (await users.FindByIdAsync(user.Id, CancellationToken.None) is not { } current
             || current.Generation != user.Generation || current.PasswordHash != user.PasswordHash)
         {
@@ -54,8 +54,8 @@ sealed class TokenIssuer(
         return issued;
     }
 
-    /// <summary>An API key.</summary>
-    /// <exception cref="ApiException">409: the user has too many; 401: the account or the maker has just gone.</exception>
+    /// <summary>Issues an API key.</summary>
+    /// <exception cref="ApiException">409: the user has too many keys; 401: the account or the maker has just been deleted or revoked.</exception>
     public async Task<IssuedToken> IssueKeyAsync(
         Token maker, string name, IReadOnlyList<string> scopes, DateTimeOffset? expiresAt, HttpContext context)
     {
@@ -68,7 +68,8 @@ sealed class TokenIssuer(
         {
             Makers = maker.Kind is TokenKind.Key ? [.. maker.Makers ?? [], maker.Id] : null,
         }, context);
-        // Others may have made keys meanwhile, or revoked the maker, or deleted the account: whichever came later sees the other.
+        // Another request may have made keys, revoked the maker or deleted the account in the meantime. The check after the
+        // write ensures that at least one of the two requests sees the other.
         var refusal = await tokens.FindByIdAsync(userId, maker.Id, CancellationToken.None) is null || await users.FindByIdAsync(userId, CancellationToken.None) is null
             ? ApiError.Unauthorized("The token has just been revoked. Sign in.")
             : await tokens.CountAsync(userId, TokenKind.Key, now, CancellationToken.None) > MaxKeys ? TooManyKeys
@@ -79,7 +80,7 @@ sealed class TokenIssuer(
         throw new ApiException(refusal);
     }
 
-    /// <summary>The browser has a session, which the new one takes the place of.</summary>
+    /// <summary>Revokes the browser's previous session, which the new one replaces.</summary>
     async Task EndReplacedSessionAsync(HttpContext context)
     {
         if (SessionCookie.Read(context.Request) is { } replaced
@@ -87,15 +88,15 @@ sealed class TokenIssuer(
             await revoker.RevokeAsync(session.UserId, session.Id);
     }
 
-    static ApiError TooManyKeys => ApiError.Conflict("too-many-tokens", $"There are {MaxKeys} API keys, and no more are given. Revoke one.");
+    static ApiError TooManyKeys => ApiError.Conflict("too-many-tokens", $"The account has {MaxKeys} API keys, the maximum. Revoke one.");
 
-    /// <summary>What is answered when an account changes while its user is signing in.</summary>
+    /// <summary>The error for an account that changes during a sign-in.</summary>
     public static ApiError AccountChanged => ApiError.Unavailable("account-changed", "The account has just changed. Try again.");
 
     async Task<IssuedToken> KeepAsync(string value, Token token, HttpContext context)
     {
         if (!await tokens.AddAsync(token, context.RequestAborted))
-            throw new InvalidOperationException($"The token {token.Id} is there already.");
+            throw new InvalidOperationException($"The token {token.Id} exists already.");
         audit.TokenMade(token, context);
         return new(value, token);
     }
@@ -114,11 +115,11 @@ sealed class TokenIssuer(
         SigningCredentials = await keys.GetCurrentAsync(cancellationToken),
     });
 
-    /// <summary>256 bits from the system's generator.</summary>
+    /// <summary>Generates a token with 256 random bits from the system's generator.</summary>
     static string NewOpaque() => OpaquePrefix + Base64Url.EncodeToString(RandomNumberGenerator.GetBytes(32));
 }
 
-/// <summary>A token on its way to whom it was made for.</summary>
+/// <summary>A new token and its record in the store.</summary>
 /// <param name="Value">The token itself.</param>
-/// <param name="Token">What is kept of it.</param>
+/// <param name="Token">The record in the store.</param>
 sealed record IssuedToken(string Value, Token Token);

@@ -1,19 +1,19 @@
 namespace Increment.AuthService.Tokens;
 
-/// <summary>Ends tokens: removes them from the store, then makes every replica of every service forget them.</summary>
+/// <summary>Revokes tokens: removes them from the store, then from the caches of all services and replicas.</summary>
 sealed class TokenRevoker(ITokenStore tokens, RecentTokens recentTokens)
 {
-    /// <summary>Logins and sessions of one user; a sign-in beyond them ends the oldest.</summary>
+    /// <summary>The maximum number of logins and sessions of one user. A further sign-in revokes the oldest.</summary>
     public const int MaxLogins = 1000;
 
     static readonly IReadOnlyList<TokenKind> Keys = [TokenKind.Key];
 
-    /// <summary>Ends one of a user's tokens and the keys that it made; false when the user has none with this identifier.</summary>
+    /// <summary>Revokes one of a user's tokens and the keys that it made. Returns false if the user has no token with this identifier.</summary>
     public async Task<bool> RevokeAsync(string userId, string id)
     {
         var made = new TokenSelection(Keys, MadeBy: id);
-        // The token goes after what it made, so that a failure in between can be mended by asking again; and what it makes
-        // meanwhile goes after the token.
+        // The keys that the token made are removed first, so that the same request can be repeated after a failure. They are
+        // removed again at the end, because the token may have made more keys in the meantime.
         await RevokeAllAsync(userId, made);
         if (await tokens.RemoveAsync(userId, id, CancellationToken.None) is not { } hash)
             return false;
@@ -22,7 +22,7 @@ sealed class TokenRevoker(ITokenStore tokens, RecentTokens recentTokens)
         return true;
     }
 
-    /// <summary>Ends some of a user's tokens.</summary>
+    /// <summary>Revokes the selected tokens of a user.</summary>
     public async Task RevokeAllAsync(string userId, TokenSelection selection)
     {
         IReadOnlyList<string> hashes;
@@ -31,7 +31,7 @@ sealed class TokenRevoker(ITokenStore tokens, RecentTokens recentTokens)
         while (hashes.Count == ITokenStore.MaxRemoved);
     }
 
-    /// <summary>Ends a user's oldest logins beyond <see cref="MaxLogins"/>.</summary>
+    /// <summary>Revokes a user's oldest logins beyond <see cref="MaxLogins"/>.</summary>
     public async Task RevokeOldestLoginsAsync(string userId) =>
         await recentTokens.AnnounceRevokedAsync(await tokens.RemoveOldestLoginsAsync(userId, MaxLogins, CancellationToken.None));
 }

@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>
-/// When tokens were last used, gathered here and written by <see cref="Housekeeping"/>, so that a check of a token costs
-/// no write. A crash loses the last moments of it.
+/// Collects when tokens were last used. <see cref="Housekeeping"/> saves it, so that checking a token needs no write. A crash
+/// loses what has not been saved yet.
 /// </summary>
 sealed class TokenUses
 {
@@ -13,15 +13,15 @@ sealed class TokenUses
 
     readonly ConcurrentDictionary<string, DateTimeOffset> pending = new(StringComparer.Ordinal);
 
-    /// <summary>Notes a use, if it is a minute later than what is known.</summary>
+    /// <summary>Records a use if it is at least a minute later than the saved one.</summary>
     public void Note(Token token, DateTimeOffset now)
     {
-        // Count takes every lock there is; only a token that is not noted yet comes to it.
+        // Count takes all locks of the dictionary, so it is read only for a token that has no entry yet.
         if (!(now - token.LastUsedAt < Resolution) && !pending.ContainsKey(token.Hash) && pending.Count < MaxPending)
             pending.TryAdd(token.Hash, now);
     }
 
-    /// <summary>Takes out what has been gathered.</summary>
+    /// <summary>Removes and returns all recorded uses.</summary>
     public IReadOnlyCollection<KeyValuePair<string, DateTimeOffset>> TakeAll()
     {
         var taken = pending.ToArray();

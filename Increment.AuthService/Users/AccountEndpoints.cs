@@ -6,10 +6,10 @@ using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Users;
 
-/// <summary>Registering, signing in, and the caller's own account.</summary>
+/// <summary>Registration, sign-in, and the caller's own account.</summary>
 static class AccountEndpoints
 {
-    /// <summary>The users that take their data away, each one at a time.</summary>
+    /// <summary>Allows one export at a time for each user.</summary>
     static readonly PartitionedRateLimiter<string> Exports = PartitionedRateLimiter.Create<string, string>(
         userId => RateLimitPartition.GetConcurrencyLimiter(userId, static _ => new() { PermitLimit = 1 }));
 
@@ -47,7 +47,7 @@ static class AccountEndpoints
         return await AnswerAsync(await accounts.LoginAsync(body, context), kind, StatusCodes.Status200OK, issuer, context);
     }
 
-    /// <summary>Says who is signed in. That nobody is, is no failure: a page asks this of every visitor.</summary>
+    /// <summary>Returns the account of the caller. Without a session it returns null, not an error: pages ask this for every visitor.</summary>
     static async Task<IResult> GetSessionAsync(HttpContext context, IUserStore users) =>
         await context.FindPrincipalAsync(Scopes.Account) is { } caller && await users.FindByIdAsync(caller.UserId, context.RequestAborted) is { } user
             ? Answer(user) : JsonApiResults.None();
@@ -61,7 +61,7 @@ static class AccountEndpoints
         var user = await accounts.GetAsync(context);
         using var export = Exports.AttemptAcquire(user.Id);
         if (!export.IsAcquired)
-            throw new ApiException(new(429, "export-under-way", "Too many requests", "An export of this account is under way, and there is one at a time. Wait for it.") { RetryAfter = 1 });
+            throw new ApiException(new(429, "export-under-way", "Too many requests", "An export of this account is already running. Wait until it ends.") { RetryAfter = 1 });
         context.Response.Headers.ContentDisposition = "attachment; filename=\"increment-account.json\"";
         await Results.Json(new AccountExport(user.Id, UserAttributes.Of(user), ListTokensAsync())).ExecuteAsync(context);
 
@@ -110,7 +110,7 @@ static class AccountEndpoints
         return Results.NoContent();
     }
 
-    /// <summary>A cookie is set only for a page of this site: any other could sign its visitors in as somebody else.</summary>
+    /// <summary>Only a page of this site may set the cookie: another site could sign its visitors in to an account of its own.</summary>
     static TokenKind ReadKind(RequestBody body, HttpRequest request)
     {
         var session = body.TryGetFlag("session") is true;
@@ -129,20 +129,20 @@ static class AccountEndpoints
     }
 }
 
-/// <summary>What register and login answer.</summary>
-/// <param name="Token">The JWT, told this once.</param>
-/// <param name="ExpiresAt">When it ends.</param>
+/// <summary>The answer of register and login.</summary>
+/// <param name="Token">The JWT, shown only in this answer.</param>
+/// <param name="ExpiresAt">When the token expires.</param>
 sealed record LoginAttributes(string Token, DateTimeOffset? ExpiresAt);
 
-/// <summary>An account, as the API has it.</summary>
-/// <param name="Name">The e-mail address, or another name for one who signed up without.</param>
-/// <param name="CreatedAt">When it was made.</param>
-/// <param name="HasPassword">Whether it can be signed in to with a password.</param>
-/// <param name="Identities">The OAuth identities that sign in to it.</param>
+/// <summary>An account in the API.</summary>
+/// <param name="Name">The e-mail address, or another name if the user signed up without an address.</param>
+/// <param name="CreatedAt">When the account was made.</param>
+/// <param name="HasPassword">Whether the account has a password to sign in with.</param>
+/// <param name="Identities">The OAuth identities that can sign in to the account.</param>
 sealed record UserAttributes(string Name, DateTimeOffset CreatedAt, bool HasPassword, IReadOnlyList<ExternalIdentity> Identities)
 {
     public static UserAttributes Of(User user) => new(user.Name, user.CreatedAt, user.PasswordHash is not null, user.Identities);
 }
 
-/// <summary>All that AuthService keeps about a user; hashes of passwords and tokens excepted.</summary>
+/// <summary>All data that AuthService stores about a user, except the hashes of passwords and tokens.</summary>
 sealed record AccountExport(string Id, UserAttributes User, IAsyncEnumerable<TokenAttributes> Tokens);

@@ -6,19 +6,19 @@ using Microsoft.AspNetCore.Identity;
 
 namespace Increment.AuthService.Users;
 
-/// <summary>What can be done with an account.</summary>
+/// <summary>The operations on an account.</summary>
 sealed class Accounts(
     IUserStore users, TokenRevoker revoker, Passwords passwords, WrongPasswords wrongPasswords,
     Audit audit, TimeProvider time)
 {
-    /// <summary>Makes an account with an e-mail address and a password.</summary>
+    /// <summary>Creates an account with an e-mail address and a password.</summary>
     /// <exception cref="ApiException">400: the address or the password is not accepted; 409: the address is taken.</exception>
     public async Task<User> RegisterAsync(RequestBody body, HttpContext context)
     {
         var email = EmailAddress.Normalize(body.GetText("email")) ?? throw new ApiException(ApiError.BadRequest("invalid-email",
             $"The field 'email' must be an e-mail address, name@domain, of {EmailAddress.MaxBytes} bytes at most.", body.SourceOf("email")));
         var password = ReadNewPassword(body, "password", email);
-        // Asked first, so that no hash is made in vain; the store's word below is the one that counts.
+        // Checked first to avoid a useless hash. The insert below makes the decision.
         if (await FindByAddressAsync(body.GetText("email"), context.RequestAborted) is not null)
             throw Taken(body);
         var user = new User(User.NewId(), email, await passwords.HashAsync(password, HashingOrder.Registration, context.ClientAddress(), context.RequestAborted), time.GetUtcNow());
@@ -28,8 +28,8 @@ sealed class Accounts(
         return user;
     }
 
-    /// <summary>The account with an e-mail address and a password.</summary>
-    /// <exception cref="ApiException">401, the same for an unknown address and a wrong password; 429.</exception>
+    /// <summary>Finds the account with an e-mail address and a password.</summary>
+    /// <exception cref="ApiException">401, the same for an unknown address and a wrong password; 429: too many wrong passwords.</exception>
     public async Task<User> LoginAsync(RequestBody body, HttpContext context)
     {
         var email = EmailAddress.Normalize(body.GetText("email"));
@@ -56,8 +56,8 @@ sealed class Accounts(
     }
 
     /// <summary>
-    /// The account with an e-mail address, in any spelling; where two accounts have spellings that were two addresses once,
-    /// the one with this spelling.
+    /// Finds the account with an e-mail address in any spelling. Two accounts may have spellings that were different addresses
+    /// under earlier rules; then this finds the account with exactly this spelling.
     /// </summary>
     async Task<User?> FindByAddressAsync(string address, CancellationToken cancellationToken)
     {
@@ -71,15 +71,18 @@ sealed class Accounts(
         return name is null ? null : await users.FindByNameAsync(name, cancellationToken);
     }
 
-    /// <summary>Changes the caller's password, and ends every login and session but the one that asks. API keys go on.</summary>
-    /// <exception cref="ApiException">400, 403: the new or the current password is not accepted; 409; 429.</exception>
+    /// <summary>Changes the caller's password and ends all logins and sessions except the caller's. API keys remain valid.</summary>
+    /// <exception cref="ApiException">
+    /// 400: the new password is not accepted; 403: the current password is wrong; 409: the account has no password, or another
+    /// request has changed it; 429: too many wrong passwords.
+    /// </exception>
     public async Task ChangePasswordAsync(RequestBody body, HttpContext context)
     {
         var caller = context.GetPrincipal();
         var user = await GetAsync(context);
         if (user.PasswordHash is null)
             throw new ApiException(ApiError.Conflict("no-password",
-                $"This account has no password: it is signed in to through {string.Join(", ", user.Identities.Select(i => i.Provider))}."));
+                $"This account has no password. Sign in through {string.Join(", ", user.Identities.Select(i => i.Provider))}."));
         var current = body.GetText("currentPassword");
         var password = ReadNewPassword(body, "newPassword", user.Name);
         var attempt = wrongPasswords.BeginByOwner(caller.TokenId, context.ClientAddress());
@@ -95,16 +98,16 @@ sealed class Accounts(
         }
         var hash = await passwords.HashAsync(password, HashingOrder.SignIn, context.ClientAddress(), context.RequestAborted);
         if (!await users.ChangePasswordAsync(user.Id, user.PasswordHash, hash, caller.TokenId, context.RequestAborted))
-            throw new ApiException(ApiError.Conflict("account-changed", "The password has just been changed by another request."));
+            throw new ApiException(ApiError.Conflict("account-changed", "Another request has just changed the password."));
         audit.PasswordChanged(user.Id, context);
         await EndLoginsAsync(user.Id);
     }
 
     /// <summary>
-    /// Unlinks an identity from the caller's account, and ends every login and session but the one that asks: one of them
-    /// may be of the identity.
+    /// Unlinks an identity from the caller's account. Ends all logins and sessions except the caller's, because the identity
+    /// may have made some of them.
     /// </summary>
-    /// <exception cref="ApiException">404: the account has no such identity; 409: it is the last way to sign in.</exception>
+    /// <exception cref="ApiException">404: the account has no such identity; 409: without it the account has no way to sign in.</exception>
     public async Task UnlinkAsync(string identityId, HttpContext context)
     {
         var user = await GetAsync(context);
@@ -116,14 +119,14 @@ sealed class Accounts(
                 throw new ApiException(ApiError.NotFound("The account has no identity with this id. GET /v1/me lists them."));
             case RemoveIdentityResult.LastWay:
                 throw new ApiException(ApiError.Conflict("last-identity",
-                    "Without this identity nobody could sign in to the account. Link another identity first, or delete the account."));
+                    "This identity is the only way to sign in to the account. Link another identity first, or delete the account."));
         }
         audit.IdentityUnlinked(user.Id, identity!.Provider, context);
         await EndLoginsAsync(user.Id);
     }
 
     /// <summary>
-    /// Ends the logins that the account has begun to end. What fails on the way <see cref="Housekeeping"/> takes up.
+    /// Removes the logins of earlier generations. After a failure <see cref="Housekeeping"/> completes the removal.
     /// </summary>
     public async Task EndLoginsAsync(string userId)
     {
@@ -133,15 +136,15 @@ sealed class Accounts(
         await users.ConfirmLoginsEndedAsync(userId, user.Generation, CancellationToken.None);
     }
 
-    /// <summary>The caller's account.</summary>
-    /// <exception cref="ApiException">401: it is gone.</exception>
+    /// <summary>Returns the caller's account.</summary>
+    /// <exception cref="ApiException">401: the account no longer exists.</exception>
     public async Task<User> GetAsync(HttpContext context) =>
         await users.FindByIdAsync(context.GetPrincipal().UserId, context.RequestAborted)
-            ?? throw new ApiException(ApiError.Unauthorized("The account is gone."));
+            ?? throw new ApiException(ApiError.Unauthorized("The account no longer exists."));
 
     /// <summary>
-    /// Deletes an account and its tokens. What fails on the way can be begun again by anybody: the user, whose token goes
-    /// second to last, or <see cref="Housekeeping"/>.
+    /// Deletes an account and its tokens. After a failure the user can repeat the request while the token still exists;
+    /// otherwise <see cref="Housekeeping"/> completes the deletion.
     /// </summary>
     public async Task DeleteAsync(string userId)
     {

@@ -4,31 +4,31 @@ using System.Text;
 namespace Increment.AuthService.Users;
 
 /// <summary>
-/// E-mail addresses in one form: without case, in Unicode's normal form C, the domain's labels in Unicode. So two spellings
-/// of one address are one account. What is accepted is RFC 5321's dot-string with RFC 6531's Unicode, at a domain name of
-/// two labels or more; quoted local parts and address literals are not.
+/// Normalizes e-mail addresses: case folded, in Unicode normalization form C, with the domain's labels in Unicode. Two
+/// spellings of an address therefore give one account. It accepts RFC 5321's dot-string with RFC 6531's Unicode, at a domain
+/// name of two labels or more. It does not accept quoted local parts and address literals.
 /// </summary>
 static class EmailAddress
 {
-    /// <summary>RFC 5321, 4.5.3.1: a path has 256 octets with its brackets.</summary>
+    /// <summary>RFC 5321, 4.5.3.1: a path has at most 256 octets, including two brackets.</summary>
     public const int MaxBytes = 254;
 
     const int MaxLocalPartBytes = 64;
     const string AtextSpecials = "!#$%&'*+-/=?^_`{|}~.";
     static readonly IdnMapping Idn = new() { UseStd3AsciiRules = true };
 
-    /// <summary>The normal form of an address; null when it is none.</summary>
+    /// <summary>Returns the normal form of an address, or null if the text is not an address.</summary>
     public static string? Normalize(string text) => Normalize(text, Fold);
 
     /// <summary>
-    /// The form up to November 2026, which has two for some addresses: accounts that were made under it keep it.
+    /// Returns the form used up to November 2026, which has two forms for some addresses. Accounts made before keep their form.
     /// </summary>
     public static string? NormalizeAsBefore(string text) => Normalize(text, static part => part.Normalize(NormalizationForm.FormC).ToLowerInvariant());
 
     /// <summary>
-    /// What all cases and compositions of a text have in common. It is taken apart first, since a letter of the other case may
-    /// compose where this one does not (j with U+030C, and J not); and by upper case, since two lower-case letters may have
-    /// one (σ and ς).
+    /// Maps all cases and compositions of a text to one form. It decomposes first, because only one case of a letter may have a
+    /// composed form (j with U+030C has one, J has not). It converts to upper case first, because two lower-case letters may
+    /// share one upper-case letter (σ and ς).
     /// </summary>
     internal static string Fold(string text)
     {
@@ -58,7 +58,7 @@ static class EmailAddress
         }
         catch (ArgumentException)
         {
-            return null; // Not a string of characters, or not a domain name.
+            return null; // Not valid Unicode, or not a domain name.
         }
     }
 

@@ -4,15 +4,15 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.AuthService.Users;
 
 /// <summary>
-/// Which password is hashed next. Sign-ins go before registrations, but for every fourth turn, and among each the networks
-/// take turns, so that one network with many requests delays its own. Where too many wait, the one that would be last is
-/// refused.
+/// Decides which password is hashed next. Sign-ins go before registrations, except in every fourth turn. Within each of the
+/// two lanes the client networks take turns, so that a network with many requests delays only its own. When the queue is
+/// full, the last registration is refused if registrations fill more than a quarter of it, otherwise the last sign-in.
 /// </summary>
 sealed class HashingQueue(int slots)
 {
     const int MaxWaiting = 64;
 
-    /// <summary>Of so many turns one is a registration's, if one waits.</summary>
+    /// <summary>One turn in this many goes to a waiting registration.</summary>
     const int RegistrationTurn = 4;
 
     readonly Lock gate = new();
@@ -21,7 +21,7 @@ sealed class HashingQueue(int slots)
     int free = slots;
     long sequence, served;
 
-    /// <summary>How many wait.</summary>
+    /// <summary>The number of waiting requests.</summary>
     internal int Waiting
     {
         get
@@ -31,8 +31,8 @@ sealed class HashingQueue(int slots)
         }
     }
 
-    /// <summary>Does the work when its turn has come.</summary>
-    /// <exception cref="OverloadedException">Too many are waiting.</exception>
+    /// <summary>Runs the work when its turn comes.</summary>
+    /// <exception cref="OverloadedException">The queue is full.</exception>
     public async Task<T> RunAsync<T>(HashingOrder order, string address, Func<Task<T>> work, CancellationToken cancellationToken)
     {
         await EnterAsync(order, address, cancellationToken);
@@ -80,7 +80,7 @@ sealed class HashingQueue(int slots)
     static void Refuse(Waiter waiter)
     {
         waiter.Lane.Remove(waiter);
-        waiter.Entry.SetException(new OverloadedException("busy", "Too many are signing in at once. Try again in a moment.", retryAfter: 2));
+        waiter.Entry.SetException(new OverloadedException("busy", "Too many sign-ins and registrations are waiting. Try again in a moment.", retryAfter: 2));
     }
 
     void Cancel(Waiter waiter, CancellationToken cancellationToken)
@@ -90,12 +90,12 @@ sealed class HashingQueue(int slots)
                 waiter.Entry.SetCanceled(cancellationToken);
     }
 
-    /// <summary>Those that wait for the same kind of work.</summary>
+    /// <summary>The requests that wait for the same kind of work.</summary>
     sealed class Lane
     {
         const int MaxRemembered = 1024;
 
-        /// <summary>The last turn that was given to a network; a network that waits for several takes as many turns.</summary>
+        /// <summary>The last turn assigned to each network. Each waiting request of a network has its own turn.</summary>
         readonly Dictionary<string, long> turns = [];
 
         long turn;
@@ -110,7 +110,7 @@ sealed class HashingQueue(int slots)
             return waiter;
         }
 
-        /// <summary>Takes one out that is not served; false when it is out already. Its turn is given back if it was the network's last.</summary>
+        /// <summary>Removes a waiter without serving it. Returns false if it was removed before. Its turn is freed if it was the network's last.</summary>
         public bool Remove(Waiter waiter)
         {
             if (!Waiting.Remove(waiter))
@@ -134,7 +134,7 @@ sealed class HashingQueue(int slots)
         }
     }
 
-    /// <summary>In the order in which they are served: by turn, and arrival.</summary>
+    /// <summary>A waiting request. Waiters are ordered by turn, then by arrival.</summary>
     sealed record Waiter(Lane Lane, string Network, long Turn, long Sequence) : IComparable<Waiter>
     {
         public TaskCompletionSource Entry { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -143,10 +143,10 @@ sealed class HashingQueue(int slots)
     }
 }
 
-/// <summary>What goes first.</summary>
+/// <summary>The lane of a request.</summary>
 enum HashingOrder
 {
-    /// <summary>Somebody has an account: a sign-in, or a change of the password.</summary>
+    /// <summary>A sign-in or a change of the password. It goes before registrations.</summary>
     SignIn,
 
     Registration,

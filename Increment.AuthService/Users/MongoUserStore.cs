@@ -4,7 +4,7 @@ using MongoDB.Driver;
 
 namespace Increment.AuthService.Users;
 
-/// <summary>The accounts in MongoDB, a document an account.</summary>
+/// <summary>Stores the accounts in MongoDB, one document for each account.</summary>
 sealed class MongoUserStore(MongoDatabase database) : IUserStore
 {
     const int WriteConflict = 112; // https://www.mongodb.com/docs/manual/reference/error-codes/
@@ -12,7 +12,7 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     static readonly FilterDefinitionBuilder<UserDocument> Filter = Builders<UserDocument>.Filter;
     static readonly UpdateDefinitionBuilder<UserDocument> Update = Builders<UserDocument>.Update;
 
-    /// <summary>Makes the indexes.</summary>
+    /// <summary>Creates the indexes.</summary>
     public static async Task PrepareAsync(IMongoDatabase database, CancellationToken cancellationToken)
     {
         var user = Builders<UserDocument>.IndexKeys;
@@ -36,7 +36,7 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
             }
             catch (MongoWriteException e) when (e.WriteError?.Code == WriteConflict && attempt < 10)
             {
-                // Others add the same name or identity; nothing was written.
+                // A concurrent insert of the same name or identity. Nothing was written, so retry.
             }
             catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
             {
@@ -76,7 +76,7 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     {
         var text = UserDocument.Of(identity);
         var owner = Filter.Eq(u => u.Id, id) & Filter.AnyEq(u => u.Identities, text) & NotDeleting;
-        // The last one takes the field with it: the unique index would take two empty lists for the same.
+        // The last identity is removed with its field: two empty lists would violate the unique index.
         if (await ChangesAsync(db, owner & Filter.SizeGt(u => u.Identities, 1), EndLogins(Update.Pull(u => u.Identities, text), sparedLogin), cancellationToken)
             || await ChangesAsync(db, owner & Filter.Size(u => u.Identities, 1) & Filter.Ne(u => u.PasswordHash, null),
                 EndLogins(Update.Unset(u => u.Identities), sparedLogin), cancellationToken))
@@ -103,7 +103,7 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     public async Task<IReadOnlyList<string>> ListBeingDeletedAsync(CancellationToken cancellationToken) => await database.RunAsync(
         db => Users(db).Find(u => u.Deleting).Limit(100).Project(u => u.Id).ToListAsync(cancellationToken), cancellationToken);
 
-    /// <summary>The identifier is written down first: a failure before the account is removed leaves both, and the end is repeated.</summary>
+    /// <summary>Writes the identifier first. After a failure in between both documents exist, and the call is repeated.</summary>
     public Task EndDeleteAsync(string id, DateTimeOffset now, CancellationToken cancellationToken) => database.RunAsync(async db =>
     {
         if (!await Users(db).Find(u => u.Id == id && u.Deleting).AnyAsync(cancellationToken))
@@ -152,7 +152,7 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     static IMongoCollection<UserDocument> Users(IMongoDatabase db) => db.GetCollection<UserDocument>("users");
 }
 
-/// <summary>What is left of an account, in the collection <c>deleted_users</c>, until nothing of it is left elsewhere.</summary>
+/// <summary>A deleted account in the collection <c>deleted_users</c>, until other services have removed its data.</summary>
 sealed record DeletedUser(string Id, DateTimeOffset DeletedAt, DateTimeOffset DueAt);
 
 /// <summary>An account in the collection <c>users</c>.</summary>
@@ -166,17 +166,17 @@ sealed class UserDocument
 
     public DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>As <c>provider:subject</c>; not there at all where there is none, since the index is unique and sparse.</summary>
+    /// <summary>As <c>provider:subject</c>. Absent if there are none, because the index is unique and sparse.</summary>
     [BsonIgnoreIfNull]
     public IReadOnlyList<string>? Identities { get; init; }
 
-    /// <summary>There only when true, for the sparse index.</summary>
+    /// <summary>Stored only when true, for the sparse index.</summary>
     [BsonIgnoreIfDefault]
     public bool Deleting { get; init; }
 
     public int Generation { get; init; }
 
-    /// <summary>There only while logins are to be ended, for the sparse index.</summary>
+    /// <summary>Stored only while logins are being ended, for the sparse index.</summary>
     [BsonIgnoreIfNull]
     public string? SparedLogin { get; init; }
 
@@ -189,7 +189,7 @@ sealed class UserDocument
         Identities = user.Identities.Count == 0 ? null : [.. user.Identities.Select(Of)],
     };
 
-    /// <summary>A provider's name is a part of a setting's, and so has no colon.</summary>
+    /// <summary>The first colon separates the parts: a provider's name is part of a setting's name and has no colon.</summary>
     public static string Of(ExternalIdentity identity) => $"{identity.Provider}:{identity.Subject}";
 
     public User ToUser() => new(Id, Name, PasswordHash, CreatedAt)

@@ -10,8 +10,8 @@ using Microsoft.Extensions.Options;
 namespace Increment.AuthService.Users;
 
 /// <summary>
-/// What passwords are accepted, and how they are kept: by ASP.NET Core Identity's hasher, PBKDF2-HMAC-SHA512 with a salt
-/// of 128 bits and OWASP's number of iterations.
+/// Checks and hashes passwords. The hasher is ASP.NET Core Identity's: PBKDF2-HMAC-SHA512 with a salt of 128 bits and the number
+/// of iterations that OWASP recommends.
 /// </summary>
 sealed class Passwords
 {
@@ -19,56 +19,56 @@ sealed class Passwords
     public const int MaxLength = 256;
     const int Iterations = 210_000;
 
-    /// <summary>Of UTF-16, in the longest password: its characters may be surrogate pairs, and be taken apart.</summary>
+    /// <summary>The maximum number of UTF-16 code units: a character may be a surrogate pair and may be decomposed.</summary>
     const int MaxUnits = 4 * MaxLength;
 
-    /// <summary>What takes as long to check as a password, and is none: too short.</summary>
+    /// <summary>Takes as long to check as a password, but is too short to be one.</summary>
     const string NoPassword = "";
 
-    // Identity's hasher has a user in its signatures and never looks at it.
-    static readonly object Nobody = new();
+    // Identity's hasher requires a user but does not read it.
+    static readonly object NoUser = new();
     static readonly Lazy<FrozenSet<string>> Common = new(ReadCommon);
 
     readonly PasswordHasher<object> hasher = new(Options.Create(new PasswordHasherOptions { IterationCount = Iterations }));
 
-    // A hash takes a tenth of a second of a core. One core is left for everything else.
+    // A hash takes one core for a tenth of a second. One core stays free for other work.
     readonly HashingQueue queue = new(Math.Max(1, Environment.ProcessorCount - 1));
 
-    /// <summary>What a login at an account that does not exist, or has no password, is held against.</summary>
+    /// <summary>Checked in place of a real hash if the account does not exist or has no password.</summary>
     readonly string dummyHash = MakeDummyHash();
 
-    /// <summary>Why a password is not accepted; null when it is.</summary>
+    /// <summary>Returns the reason for refusing a password; null if it is accepted.</summary>
     public static string? Refusal(string password, string userName)
     {
         if (password.Length > MaxUnits)
             return $"The password must have at most {MaxLength} characters.";
         if (TryNormalize(password) is not { } normal)
-            return "The password has code points that are no characters. Choose another.";
+            return "The password contains code points that are not characters. Choose another.";
         var length = normal.EnumerateRunes().Count();
         return length < MinLength ? $"The password must have at least {MinLength} characters."
             : length > MaxLength ? $"The password must have at most {MaxLength} characters."
-            : Common.Value.Contains(normal.ToLowerInvariant()) ? "The password is among the commonest and would be guessed first. Choose another."
+            : Common.Value.Contains(normal.ToLowerInvariant()) ? "The password is one of the most common and easy to guess. Choose another."
             : normal.Equals(userName, StringComparison.OrdinalIgnoreCase) ? "The password is the e-mail address. Choose another."
             : null;
     }
 
     /// <summary>Hashes a new password.</summary>
-    /// <exception cref="OverloadedException">Too many are waiting.</exception>
+    /// <exception cref="OverloadedException">The queue is full.</exception>
     public Task<string> HashAsync(string password, HashingOrder order, string clientAddress, CancellationToken cancellationToken) =>
-        queue.RunAsync(order, clientAddress, () => Task.FromResult(hasher.HashPassword(Nobody, TryNormalize(password) ?? throw new ArgumentException("It was to be refused.", nameof(password)))), cancellationToken);
+        queue.RunAsync(order, clientAddress, () => Task.FromResult(hasher.HashPassword(NoUser, TryNormalize(password) ?? throw new ArgumentException("The password cannot be normalized.", nameof(password)))), cancellationToken);
 
     /// <summary>
-    /// Whether it is the password; it takes as long when <paramref name="hash"/> is null. The attempt is checked and
-    /// counted while it has the hasher, so that of attempts that come together no more can pass a limit together than
-    /// there are hashers, in all replicas.
+    /// Verifies a password. This takes equally long if <paramref name="hash"/> is null. The attempt is checked and counted while
+    /// it holds a hasher, so the number of concurrent attempts that can pass a limit together is at most the number of hashers
+    /// in all replicas.
     /// </summary>
-    /// <exception cref="ApiException">429: too many wrong ones.</exception>
-    /// <exception cref="OverloadedException">Too many are waiting.</exception>
+    /// <exception cref="ApiException">429: too many wrong passwords.</exception>
+    /// <exception cref="OverloadedException">The queue is full.</exception>
     public Task<PasswordVerificationResult> VerifyAsync(
         string? hash, string password, WrongPasswords.Attempt attempt, CancellationToken cancellationToken) => queue.RunAsync(HashingOrder.SignIn, attempt.ClientAddress, async () =>
     {
         await attempt.ThrowIfReachedAsync();
-        var result = hasher.VerifyHashedPassword(Nobody, hash ?? dummyHash, TryNormalize(password) ?? NoPassword);
+        var result = hasher.VerifyHashedPassword(NoUser, hash ?? dummyHash, TryNormalize(password) ?? NoPassword);
         if (hash is null)
             result = PasswordVerificationResult.Failed;
         if (result is PasswordVerificationResult.Failed)
@@ -76,8 +76,8 @@ sealed class Passwords
         return result;
     }, cancellationToken);
 
-    /// <summary>The same password typed on two keyboards has the same characters, if not the same code points (NIST SP 800-63B, 3.1.1.2).</summary>
-    /// <returns>Null for what no password can be: the time to normalise grows with the square of the length.</returns>
+    /// <summary>Normalizes a password, because keyboards may send different code points for the same characters (NIST SP 800-63B, 3.1.1.2).</summary>
+    /// <returns>Null for text that is not valid Unicode or too long: the time to normalize grows with the square of the length.</returns>
     static string? TryNormalize(string password)
     {
         try
@@ -90,12 +90,15 @@ sealed class Passwords
         }
     }
 
-    /// <summary>A hash that no password has and that takes as long to check as any: made in one iteration, it says that it was made in all.</summary>
+    /// <summary>
+    /// Makes a hash that matches no password and takes as long to check as any other. It is computed with one iteration, but its
+    /// header states the full number.
+    /// </summary>
     static string MakeDummyHash()
     {
         var quick = new PasswordHasher<object>(Options.Create(new PasswordHasherOptions { IterationCount = 1 }));
-        var hash = Convert.FromBase64String(quick.HashPassword(Nobody, RandomNumberGenerator.GetHexString(32)));
-        BinaryPrimitives.WriteUInt32BigEndian(hash.AsSpan(5), Iterations); // behind the format (1 byte) and the function (4)
+        var hash = Convert.FromBase64String(quick.HashPassword(NoUser, RandomNumberGenerator.GetHexString(32)));
+        BinaryPrimitives.WriteUInt32BigEndian(hash.AsSpan(5), Iterations); // after the format (1 byte) and the function (4)
         return Convert.ToBase64String(hash);
     }
 

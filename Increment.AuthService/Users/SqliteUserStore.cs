@@ -153,7 +153,7 @@ sealed class SqliteUserStore(SqliteDatabase database) : IUserStore
     List<User> FindAll(string condition, int limit, params ReadOnlySpan<(string, object?)> parameters)
     {
         using var connection = database.Open();
-        // A transaction, so that the account and its identities are of one moment.
+        // The transaction reads the account and its identities from one snapshot.
         using var transaction = connection.BeginTransaction(deferred: true);
         using var command = connection.Command(
             $"SELECT id, name, password_hash, created_at, generation, spared_login FROM users WHERE {condition} AND NOT deleting LIMIT {limit}", parameters);

@@ -5,34 +5,34 @@ namespace Increment.AuthService.Users;
 
 /// <summary>An account.</summary>
 /// <param name="Id">Never reused.</param>
-/// <param name="Name">What the user is called and signs in with, unique: a normalised e-mail address, the demo user's
-/// name, or <c>PROVIDER:SUBJECT</c> for one who signed up through a provider that told no confirmed address.</param>
-/// <param name="PasswordHash">As <see cref="Passwords"/> made it; null for one who has no password.</param>
+/// <param name="Name">The unique name that the user signs in with: a normalized e-mail address, the demo user's name, or
+/// <c>PROVIDER:SUBJECT</c> if the user signed up through a provider that gave no confirmed address.</param>
+/// <param name="PasswordHash">The hash made by <see cref="Passwords"/>; null if the account has no password.</param>
 /// <param name="CreatedAt">When the account was made.</param>
 sealed record User(string Id, string Name, string? PasswordHash, DateTimeOffset CreatedAt)
 {
     /// <summary>The identities at OAuth providers that sign in to this account.</summary>
     public IReadOnlyList<ExternalIdentity> Identities { get; init; } = [];
 
-    /// <summary>How often the account has ended its logins: each login carries the generation in which it was made.</summary>
+    /// <summary>The number of times that the account has ended its logins. Each login has the generation in which it was made.</summary>
     public int Generation { get; init; }
 
     /// <summary>
-    /// While logins of earlier generations are still to be removed: the identifier of the login that asked for it and stays;
-    /// else null.
+    /// The identifier of the login that requested the end of the other logins and itself stays valid. Null when no logins of
+    /// earlier generations are left to remove.
     /// </summary>
     public string? SparedLogin { get; init; }
 
-    /// <summary>An identifier for a new account.</summary>
+    /// <summary>Creates an identifier for a new account.</summary>
     public static string NewId() => Guid.CreateVersion7().ToString("n");
 }
 
-/// <summary>Somebody at an OAuth provider.</summary>
+/// <summary>A user's identity at an OAuth provider.</summary>
 /// <param name="Provider">The provider's name in the settings, lower-case.</param>
 /// <param name="Subject">The provider's own identifier of the user; never an e-mail address, which may change hands.</param>
 sealed record ExternalIdentity(string Provider, string Subject)
 {
-    /// <summary>Names the identity in an address, where a subject's own characters may not stand.</summary>
+    /// <summary>Identifies the identity in a URL, where the characters of a subject may not be allowed.</summary>
     [JsonPropertyOrder(-1)]
     public string Id => TokenHash.Of($"{Provider}:{Subject}")[..16];
 }
