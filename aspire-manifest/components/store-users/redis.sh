@@ -1,15 +1,15 @@
 #!/bin/sh
 # Starts Redis with a user for each service, with rights to the commands, keys and channels that the service uses:
 #   sh redis.sh [OPTION OF redis-server]...
-# The passwords are in the environment. The server reads them from its standard input, since anybody may read its arguments.
+# The passwords are in the environment. The server reads them from its standard input, because any user may read its arguments.
 # The operator is the user "default", with all rights.
 set -eu
 
-# What StackExchange.Redis asks when it connects, but for CLUSTER, which no Redis of ours is, and CONFIG GET, which shows the
-# operator's password: it does without these answers.
+# The commands that StackExchange.Redis sends when it connects, except CLUSTER, because this Redis is not a cluster, and CONFIG GET,
+# which shows the operator's password. The client works without these two.
 connection='+@connection -client|tracking -@admin -@dangerous +info (%R~__Booksleeve_TieBreak +get) (&__Booksleeve_MasterChanged +subscribe)'
 revocations='&token-revoked +subscribe +unsubscribe'
-# Counts against limits, as RedisRateLimiting names them, by scripts; what a script calls needs the right too.
+# Counts for limits, named by RedisRateLimiting and made by scripts. The commands that a script calls need rights too.
 limits='(~rl:* +eval +evalsha +script|load +get +set +incrby +expireat +pexpire +pexpireat +pttl)'
 
 exec redis-server - "$@" <<END
