@@ -19,7 +19,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     readonly AuthServer auth = fixture.Server;
 
     [Fact]
-    public async Task Who_registers_has_a_token_that_works_and_can_sign_in_again()
+    public async Task A_registration_gives_a_working_token_and_allows_signing_in_again()
     {
         var registered = await auth.Http.PostAsJsonAsync("v1/register", new { email = "Ada@Example.COM", password = Password }, ct);
         Assert.Equal(HttpStatusCode.Created, registered.StatusCode);
@@ -37,7 +37,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task Forms_and_JSON_API_documents_are_taken_too()
+    public async Task Forms_and_JSON_API_documents_are_accepted_too()
     {
         using var form = new FormUrlEncodedContent([new("email", "form@example.com"), new("password", Password)]);
         Assert.Equal(HttpStatusCode.Created, (await auth.Http.PostAsync("v1/register", form, ct)).StatusCode);
@@ -61,7 +61,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task Of_many_who_register_one_address_at_once_one_gets_it()
+    public async Task Of_concurrent_registrations_of_one_address_one_succeeds()
     {
         var answers = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ =>
             auth.Http.PostAsJsonAsync("v1/register", new { email = "race@example.com", password = Password }, ct)));
@@ -88,11 +88,11 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [InlineData("ada\u0000@example.com")]
     [InlineData("ada\u200b@example.com")]
     [InlineData("ada@exam\nple.com")]
-    public async Task What_is_no_address_is_refused(string email) =>
+    public async Task An_invalid_address_is_refused(string email) =>
         await (await auth.Http.PostAsJsonAsync("v1/register", new { email, password = Password }, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "invalid-email");
 
     [Fact]
-    public async Task Addresses_have_a_greatest_length()
+    public async Task An_address_that_is_too_long_is_refused()
     {
         var local = new string('a', 64);
         string Domain(int length) => string.Concat(Enumerable.Repeat("abcdefghi.", 30))[..(length - 3)] + "com";
@@ -114,7 +114,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
         await (await auth.Http.PostAsJsonAsync("v1/register", new { email = "someone@example.com", password }, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "unacceptable-password");
 
     [Fact]
-    public async Task What_no_password_can_be_is_refused_before_it_costs_anything()
+    public async Task An_impossible_password_is_refused_before_it_is_normalised()
     {
         // To normalise this would take long: marks that are sorted by their class.
         var endless = "a" + new string('\u0315', 4_000) + new string('\u0327', 4_000);
@@ -165,7 +165,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task Where_there_is_no_account_a_password_is_hashed_all_the_same()
+    public async Task A_login_without_an_account_still_hashes_the_password()
     {
         var passwords = new Passwords();
         var limits = auth.Services.GetRequiredService<WrongPasswords>();
@@ -200,7 +200,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task A_password_change_that_broke_off_is_ended_by_housekeeping_and_spares_what_came_after_it()
+    public async Task Housekeeping_completes_an_interrupted_password_change_and_spares_later_logins()
     {
         await using var server = AuthServer.WithPausingTokens();
         var store = server.PausingTokens;
@@ -220,7 +220,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task A_file_of_the_version_before_opens_and_its_accounts_and_tokens_go_on()
+    public async Task A_file_of_the_previous_version_opens_and_its_accounts_and_tokens_still_work()
     {
         await using var file = new SqliteFile();
         string email, token;
@@ -264,7 +264,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task An_export_is_sent_as_it_is_read_and_one_at_a_time()
+    public async Task An_export_is_streamed_and_only_one_runs_at_a_time()
     {
         await using var server = AuthServer.WithPausingTokens();
         var store = server.PausingTokens;
@@ -290,7 +290,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task A_password_is_changed_only_by_who_knows_it_and_to_a_good_one()
+    public async Task A_password_change_needs_the_old_password_and_a_strong_new_one()
     {
         var (email, token) = await auth.RegisterAsync();
         await (await auth.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = "wrong password", newPassword = "another horse" }))
@@ -323,7 +323,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task A_deleted_account_takes_all_its_tokens_along_and_frees_its_address()
+    public async Task Deleting_an_account_removes_its_tokens_and_frees_its_address()
     {
         var (email, token) = await auth.RegisterAsync();
         var key = (await (await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "key" })).ReadAttributesAsync()).GetProperty("token").GetString()!;
@@ -336,7 +336,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task A_deletion_that_broke_off_is_ended_by_repeating_it_or_by_housekeeping()
+    public async Task A_repetition_or_housekeeping_completes_an_interrupted_deletion()
     {
         var users = auth.Services.GetRequiredService<IUserStore>();
         var (first, firstToken) = await auth.RegisterAsync();
@@ -354,7 +354,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [Theory]
     [InlineData("deleted")]
     [InlineData("another password")]
-    public async Task Who_signs_in_while_the_account_changes_gets_no_token(string change)
+    public async Task A_sign_in_during_an_account_change_gets_no_token(string change)
     {
         await using var server = AuthServer.WithPausingTokens();
         var store = server.PausingTokens;

@@ -103,7 +103,7 @@ public sealed class DiscretionTests
     }
 
     [Fact]
-    public async Task No_token_in_a_query_is_in_the_log_of_the_service_that_hands_it_on()
+    public async Task A_token_in_a_query_is_not_logged_by_the_service_that_forwards_it()
     {
         using var written = new Written();
         await using var auth = new AuthServer();

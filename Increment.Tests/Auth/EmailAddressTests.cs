@@ -29,7 +29,7 @@ public sealed class EmailAddressTests
     }
 
     [Fact]
-    public async Task Accounts_whose_addresses_have_become_one_keep_working_and_no_third_is_made()
+    public async Task Accounts_whose_addresses_became_equal_keep_working_and_a_third_is_refused()
     {
         await using var server = new AuthServer();
         Assert.NotNull(server.Http); // starts it

@@ -24,7 +24,7 @@ public sealed class HashingQueueTests
     }
 
     [Fact]
-    public async Task Sign_ins_go_before_registrations_whenever_they_come()
+    public async Task Sign_ins_run_before_registrations_that_came_earlier()
     {
         Hold();
         Wait(HashingOrder.Registration, "a", "r1", "r2");
@@ -35,7 +35,7 @@ public sealed class HashingQueueTests
     }
 
     [Fact]
-    public async Task However_many_sign_in_every_fourth_turn_is_a_registrations()
+    public async Task Every_fourth_turn_is_a_registration_however_many_sign_ins_wait()
     {
         Hold();
         Wait(HashingOrder.Registration, "a", "r1", "r2");
@@ -46,7 +46,7 @@ public sealed class HashingQueueTests
     }
 
     [Fact]
-    public async Task One_customers_many_IPv6_networks_take_the_turns_of_one()
+    public async Task Many_IPv6_networks_of_one_customer_get_the_turns_of_one_network()
     {
         Hold();
         for (var i = 0; i < 40; i++)
@@ -56,7 +56,7 @@ public sealed class HashingQueueTests
     }
 
     [Fact]
-    public async Task An_address_that_comes_again_and_again_does_not_pass_one_that_waits()
+    public async Task An_address_that_returns_repeatedly_does_not_overtake_a_waiting_address()
     {
         Hold();
         Wait(HashingOrder.SignIn, "a", "a1", "a2");
@@ -72,7 +72,7 @@ public sealed class HashingQueueTests
     }
 
     [Fact]
-    public async Task Past_64_that_wait_the_one_that_would_be_last_is_refused_and_never_the_newcomer_of_another_address()
+    public async Task When_64_requests_wait_the_last_in_line_is_refused_and_never_the_first_of_a_new_address()
     {
         Hold();
         Wait(HashingOrder.Registration, "a", [.. Enumerable.Range(0, 64).Select(i => $"r{i}")]);
@@ -90,7 +90,7 @@ public sealed class HashingQueueTests
     }
 
     [Fact]
-    public async Task Neither_refused_registrations_nor_a_full_queue_of_one_network_keep_others_out()
+    public async Task Refused_registrations_and_a_queue_full_of_one_network_do_not_block_others()
     {
         Hold();
         Wait(HashingOrder.SignIn, "f", [.. Enumerable.Range(0, 64).Select(i => $"f{i}")]);
@@ -106,7 +106,7 @@ public sealed class HashingQueueTests
     }
 
     [Fact]
-    public async Task Who_gives_up_leaves_the_queue_and_a_failure_frees_the_slot()
+    public async Task A_cancelled_request_leaves_the_queue_and_a_failure_frees_the_slot()
     {
         Hold();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(ct);

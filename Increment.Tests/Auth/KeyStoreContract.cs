@@ -30,7 +30,7 @@ public abstract class KeyStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task What_expired_is_removed_and_nothing_else()
+    public async Task Only_expired_keys_are_removed()
     {
         StoredKey expired = new("signing", "1", "one", Now), live = new("signing", "2", "two", Now.AddMilliseconds(1)), eternal = new("signing", "3", "three", null);
         foreach (var key in (StoredKey[])[expired, live, eternal])

@@ -12,7 +12,7 @@ public sealed class LimitTests
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Registering_is_limited_by_address_and_the_headers_tell_how_far()
+    public async Task Registration_is_limited_by_address_and_headers_give_the_remaining_calls()
     {
         await using var auth = new AuthServer(("Increment:Limits:register:Permits", "3"), ("Increment:Limits:register:Window", "01:00:00"));
         for (var left = 2; left >= 0; left--)
@@ -27,7 +27,7 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task By_default_120_can_register_in_a_minute_from_one_address()
+    public async Task By_default_one_address_can_register_120_accounts_a_minute()
     {
         await using var auth = new AuthServer();
         var answer = await RegisterAsync(auth);
@@ -37,7 +37,7 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task Wrong_passwords_are_limited_for_one_account_from_wherever_and_right_ones_are_not_counted()
+    public async Task Wrong_passwords_of_one_account_are_limited_over_all_addresses_and_right_ones_are_not_counted()
     {
         await using var auth = new AuthServer(
             ("Increment:Limits:wrong-passwords-account:Permits", "3"), ("Increment:Limits:wrong-passwords-account:Window", "01:00:00"), ("Increment:Proxies", "127.0.0.1"),
@@ -78,7 +78,7 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task Guesses_sent_together_do_not_pass_the_limit_together()
+    public async Task Concurrent_guesses_do_not_exceed_the_limit()
     {
         await using var auth = new AuthServer(("Increment:Limits:wrong-passwords-account:Permits", "3"));
         var (email, _) = await auth.RegisterAsync();
@@ -89,7 +89,7 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task One_customers_IPv6_network_is_one_address()
+    public async Task An_IPv6_network_of_one_customer_counts_as_one_address()
     {
         await using var auth = new AuthServer(("Increment:Limits:register:Permits", "1"), ("Increment:Proxies", "127.0.0.1"));
         Assert.Equal(HttpStatusCode.Created, (await RegisterAsync(auth, "2001:db8:1:2::1")).StatusCode);
@@ -119,7 +119,7 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task Who_is_no_proxy_is_not_believed_about_the_clients_address()
+    public async Task A_client_address_from_a_sender_that_is_no_proxy_is_ignored()
     {
         await using var auth = new AuthServer(("Increment:Limits:register:Permits", "1"));
         Assert.Equal(HttpStatusCode.Created, (await RegisterAsync(auth, "192.0.2.1")).StatusCode);
@@ -139,7 +139,7 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task Without_a_limit_there_are_no_headers_about_one()
+    public async Task Without_a_limit_there_are_no_rate_limit_headers()
     {
         await using var auth = new AuthServer(("Increment:Limits:register:Permits", "0"));
         var (_, token) = await auth.RegisterAsync();
@@ -148,7 +148,7 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task A_window_ends()
+    public async Task Calls_are_accepted_again_when_the_window_ends()
     {
         await using var auth = new AuthServer(("Increment:Limits:register:Permits", "1"), ("Increment:Limits:register:Window", "00:00:01"));
         Assert.Equal(HttpStatusCode.Created, (await RegisterAsync(auth)).StatusCode);

@@ -41,7 +41,7 @@ public sealed class MongoTokenStoreTests : TokenStoreContract
     private protected override ValueTask CloseAsync() => test.DisposeAsync();
 
     [Fact]
-    public async Task A_token_of_the_version_before_is_found_and_belongs_to_the_first_generation()
+    public async Task A_token_of_the_previous_version_is_found_and_belongs_to_the_first_generation()
     {
         await Store.FindAsync("none", ct); // prepares the database
         await test.Database.GetCollection<BsonDocument>("tokens").InsertOneAsync(new()

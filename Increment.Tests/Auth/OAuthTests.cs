@@ -43,7 +43,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task A_new_user_gets_an_account_and_a_session_and_the_same_ones_when_back()
+    public async Task A_new_user_gets_an_account_and_a_session_and_a_returning_user_the_same_account()
     {
         provider.User = new { sub = subject, email = "Ada@Example.com", email_verified = true };
         var first = await SignInAsync("example", "/counters?x=1#y");
@@ -67,7 +67,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task GitHubs_user_is_its_id_and_the_primary_confirmed_address()
+    public async Task A_GitHub_user_has_its_id_and_the_primary_confirmed_address()
     {
         provider.User = new { id = 583231, login = "octocat", email = "public@example.com" };
         provider.Emails = new object[]
@@ -82,7 +82,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task Facebooks_address_is_confirmed_without_saying_so()
+    public async Task A_Facebook_address_counts_as_confirmed()
     {
         provider.User = new { id = "7", email = "face@example.com" };
         await SignInAsync("facebook");
@@ -104,7 +104,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task An_address_that_a_password_account_has_gives_409_with_what_to_do_and_is_never_taken_over()
+    public async Task An_address_of_a_password_account_gives_409_with_advice_and_is_never_taken_over()
     {
         var (email, _) = await auth.RegisterAsync();
         provider.User = new { sub = subject, email, email_verified = true };
@@ -116,7 +116,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task A_browser_is_told_of_it_by_a_page()
+    public async Task A_browser_gets_the_conflict_as_a_page()
     {
         var (email, _) = await auth.RegisterAsync();
         provider.User = new { sub = subject, email, email_verified = true };
@@ -128,7 +128,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task Who_is_signed_in_can_link_an_identity_and_sign_in_with_it_from_then_on()
+    public async Task A_signed_in_user_can_link_an_identity_and_sign_in_with_it()
     {
         var (email, _) = await RegisterPageAsync();
         provider.User = new { sub = subject, email, email_verified = true };
@@ -152,7 +152,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task Linking_is_begun_only_by_who_is_signed_in_and_on_a_page_of_this_site()
+    public async Task Linking_starts_only_with_a_session_and_from_a_page_of_this_site()
     {
         await (await BeginLinkAsync("example")).AssertErrorAsync(HttpStatusCode.Unauthorized, "unauthorized");
         await RegisterPageAsync();
@@ -160,7 +160,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task A_link_that_was_begun_dies_with_its_session()
+    public async Task A_pending_link_ends_with_its_session()
     {
         await RegisterPageAsync();
         provider.User = new { sub = subject };
@@ -172,14 +172,14 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task A_refusal_by_the_user_is_told()
+    public async Task A_refusal_by_the_user_is_reported()
     {
         await (await EndAsync(OAuthProvider.Refuse(await BeginAsync("example"), "access_denied"))).AssertErrorAsync(HttpStatusCode.Forbidden, "oauth-denied");
         Assert.False(HasSession());
     }
 
     [Fact]
-    public async Task A_refusal_by_the_provider_is_told() =>
+    public async Task A_refusal_by_the_provider_is_reported() =>
         await (await EndAsync(OAuthProvider.Refuse(await BeginAsync("example"), "server_error"))).AssertErrorAsync(HttpStatusCode.BadGateway, "oauth-provider-failed");
 
     [Fact]
@@ -197,7 +197,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task The_state_of_one_provider_is_worth_nothing_at_another()
+    public async Task The_state_of_one_provider_is_refused_for_another()
     {
         provider.User = new { sub = subject, id = subject };
         var callback = provider.Consent(await BeginAsync("example"));
@@ -219,7 +219,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task A_callback_passes_once_also_with_a_cookie_that_was_kept()
+    public async Task A_callback_is_accepted_once_even_if_the_cookie_was_kept()
     {
         provider.User = new { sub = subject };
         var begun = await browser.GetAsync("v1/oauth/example", ct);
@@ -244,7 +244,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
 
     [Theory]
     [InlineData(null), InlineData("client_secret_basic"), InlineData("client_secret_post"), InlineData("private_key_jwt client_secret_post client_secret_basic")]
-    public async Task The_clients_secret_is_said_as_the_provider_takes_it(string? methods)
+    public async Task The_client_secret_is_sent_by_a_method_that_the_provider_accepts(string? methods)
     {
         await using var own = await OAuthProvider.StartAsync();
         (own.TokenMethods, own.User) = (methods?.Split(' '), new { sub = subject });
@@ -255,7 +255,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task User_information_that_the_provider_signed_is_read_and_what_another_signed_is_not()
+    public async Task User_information_is_read_if_the_provider_signed_it_and_not_if_another_did()
     {
         provider.User = new { sub = subject, email = $"{subject}@example.com", email_verified = true };
         provider.Signer = provider.Key;
@@ -285,7 +285,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     [InlineData("Authority=https://idp.internal;ClientSecret=", "Increment:OAuth:Providers:example:ClientSecret is missing. An OAuth provider needs its ClientId and ClientSecret, and its Authority or all of its endpoints.")]
     [InlineData("Authorty=https://idp.internal", "Increment:OAuth:Providers:example:Authorty is not known; a provider has ClientId, ")]
     [InlineData("Authority=https://idp.internal;EmailIsConfirmed=perhaps", "Failed to convert configuration value 'perhaps' at 'Increment:OAuth:Providers:example:EmailIsConfirmed'")]
-    public async Task What_cannot_be_meant_of_a_provider_stops_the_start_with_a_sentence(string settings, string sentence)
+    public async Task An_invalid_provider_setting_stops_the_start_with_one_sentence(string settings, string sentence)
     {
         await using var server = new AuthServer([
             ("environment", "Development"), ("Increment:OAuth:Providers:example:ClientId", "id"), ("Increment:OAuth:Providers:example:ClientSecret", "secret"),
@@ -299,7 +299,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     [InlineData("{}")]
     [InlineData("{\"access_token\":\"\"}")]
     [InlineData("{\"error\":\"invalid_client\"}")]
-    public async Task A_broken_token_answer_is_the_providers_failure(string body)
+    public async Task A_broken_token_response_is_reported_as_a_provider_failure(string body)
     {
         provider.TokenAnswer = context => context.Response.WriteAsync(body);
         await (await SignInAsync("example")).AssertErrorAsync(HttpStatusCode.BadGateway, "oauth-provider-failed");
@@ -314,7 +314,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     [InlineData(500, "{\"sub\":\"1\"}")]
     [InlineData(401, "")]
     [InlineData(302, "")]
-    public async Task Broken_user_information_is_the_providers_failure(int status, string body)
+    public async Task Broken_user_information_is_reported_as_a_provider_failure(int status, string body)
     {
         provider.UserAnswer = context =>
         {
@@ -329,7 +329,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     [Theory]
     [InlineData("token")]
     [InlineData("user")]
-    public async Task A_slow_provider_is_given_up(string slow)
+    public async Task A_slow_provider_times_out(string slow)
     {
         var release = new TaskCompletionSource();
         async Task Hang(HttpContext context) => await release.Task.WaitAsync(context.RequestAborted);
@@ -342,7 +342,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task A_provider_that_is_away_is_told_and_found_again()
+    public async Task An_unreachable_provider_is_reported_and_used_again_later()
     {
         provider.TokenAnswer = context =>
         {
@@ -365,14 +365,14 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     [InlineData("/é")]
     [InlineData("/a b")]
     [InlineData("javascript:alert(1)")]
-    public async Task Only_local_addresses_are_returned_to(string address)
+    public async Task The_return_address_must_be_local(string address)
     {
         Assert.False(OAuthEndpoints.IsLocal(address));
         await (await browser.GetAsync($"v1/oauth/example?returnTo={Uri.EscapeDataString(address)}", ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "invalid-return");
     }
 
     [Fact]
-    public async Task Two_windows_that_sign_up_at_once_are_one_account()
+    public async Task Two_windows_that_sign_up_at_once_make_one_account()
     {
         provider.User = new { sub = subject };
         var callbacks = new List<string>();

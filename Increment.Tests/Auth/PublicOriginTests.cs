@@ -47,7 +47,7 @@ public sealed class PublicOriginTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task With_the_cookie_no_other_sites_page_and_no_GET_changes_anything()
+    public async Task With_the_cookie_neither_another_sites_page_nor_a_GET_changes_anything()
     {
         await SendAsync(HttpMethod.Post, "v1/register", counter.Origin, NewUser());
         foreach (var path in (string[])["v1/next", "v1/counters/invoices/next"])
@@ -63,14 +63,14 @@ public sealed class PublicOriginTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Limits_see_the_clients_address_as_CounterApi_sees_it_and_not_as_the_client_says()
+    public async Task Limits_use_the_address_that_CounterApi_sees_and_not_what_the_client_claims()
     {
         HttpStatusCode[] answers = [await RegisterFromAsync("192.0.2.1"), await RegisterFromAsync("192.0.2.2"), await RegisterFromAsync("192.0.2.3")];
         Assert.Equal([HttpStatusCode.Created, HttpStatusCode.Created, HttpStatusCode.TooManyRequests], answers);
     }
 
     [Fact]
-    public async Task Sign_up_through_a_provider_goes_out_from_and_comes_back_to_the_public_origin()
+    public async Task Sign_up_through_a_provider_starts_and_ends_at_the_public_origin()
     {
         provider.User = new { sub = "1", email = "ada@example.com", email_verified = true };
         var begun = await page.GetAsync("v1/oauth/example?returnTo=/%23/counters", ct);
@@ -82,7 +82,7 @@ public sealed class PublicOriginTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Over_TLS_the_cookie_that_ties_a_sign_in_to_its_browser_is_the_hosts_own()
+    public async Task Over_TLS_the_correlation_cookie_is_for_this_host_alone()
     {
         await using var tls = new AuthServer([("Increment:PublicOrigin", "https://integers.example"), .. provider.Discovered("example")]);
         var begun = await tls.Http.GetAsync("v1/oauth/example", ct);
@@ -104,7 +104,7 @@ public sealed class PublicOriginTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Each_header_comes_once()
+    public async Task Each_security_header_is_sent_once()
     {
         var answer = await page.GetAsync("v1/oauth", ct);
         foreach (var name in (string[])["X-Content-Type-Options", "Content-Security-Policy", "Referrer-Policy"])
@@ -112,7 +112,7 @@ public sealed class PublicOriginTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Other_sites_pages_are_let_in_only_where_that_is_set_and_never_with_the_cookie()
+    public async Task Other_origins_are_allowed_only_by_a_setting_and_never_with_the_cookie()
     {
         async Task<HttpResponseMessage> Preflight(HttpClient http, string origin)
         {

@@ -25,7 +25,7 @@ public sealed class RedisLimitTests
     readonly string secret = $"the-secret-of-one-test-{Guid.NewGuid():n}";
 
     [Fact]
-    public async Task Replicas_count_calls_together_and_say_how_many_are_left_of_all()
+    public async Task Replicas_count_calls_together_and_report_the_shared_remainder()
     {
         var redis = await SharedServers.GetRedisAsync();
         await using var one = Server(redis, ("Increment:Limits:register:Permits", "4"), ("Increment:Limits:register:Window", "01:00:00"));
@@ -88,7 +88,7 @@ public sealed class RedisLimitTests
     }
 
     [Fact]
-    public async Task Guesses_sent_together_to_two_replicas_do_not_pass_the_limit_together()
+    public async Task Concurrent_guesses_at_two_replicas_do_not_exceed_the_limit()
     {
         var redis = await SharedServers.GetRedisAsync();
         await using var one = Server(redis, ("Increment:Limits:wrong-passwords-account:Permits", "3"));
@@ -113,7 +113,7 @@ public sealed class RedisLimitTests
     }
 
     [Fact]
-    public async Task While_Redis_hangs_each_replica_counts_for_itself_and_then_all_together_again()
+    public async Task While_Redis_hangs_each_replica_counts_alone_and_afterwards_together_again()
     {
         ContainerEngine.Require();
         await using var redis = await ServerContainer.StartRedisAsync();
@@ -143,7 +143,7 @@ public sealed class RedisLimitTests
     }
 
     [Fact]
-    public async Task Where_Redis_is_down_each_replica_counts_for_itself_and_then_all_together_again()
+    public async Task While_Redis_is_down_each_replica_counts_alone_and_afterwards_together_again()
     {
         using var relay = new Relay();
         relay.Start(await SharedServers.GetRedisAsync());
@@ -178,7 +178,7 @@ public sealed class RedisLimitTests
     [Theory]
     [InlineData("a list"), InlineData("no number"), InlineData(""), InlineData("1.5"), InlineData("-7"), InlineData("nan"), InlineData("inf"), InlineData("1e308")]
     [InlineData("9223372036854775807"), InlineData("99999999999999999999"), InlineData("-9223372036854775808"), InlineData("253402300800")]
-    public async Task Rubbish_in_the_place_of_a_count_is_no_error(string rubbish)
+    public async Task Garbage_in_place_of_a_count_is_no_error(string rubbish)
     {
         var limit = new RateLimit("test", 3, TimeSpan.FromHours(1));
         await using var counter = await Counter.StartAsync(await SharedServers.GetRedisAsync(), secret, TimeProvider.System);

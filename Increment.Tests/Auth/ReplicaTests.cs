@@ -60,7 +60,7 @@ public sealed class ReplicaTests
     }
 
     [Fact]
-    public async Task What_was_asked_before_a_revocation_is_not_remembered_after_it()
+    public async Task An_answer_requested_before_a_revocation_is_not_cached_after_it()
     {
         var begun = new TaskCompletionSource();
         var release = new TaskCompletionSource();
@@ -82,7 +82,7 @@ public sealed class ReplicaTests
     }
 
     [Fact]
-    public async Task An_OAuth_sign_up_that_one_replica_began_another_ends()
+    public async Task Another_replica_can_complete_an_OAuth_sign_up()
     {
         await using var provider = await OAuthProvider.StartAsync();
         provider.User = new { sub = "1" };
@@ -100,7 +100,7 @@ public sealed class ReplicaTests
     }
 
     [Fact]
-    public async Task Signing_keys_rotate_are_published_before_and_stay_published_while_their_tokens_live()
+    public async Task Signing_keys_rotate_and_are_published_before_use_and_while_their_tokens_live()
     {
         var time = new FakeTimeProvider(new(2027, 1, 1, 0, 0, 0, TimeSpan.Zero));
         await using var auth = new AuthServer(null, time, ("Increment:Tokens:KeyRotation", "1.00:00:00"), ("Increment:Tokens:Lifetime", "02:00:00"));
@@ -122,7 +122,7 @@ public sealed class ReplicaTests
     }
 
     [Fact]
-    public async Task With_a_certificate_the_store_holds_no_key_in_clear_and_without_it_cannot_be_used()
+    public async Task With_a_certificate_stored_keys_are_encrypted_and_unusable_without_it()
     {
         using var folder = new TemporaryFolder();
         var (certificate, key) = NewCertificate(folder.Path);
@@ -146,7 +146,7 @@ public sealed class ReplicaTests
     [InlineData("Production", "mongodb://db.example.com/increment", "true", true)]
     [InlineData("Development", "mongodb://db.example.com/increment", "false", true)]
     [InlineData("Production", "Data Source=auth.db", "false", true)]
-    public void Without_a_certificate_keys_are_kept_in_MongoDB_in_Development_alone_or_where_that_is_allowed(string environment, string store, string allow, bool starts)
+    public void Without_a_certificate_keys_are_kept_in_MongoDB_only_in_Development_or_if_allowed(string environment, string store, string allow, bool starts)
     {
         var builder = WebApplication.CreateBuilder(new WebApplicationOptions { EnvironmentName = environment });
         builder.Configuration["ConnectionStrings:increment"] = store;

@@ -16,7 +16,7 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     readonly AuthServer auth = fixture.Server;
 
     [Fact]
-    public async Task Signing_in_sets_a_cookie_and_tells_no_token()
+    public async Task Signing_in_sets_a_cookie_and_returns_no_token()
     {
         var answer = await SignInAsync(auth.Http, (await auth.RegisterAsync()).Email);
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
@@ -28,7 +28,7 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task Registering_signs_a_page_in_too()
+    public async Task Registering_signs_the_page_in()
     {
         var cookies = new CookieContainer();
         using var page = auth.CreateHttp(cookies);
@@ -39,7 +39,7 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task Where_the_public_origin_has_TLS_the_cookie_is_for_TLS_and_this_host_alone()
+    public async Task With_a_TLS_origin_the_cookie_is_for_TLS_and_this_host_alone()
     {
         await using var server = new AuthServer(("Increment:PublicOrigin", "https://integers.example.com"));
         var (email, _) = await server.RegisterAsync();
@@ -61,7 +61,7 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task With_the_cookie_reading_is_free_and_a_change_needs_the_sites_own_origin()
+    public async Task With_the_cookie_a_read_needs_no_origin_and_a_change_needs_the_sites_own()
     {
         using var page = await SignedInAsync();
         Assert.Equal(HttpStatusCode.OK, (await page.GetAsync("v1/me", ct)).StatusCode);
@@ -72,7 +72,7 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task With_a_token_no_origin_is_asked_for()
+    public async Task With_a_token_no_origin_is_needed()
     {
         using var page = await SignedInAsync();
         var (_, token) = await auth.RegisterAsync();
@@ -82,7 +82,7 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task A_bad_token_is_not_made_good_by_the_cookie()
+    public async Task The_cookie_does_not_replace_a_bad_token()
     {
         using var page = await SignedInAsync();
         using var request = new HttpRequestMessage(HttpMethod.Get, "v1/me");
@@ -91,7 +91,7 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task Signing_out_revokes_the_token_and_takes_the_cookie_back()
+    public async Task Signing_out_revokes_the_token_and_removes_the_cookie()
     {
         var cookies = new CookieContainer();
         using var page = await SignedInAsync(cookies);
@@ -108,7 +108,7 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task Who_is_signed_in_is_told_to_the_one_and_null_to_a_visitor_and_after_the_end()
+    public async Task The_session_is_the_signed_in_user_and_null_for_a_visitor_or_after_sign_out()
     {
         Assert.Equal("null", await SessionAsync(auth.Http));
         var cookies = new CookieContainer();
@@ -125,7 +125,7 @@ public sealed class SessionTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task A_deleted_account_takes_the_cookie_back()
+    public async Task Deleting_the_account_removes_the_cookie()
     {
         var cookies = new CookieContainer();
         using var page = await SignedInAsync(cookies);

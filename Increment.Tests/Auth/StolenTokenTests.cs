@@ -40,7 +40,7 @@ public sealed class StolenTokenTests : IAsyncLifetime
     [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["counters"]}""")]
     [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["counters"],"expiresAt":"LATER"}""")]
     [InlineData("POST", "v1/tokens", """{"name":"k","scopes":["counters"],"expiresAt":"SOON"}""")]
-    public async Task What_decides_about_the_account_takes_a_recent_sign_in(string method, string address, string? body)
+    public async Task Sensitive_account_changes_need_a_recent_sign_in(string method, string address, string? body)
     {
         var (email, token) = await auth.RegisterAsync();
         var key = (await (await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "k", scopes = new[] { "account", "counters" }, expiresAt = time.GetUtcNow().AddHours(1) }))
@@ -70,7 +70,7 @@ public sealed class StolenTokenTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task No_stranger_who_guesses_keeps_the_owner_from_a_new_password_or_a_new_sign_in()
+    public async Task Wrong_guesses_by_a_stranger_do_not_lock_the_owner_out()
     {
         var (email, token) = await auth.RegisterAsync();
         HttpStatusCode status;
@@ -87,7 +87,7 @@ public sealed class StolenTokenTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_identity_is_listed_and_its_removal_ends_the_sessions_that_it_may_have_made()
+    public async Task An_identity_is_listed_and_removing_it_ends_the_sessions_it_may_have_created()
     {
         var (email, token) = await auth.RegisterAsync();
         var users = auth.Services.GetRequiredService<IUserStore>();
@@ -105,7 +105,7 @@ public sealed class StolenTokenTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_last_way_to_sign_in_stays()
+    public async Task The_last_way_to_sign_in_cannot_be_removed()
     {
         var cookies = new CookieContainer();
         using var browser = auth.CreateHttp(cookies);
@@ -135,7 +135,7 @@ public sealed class StolenTokenTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_revoked_key_takes_along_what_it_made_and_what_that_made()
+    public async Task Revoking_a_key_revokes_the_keys_that_it_made_directly_or_indirectly()
     {
         var (_, token) = await auth.RegisterAsync();
         var other = await MakeKeyAsync(token, new { name = "other" });
@@ -149,7 +149,7 @@ public sealed class StolenTokenTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_key_that_is_revoked_while_it_makes_another_leaves_none()
+    public async Task A_key_revoked_while_it_makes_another_leaves_no_key()
     {
         await using var server = AuthServer.WithPausingTokens();
         var store = server.PausingTokens;
@@ -166,7 +166,7 @@ public sealed class StolenTokenTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Keys_that_are_made_at_once_are_100_at_most()
+    public async Task Concurrent_requests_make_at_most_100_keys()
     {
         var (_, token) = await auth.RegisterAsync();
         var principal = (await auth.CheckAsync(token))!.Value.Deserialize<Principal>(JsonSerializerOptions.Web)!;

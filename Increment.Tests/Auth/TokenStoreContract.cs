@@ -11,7 +11,7 @@ public abstract class TokenStoreContract : StoreContract
 
     [Theory]
     [InlineData("Login"), InlineData("Key"), InlineData("Session")]
-    public async Task A_token_is_found_by_its_hash_as_it_was_kept(string kind)
+    public async Task A_token_is_found_unchanged_by_its_hash(string kind)
     {
         var token = NewToken("ada") with
         {
@@ -33,7 +33,7 @@ public abstract class TokenStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task A_hash_and_an_identifier_are_kept_once_also_in_a_race()
+    public async Task A_hash_and_an_identifier_are_stored_once_even_in_a_race()
     {
         var token = NewToken("ada");
         Assert.Single(await RaceAsync(_ => Store.AddAsync(token, ct)), true);
@@ -62,7 +62,7 @@ public abstract class TokenStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task The_count_is_of_one_kind_and_leaves_out_what_expired()
+    public async Task The_count_covers_one_kind_and_excludes_expired_tokens()
     {
         await Store.AddAsync(NewToken("ada"), ct);
         await Store.AddAsync(NewToken("ada") with { ExpiresAt = Now.AddSeconds(1) }, ct);
@@ -85,7 +85,7 @@ public abstract class TokenStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task All_of_a_users_tokens_are_removed_but_the_one_that_is_spared()
+    public async Task All_tokens_of_a_user_are_removed_except_the_spared_one()
     {
         List<Token> mine = [NewToken("ada"), NewToken("ada") with { Kind = TokenKind.Login }, NewToken("ada") with { Kind = TokenKind.Session }];
         var theirs = NewToken("bob");
@@ -100,7 +100,7 @@ public abstract class TokenStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task Logins_of_earlier_generations_are_removed_and_those_of_this_one_stay()
+    public async Task Logins_of_earlier_generations_are_removed_and_current_ones_stay()
     {
         List<Token> logins = [.. Enumerable.Range(0, 4).Select(generation => NewToken("ada") with { Kind = TokenKind.Login, Generation = generation })];
         foreach (var login in logins)
@@ -112,7 +112,7 @@ public abstract class TokenStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task The_keys_that_a_key_made_are_removed_with_those_that_they_made()
+    public async Task The_keys_that_a_key_made_directly_or_indirectly_are_removed()
     {
         Token first = NewToken("ada"), second = NewToken("ada") with { Makers = [first.Id] };
         Token third = NewToken("ada") with { Makers = [first.Id, second.Id] }, other = NewToken("ada"), ofOther = NewToken("ada") with { Makers = [other.Id] };
@@ -125,7 +125,7 @@ public abstract class TokenStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task Of_many_tokens_a_thousand_are_removed_at_a_time_and_of_logins_the_newest_stay()
+    public async Task Tokens_are_removed_a_thousand_at_a_time_and_the_newest_logins_stay()
     {
         Token key = NewToken("ada"), theirs = NewToken("bob") with { Kind = TokenKind.Login };
         List<Token> logins = [.. Enumerable.Range(0, 1005).Select(i => NewToken("ada") with { Id = $"{i:0000}", Kind = i % 2 == 0 ? TokenKind.Login : TokenKind.Session })];
@@ -141,7 +141,7 @@ public abstract class TokenStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task What_expired_is_swept_and_nothing_else()
+    public async Task Only_expired_tokens_are_swept()
     {
         Token[] tokens = [NewToken("ada") with { ExpiresAt = Now }, NewToken("ada") with { ExpiresAt = Now.AddMilliseconds(1) }, NewToken("ada")];
         foreach (var token in tokens)
@@ -153,7 +153,7 @@ public abstract class TokenStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task The_last_use_never_goes_back_and_brings_no_token_back()
+    public async Task Recording_the_last_use_never_moves_it_back_or_restores_a_token()
     {
         Token used = NewToken("ada"), gone = NewToken("ada");
         await Store.AddAsync(used, ct);

@@ -21,7 +21,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     readonly AuthServer auth = fixture.Server;
 
     [Fact]
-    public async Task A_form_tells_the_users_name_as_text_as_it_always_did()
+    public async Task A_form_gets_the_users_name_as_text()
     {
         var answer = await PostFormAsync(AuthServer.DemoToken);
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
@@ -35,7 +35,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [InlineData("token={0}&other=1")]
     [InlineData("tok%65n={0}")]
     [InlineData("token=%61{1}")]
-    public async Task A_form_is_read_however_it_is_written_and_in_whatever_pieces_it_comes(string form)
+    public async Task A_form_is_read_in_any_encoding_and_in_any_number_of_pieces(string form)
     {
         var body = string.Format(System.Globalization.CultureInfo.InvariantCulture, form, AuthServer.DemoToken, AuthServer.DemoToken[1..]);
         var request = $"POST /auth HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: {body.Length}\r\n\r\n{body}";
@@ -58,7 +58,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [Theory]
     [InlineData(null, false), InlineData("*/*", false), InlineData("application/json, text/plain, */*", false), InlineData("text/plain, application/json;q=0.9", false)]
     [InlineData("application/json", true), InlineData("application/json, text/plain;q=0.5", true), InlineData("application/*, text/*;q=0.1", true)]
-    public async Task The_name_is_text_unless_JSON_is_wanted_more(string? accept, bool json)
+    public async Task The_name_is_text_unless_the_client_prefers_JSON(string? accept, bool json)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "auth") { Content = new FormUrlEncodedContent([new("token", AuthServer.DemoToken)]) };
         if (accept is not null)
@@ -69,7 +69,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task Two_Authorization_headers_are_refused_for_what_they_are()
+    public async Task Two_Authorization_headers_are_an_invalid_request()
     {
         using var client = new System.Net.Sockets.TcpClient();
         await client.ConnectAsync(IPAddress.Loopback, auth.Http.BaseAddress!.Port, ct);
@@ -82,7 +82,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task No_token_fails_and_what_cannot_be_read_is_told()
+    public async Task A_missing_token_fails_and_an_unreadable_body_gets_its_own_error()
     {
         await AssertFailsAsync(await auth.Http.PostAsync("auth", null, ct));
         await AssertFailsAsync(await auth.Http.PostAsJsonAsync("auth", new { other = 1 }, ct));
@@ -94,7 +94,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task Many_tokens_are_checked_at_once_each_for_itself()
+    public async Task Many_tokens_are_checked_in_one_call_and_each_gets_its_own_answer()
     {
         var answer = await auth.SendAsServiceAsync(HttpMethod.Post, "auth/batch",
             JsonContent.Create(new { tokens = (string[])[AuthServer.DemoToken, "unknown", "", new('x', 5000), AuthServer.DemoToken] }));
@@ -105,13 +105,13 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [Theory]
     [InlineData("{}"), InlineData("""{"tokens":[]}"""), InlineData("""{"tokens":"mytoken"}"""), InlineData("""{"tokens":["mytoken",1]}""")]
     [InlineData("""{"tokens":["mytoken",null]}"""), InlineData("65")]
-    public async Task A_batch_that_is_no_list_of_1_to_64_tokens_is_refused(string body) => await (await auth.SendAsServiceAsync(HttpMethod.Post, "auth/batch",
+    public async Task A_batch_must_be_a_list_of_1_to_64_tokens(string body) => await (await auth.SendAsServiceAsync(HttpMethod.Post, "auth/batch",
         body == "65" ? JsonContent.Create(new { tokens = Enumerable.Repeat("mytoken", 65) }) : new StringContent(body, Encoding.UTF8, "application/json")))
         .AssertErrorAsync(HttpStatusCode.BadRequest, "invalid-field");
 
     [Theory]
     [InlineData("2099-01-31T12:00:00Z", "2099-01-31T12:00:00+00:00"), InlineData("2099-01-31T12:00:00.5+01:30", "2099-01-31T10:30:00.5+00:00")]
-    public async Task An_expiry_is_an_instant_of_RFC_3339_with_its_offset(string expiresAt, string kept)
+    public async Task An_expiry_is_an_RFC_3339_instant_with_an_offset(string expiresAt, string kept)
     {
         var (_, token) = await auth.RegisterAsync();
         var made = await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "k", expiresAt });
@@ -121,7 +121,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
 
     [Theory]
     [InlineData("POST", "auth/batch"), InlineData("GET", "accounts/deleted"), InlineData("DELETE", "accounts/deleted/somebody")]
-    public async Task What_services_ask_of_each_other_is_answered_to_none_but_a_service(string method, string address)
+    public async Task Internal_calls_are_answered_only_for_services(string method, string address)
     {
         var (_, token) = await auth.RegisterAsync();
         foreach (var authorization in (string?[])[null, $"Bearer {token}", $"Bearer {AuthServer.DemoToken}", AuthServer.ServiceSecret,
@@ -135,7 +135,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task The_answer_to_a_service_carries_an_instant_at_which_the_token_was_good()
+    public async Task A_service_gets_an_instant_at_which_the_token_was_valid()
     {
         var (email, token) = await auth.RegisterAsync();
         var before = DateTimeOffset.UtcNow;
@@ -150,7 +150,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task A_JWT_is_verified_by_anybody_with_the_published_keys()
+    public async Task A_JWT_can_be_verified_with_the_published_keys()
     {
         var (email, token) = await auth.RegisterAsync();
         var keys = new JsonWebKeySet(await auth.Http.GetStringAsync(".well-known/jwks.json", ct));
@@ -206,7 +206,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task Unless_told_a_key_has_its_makers_scopes_but_not_the_account()
+    public async Task By_default_a_key_has_its_makers_scopes_except_the_account()
     {
         var (_, token) = await auth.RegisterAsync();
         var made = await (await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "key" })).ReadAttributesAsync();
@@ -217,7 +217,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task Nobody_gives_a_scope_that_he_lacks()
+    public async Task A_key_cannot_get_a_scope_that_its_maker_lacks()
     {
         var (_, token) = await auth.RegisterAsync();
         await (await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "key", scopes = new[] { "jobs:write" } })).AssertErrorAsync(HttpStatusCode.Forbidden, "forbidden");
@@ -248,7 +248,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     [InlineData("""{"name":"k","expiresAt":"2030-01-31"}""", "invalid-field")]
     [InlineData("""{"name":"k","expiresAt":"2030-01-31T12:00:00"}""", "invalid-field")]
     [InlineData("""{"name":"k","expiresAt":"2030-02-30T12:00:00Z"}""", "invalid-field")]
-    public async Task What_is_wrong_with_a_new_key_is_told(string body, string code)
+    public async Task An_invalid_key_request_gets_a_specific_error(string body, string code)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "v1/tokens") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         request.Headers.Authorization = new("Bearer", (await auth.RegisterAsync()).Token);
@@ -278,7 +278,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task A_revoked_token_of_either_kind_is_dead_when_the_answer_comes()
+    public async Task A_revoked_token_of_either_kind_is_invalid_when_the_response_arrives()
     {
         var (_, token) = await auth.RegisterAsync();
         var key = (await (await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "key" })).ReadJsonAsync()).GetProperty("data");
@@ -292,7 +292,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task Nobody_reads_or_revokes_anothers_token()
+    public async Task A_user_cannot_read_or_revoke_another_users_token()
     {
         var (_, mine) = await auth.RegisterAsync();
         var (_, theirs) = await auth.RegisterAsync();
@@ -320,7 +320,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task At_rest_there_is_no_token_and_no_password()
+    public async Task No_token_and_no_password_is_stored_in_clear()
     {
         await using var file = new SqliteFile();
         string token, key;
@@ -343,7 +343,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task An_expired_token_is_dead_and_swept()
+    public async Task An_expired_token_is_refused_and_swept()
     {
         var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
         await using var server = new AuthServer(null, time, ("Increment:Tokens:Lifetime", "00:10:00"));
@@ -383,7 +383,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task A_demo_token_that_is_no_longer_set_is_revoked()
+    public async Task A_demo_token_that_was_removed_from_the_settings_is_revoked()
     {
         await using var file = new SqliteFile();
         await using (var server = new AuthServer(file.ConnectionString, null))

@@ -30,7 +30,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task What_is_not_there_is_not_found()
+    public async Task A_missing_account_is_not_found()
     {
         await Store.AddAsync(NewUser("ada@example.com") with { Identities = [Octocat] }, ct);
         Assert.Null(await Store.FindByIdAsync("nobody", ct));
@@ -40,7 +40,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task Accounts_without_a_password_or_an_identity_are_many()
+    public async Task Many_accounts_can_lack_a_password_or_an_identity()
     {
         Assert.Equal(AddUserResult.Added, await Store.AddAsync(NewUser("a@example.com") with { PasswordHash = null }, ct));
         Assert.Equal(AddUserResult.Added, await Store.AddAsync(NewUser("b@example.com") with { PasswordHash = null }, ct));
@@ -48,7 +48,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task A_name_is_given_once_also_in_a_race()
+    public async Task A_name_is_assigned_once_even_in_a_race()
     {
         var results = await RaceAsync(_ => Store.AddAsync(NewUser("ada@example.com"), ct));
         Assert.Single(results, AddUserResult.Added);
@@ -56,7 +56,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task An_identity_makes_one_account_also_in_a_race_and_a_loser_leaves_nothing()
+    public async Task An_identity_creates_one_account_even_in_a_race_and_a_loser_leaves_nothing()
     {
         var results = await RaceAsync(i => Store.AddAsync(NewUser($"user{i}@example.com") with { Identities = [Octocat] }, ct));
         Assert.Single(results, AddUserResult.Added);
@@ -66,7 +66,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task An_identity_is_linked_to_one_account_also_in_a_race()
+    public async Task An_identity_is_linked_to_one_account_even_in_a_race()
     {
         var users = Enumerable.Range(0, 16).Select(i => NewUser($"user{i}@example.com")).ToList();
         foreach (var user in users)
@@ -89,7 +89,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task A_password_changes_only_from_the_one_that_was_seen_also_in_a_race()
+    public async Task A_password_changes_only_if_it_is_still_the_expected_one_even_in_a_race()
     {
         var ada = NewUser("ada@example.com");
         await Store.AddAsync(ada, ct);
@@ -111,7 +111,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task A_changed_password_begins_to_end_the_logins_in_the_same_write()
+    public async Task A_password_change_starts_ending_the_logins_in_the_same_write()
     {
         var ada = NewUser("ada@example.com");
         await Store.AddAsync(ada, ct);
@@ -134,7 +134,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task An_identity_is_unlinked_and_free_but_not_the_last_way_to_sign_in()
+    public async Task An_unlinked_identity_is_free_and_the_last_way_to_sign_in_stays()
     {
         ExternalIdentity google = new("google", "1");
         var ada = NewUser("ada@example.com") with { PasswordHash = null, Identities = [Octocat, google] };
@@ -162,7 +162,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task Of_two_identities_that_are_unlinked_at_once_one_stays()
+    public async Task When_two_identities_are_unlinked_at_once_one_stays()
     {
         ExternalIdentity google = new("google", "1");
         var ada = NewUser("ada@example.com") with { PasswordHash = null, Identities = [Octocat, google] };
@@ -173,7 +173,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task An_account_has_20_identities_at_most_also_in_a_race()
+    public async Task An_account_has_at_most_20_identities_even_in_a_race()
     {
         var ada = NewUser("ada@example.com");
         await Store.AddAsync(ada, ct);
@@ -187,7 +187,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task An_account_that_is_being_deleted_is_not_found_and_holds_its_name_and_identity_to_the_end()
+    public async Task An_account_under_deletion_is_not_found_and_keeps_its_name_and_identity_until_the_end()
     {
         var ada = NewUser("ada@example.com") with { Identities = [Octocat] };
         await Store.AddAsync(ada, ct);
@@ -210,7 +210,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task Only_a_deletion_that_began_can_end()
+    public async Task Only_a_started_deletion_can_be_completed()
     {
         var ada = NewUser("ada@example.com") with { Identities = [Octocat] };
         await Store.AddAsync(ada, ct);

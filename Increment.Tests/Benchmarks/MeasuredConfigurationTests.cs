@@ -30,7 +30,7 @@ public sealed class MeasuredConfigurationTests : IAsyncLifetime
     }
 
     [Fact]
-    public void A_measured_service_gets_the_settings_it_cannot_start_without_and_no_others()
+    public void A_measured_service_gets_only_its_required_settings()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "This machine lacks /proc, where a process's environment can be read.");
         foreach (var server in servers)
@@ -42,7 +42,7 @@ public sealed class MeasuredConfigurationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_measured_service_refuses_limits_and_tells_its_health_as_every_other()
+    public async Task A_measured_service_refuses_limits_and_reports_its_health()
     {
         using var http = new HttpClient();
         foreach (var (server, path) in ((Server, string)[])[(jobs, "/v1/jobs"), (counter, "/v1/next"), (auth, "/v1/tokens")])
@@ -59,7 +59,7 @@ public sealed class MeasuredConfigurationTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_a_measured_service_has_answered_outlives_it()
+    public async Task Acknowledged_integers_survive_a_restart_of_a_measured_service()
     {
         using var http = new HttpClient { DefaultRequestHeaders = { Authorization = new AuthenticationHeaderValue("Bearer", MeasuredSettings.Token) } };
         http.DefaultRequestHeaders.Accept.ParseAdd("text/plain");

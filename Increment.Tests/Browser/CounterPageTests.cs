@@ -108,7 +108,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task A_wrong_password_a_short_one_and_a_taken_address_are_told_in_words()
+    public async Task A_wrong_password_a_short_one_and_a_taken_address_get_messages()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -127,7 +127,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task A_change_made_elsewhere_shows_by_itself_and_so_do_a_new_counter_and_a_deleted_one()
+    public async Task Changes_new_counters_and_deletions_made_elsewhere_appear_without_a_reload()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -149,7 +149,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task Integers_are_exact_up_to_the_end_of_the_range_and_the_end_is_told()
+    public async Task Integers_are_exact_up_to_the_end_of_the_range_and_the_end_is_reported()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -165,7 +165,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task A_service_that_restarts_in_the_middle_loses_nothing_and_the_page_goes_on()
+    public async Task The_page_continues_after_a_service_restart_and_loses_nothing()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -199,7 +199,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task Offline_is_told_and_back_again_it_goes_on()
+    public async Task The_page_reports_being_offline_and_continues_when_online()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -215,7 +215,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task A_session_that_is_revoked_ends_on_the_page_with_a_word()
+    public async Task A_revoked_session_ends_on_the_page_with_a_message()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -288,7 +288,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task A_new_visitor_and_one_who_signed_out_make_no_failing_request_and_no_line_in_the_console()
+    public async Task New_and_signed_out_visitors_cause_no_failed_request_and_no_console_message()
     {
         await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
         var page = visit.Page;
@@ -313,7 +313,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task Events_that_a_browser_made_without_their_usual_parts_break_nothing()
+    public async Task Events_without_their_usual_properties_break_nothing()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -348,7 +348,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task No_frame_is_drawn_around_what_a_script_alone_can_focus()
+    public async Task No_focus_ring_is_drawn_around_elements_that_only_a_script_can_focus()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -403,7 +403,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task What_opens_a_question_ends_in_an_ellipsis()
+    public async Task Buttons_that_open_a_dialog_end_in_an_ellipsis()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -423,7 +423,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task On_a_phone_there_is_no_word_of_a_key_on_the_keyboard_and_sign_out_is_in_sight()
+    public async Task On_a_phone_no_keyboard_shortcut_is_mentioned_and_sign_out_is_visible()
     {
         await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!, isPhone: true);
         var page = visit.Page;
@@ -446,7 +446,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task The_welcome_says_what_the_numbers_are_for_and_what_the_key_in_its_example_is()
+    public async Task The_welcome_explains_the_numbers_and_the_key_in_its_example()
     {
         await using var visit = await VisitAsync();
         await Expect(visit.Page.GetByText(new Regex("invoice.*order.*ticket", RegexOptions.IgnoreCase))).ToBeVisibleAsync();
@@ -454,7 +454,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task A_visitor_whom_the_service_takes_for_another_sites_is_told_what_the_operator_has_to_set()
+    public async Task A_wrong_origin_error_on_the_page_names_the_setting_for_the_operator()
     {
         await using var auth = new AuthServer(("Increment:PublicOrigin", "https://integers.example.com"));
         await using var file = new SqliteFile();

@@ -16,7 +16,7 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
     [InlineData("counter", "take", "\"current\": 1")]
     [InlineData("auth", "getAccount", "\"hasPassword\": true")]
     [InlineData("jobs", "listJobs", "\"title\": \"Devops\"")]
-    public async Task An_operation_is_found_read_and_tried_out_and_a_wrong_token_is_told(string service, string operation, string answered)
+    public async Task An_operation_is_found_read_and_tried_out_and_a_wrong_token_is_reported(string service, string operation, string answered)
     {
         await using var visit = await chromium.VisitAsync(system.CreateClient(service).BaseAddress!);
         var page = visit.Page;
@@ -65,7 +65,7 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task A_service_that_does_not_answer_is_told()
+    public async Task A_service_that_does_not_answer_is_reported()
     {
         await using var visit = await chromium.VisitAsync(system.CreateClient("jobs").BaseAddress!);
         var page = visit.Page;

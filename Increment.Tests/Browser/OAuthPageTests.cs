@@ -75,7 +75,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task After_a_while_an_identity_is_unlinked_with_the_password_and_a_new_password_shows_what_goes_on()
+    public async Task After_ten_minutes_changes_need_the_password_and_a_new_password_lists_what_stays_in_use()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -114,7 +114,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_account_of_a_provider_alone_is_deleted_after_signing_in_through_it_again()
+    public async Task An_account_without_a_password_is_deleted_after_signing_in_through_its_provider_again()
     {
         provider.User = new { sub = "5", email = "eve@example.com", email_verified = true };
         await using var visit = await VisitAsync();
@@ -138,7 +138,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Whatever_goes_wrong_on_the_way_is_told_on_a_page_that_leads_back()
+    public async Task Every_failure_at_a_provider_is_shown_on_a_page_that_leads_back()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;
@@ -169,7 +169,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_provider_that_is_away_is_told_on_the_page()
+    public async Task An_unreachable_provider_is_reported_on_the_page()
     {
         await using var visit = await VisitAsync();
         var page = visit.Page;

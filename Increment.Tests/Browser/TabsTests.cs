@@ -37,7 +37,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
     }
 
     [Fact]
-    public async Task Eight_tabs_show_a_change_and_take_integers_and_go_on_when_the_tab_with_the_stream_is_closed()
+    public async Task Eight_tabs_show_changes_and_take_integers_even_after_the_tab_with_the_stream_is_closed()
     {
         var tabs = await OpenAsync(8);
         await elsewhere.PostAsync("v1/next?count=7", null, ct);
@@ -67,7 +67,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
     [InlineData("hidden")]
     [InlineData("frozen")]
     [InlineData("silent")]
-    public async Task A_tab_in_sight_takes_the_stream_over_when_the_tab_that_has_it_is(string state)
+    public async Task A_visible_tab_takes_over_the_stream_when_the_tab_that_has_it_is(string state)
     {
         await visit.Page.Clock.InstallAsync();
         var tabs = await OpenAsync(3);
@@ -96,7 +96,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
     }
 
     [Fact]
-    public async Task A_tab_that_comes_back_into_sight_shows_what_it_missed_by_the_stream_of_another()
+    public async Task A_tab_that_becomes_visible_shows_what_it_missed_through_another_tabs_stream()
     {
         var tabs = await OpenAsync(2);
         var follower = tabs.Single(tab => tab != streams.Single());
@@ -112,7 +112,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
     }
 
     [Fact]
-    public async Task A_sign_out_and_a_sign_in_as_somebody_else_show_in_every_tab()
+    public async Task A_sign_out_and_a_sign_in_as_another_user_show_in_every_tab()
     {
         var tabs = await OpenAsync(3);
         await elsewhere.PostAsync("v1/counters/mine/next", null, ct);
@@ -138,7 +138,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
     }
 
     [Fact]
-    public async Task Where_a_browser_offers_no_locks_each_tab_has_a_stream_of_its_own()
+    public async Task Without_browser_locks_each_tab_has_its_own_stream()
     {
         await visit.Context.AddInitScriptAsync("delete Navigator.prototype.locks"); // as over plain http
         var tabs = await OpenAsync(2);

@@ -11,7 +11,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     const int Ample = 100;
 
     [Theory, InlineData(false), InlineData(true)]
-    public void Each_operation_is_committed_once_and_told_its_own_result(bool asynchronous) => TryAll(asynchronous, Ample, run =>
+    public void Each_operation_is_committed_once_and_gets_its_own_result(bool asynchronous) => TryAll(asynchronous, Ample, run =>
     {
         run.Caller("a", 1);
         run.Caller("b", 1);
@@ -24,7 +24,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     });
 
     [Theory, InlineData(false), InlineData(true)]
-    public void A_callers_operations_are_committed_in_the_order_in_which_he_made_them(bool asynchronous) => TryAll(asynchronous, Ample, run =>
+    public void Operations_of_one_caller_are_committed_in_order(bool asynchronous) => TryAll(asynchronous, Ample, run =>
     {
         run.Caller("a", 2);
         run.Caller("b", 1);
@@ -36,7 +36,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     });
 
     [Theory, InlineData(false), InlineData(true)]
-    public void Who_gives_up_is_left_out_or_served_and_holds_nobody_up(bool asynchronous)
+    public void A_cancelled_caller_is_skipped_or_served_and_delays_no_other(bool asynchronous)
     {
         var (leftOut, served) = (0, 0);
         TryAll(asynchronous, Ample, run =>
@@ -58,7 +58,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     }
 
     [Theory, InlineData(false), InlineData(true)]
-    public void Who_waits_for_too_long_is_refused_and_what_was_not_begun_is_never_done(bool asynchronous)
+    public void A_caller_that_waits_too_long_is_refused_and_an_operation_that_did_not_start_never_runs(bool asynchronous)
     {
         var (waiting, begun, notBegun) = (0, 0, 0);
         TryAll(asynchronous, Ample, run =>
@@ -82,7 +82,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
     /// <summary>On a stack as small as this one, one call within the other for each batch would end the process.</summary>
     [Fact]
-    public async Task A_long_run_of_batches_that_were_given_up_is_passed_over()
+    public async Task A_long_run_of_abandoned_batches_is_skipped()
     {
         const int Callers = 300_000;
         var disk = new TaskCompletionSource();
@@ -100,7 +100,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public async Task Who_does_not_wait_for_too_long_is_not_refused()
+    public async Task A_caller_that_waits_less_than_the_timeout_is_not_refused()
     {
         var disk = new TaskCompletionSource();
         var queue = new CommitQueue<Operation, int>(async _ => await disk.Task, Ample);
@@ -126,7 +126,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     });
 
     [Fact]
-    public void In_every_order_no_more_wait_than_the_bound_allows()
+    public void In_every_order_no_more_callers_wait_than_the_bound_allows()
     {
         var (refused, waited) = (0, 0);
         TryAll(asynchronous: true, capacity: 1, run =>
@@ -146,7 +146,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public async Task Past_the_bound_a_caller_is_refused_at_once_and_those_who_wait_are_served()
+    public async Task When_the_queue_is_full_a_caller_is_refused_at_once_and_waiting_callers_are_served()
     {
         var disk = new TaskCompletionSource();
         var queue = new CommitQueue<Operation, int>(async _ => await disk.Task, capacity: 2);
@@ -162,7 +162,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public async Task A_lone_caller_is_served_on_his_own_thread()
+    public async Task A_lone_caller_is_served_on_its_own_thread()
     {
         var thread = 0;
         var queue = new CommitQueue<Operation, int>(batch =>
@@ -177,7 +177,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public async Task Those_who_wait_are_committed_together()
+    public async Task Waiting_operations_are_committed_together()
     {
         var sizes = new List<int>();
         var disk = new TaskCompletionSource();
@@ -193,7 +193,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     }
 
     [Theory, InlineData(false), InlineData(true)]
-    public async Task Nobody_waits_for_what_another_does_with_his_answer(bool anotherBatchComes)
+    public async Task A_blocking_continuation_of_one_caller_delays_no_other(bool anotherBatchComes)
     {
         var ct = TestContext.Current.CancellationToken;
         var disks = new[] { new TaskCompletionSource(), new TaskCompletionSource(), new TaskCompletionSource() };

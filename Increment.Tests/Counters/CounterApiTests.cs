@@ -34,7 +34,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     [InlineData("application/json, text/plain, */*", false), InlineData("text/plain;q=0.5, */*", false), InlineData("text/*, text/plain;q=0", false)]
     [InlineData("application/json, text/plain", false), InlineData("text/plain;format=flowed", false), InlineData("nonsense", false)]
     [InlineData("*/*", false), InlineData("application/vnd.api+json", false), InlineData("application/json", false), InlineData("text/html", false)]
-    public async Task Text_is_for_those_who_ask_for_it(string accept, bool text)
+    public async Task Text_is_returned_if_the_client_prefers_it(string accept, bool text)
     {
         using var answer = await SendAsync(HttpMethod.Post, "next", headers: ("Accept", accept));
         var body = await answer.Content.ReadAsStringAsync(ct);
@@ -46,7 +46,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     }
 
     [Fact]
-    public async Task The_default_counter_is_a_named_one_too()
+    public async Task The_default_counter_can_be_addressed_by_name()
     {
         Assert.Equal(1, await Current("next"));
         Assert.Equal(2, await Current("counters/default/next"));
@@ -64,7 +64,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     }
 
     [Fact]
-    public async Task Of_a_counter_that_is_not_there_no_state_can_be_asked_for_but_that_it_is_not_there()
+    public async Task A_missing_counter_matches_only_If_None_Match_star()
     {
         async Task<string> MakeAsync()
         {
@@ -127,7 +127,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     [InlineData("{}", "missing-field"), InlineData("""{"current":null}""", "missing-field"), InlineData("""{"Current":1}""", "missing-field")]
     [InlineData("", "malformed-json"), InlineData("{", "malformed-json"), InlineData("""{"current":007}""", "malformed-json"), InlineData("""{"current":1,"current":2}""", "malformed-json")]
     [InlineData("[1]", "malformed-document"), InlineData("1", "malformed-document"), InlineData("null", "malformed-document")]
-    public async Task A_body_that_says_no_integer_is_refused(string body, string code) =>
+    public async Task A_body_without_an_integer_is_refused(string body, string code) =>
         await RefusesAsync(400, code, HttpMethod.Put, "current", JsonBody(body));
 
     [Fact]
@@ -155,7 +155,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     [Theory]
     [InlineData("a%20b"), InlineData("a%2Fb"), InlineData(".hidden"), InlineData("%C3%A4"), InlineData("%F0%9F%98%80"), InlineData("a\"b")]
     [InlineData("12345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901")]
-    public async Task A_name_that_is_none_is_refused(string name)
+    public async Task An_invalid_name_is_refused(string name)
     {
         await RefusesAsync(400, "invalid-name", HttpMethod.Post, $"counters/{name}/next");
         await RefusesAsync(400, "invalid-name", HttpMethod.Get, $"counters/{name}/current");
@@ -164,7 +164,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     }
 
     [Fact]
-    public async Task A_key_makes_a_repeated_call_give_its_first_answer()
+    public async Task A_repeated_call_with_a_key_gets_the_first_answer()
     {
         async Task<string> Take(string path, string key)
         {
@@ -184,11 +184,11 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     [Theory]
     [InlineData(""), InlineData("\"\""), InlineData("\""), InlineData("\"open"), InlineData("\"a\"b"), InlineData("a\"b"), InlineData("\"a\\b\""), InlineData("\"a\";p=1")]
     [InlineData("12345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890123456789012345678901234567890")]
-    public async Task A_key_that_is_none_is_refused(string key) =>
+    public async Task An_invalid_key_is_refused(string key) =>
         await RefusesAsync(400, "invalid-idempotency-key", HttpMethod.Post, "next", null, ("Idempotency-Key", key));
 
     [Fact]
-    public async Task A_write_may_ask_for_the_state_that_it_was_made_for()
+    public async Task A_write_honours_its_precondition()
     {
         await Current("next");
         var tag = (await http.GetAsync("current", ct)).Headers.ETag!.Tag;
@@ -207,7 +207,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
 
     [Theory]
     [InlineData("GET"), InlineData("POST")]
-    public async Task A_take_in_another_state_than_it_asks_for_is_refused_and_takes_nothing(string method)
+    public async Task A_take_with_a_failed_precondition_is_refused_and_takes_nothing(string method)
     {
         await Current("next");
         var tag = (await http.GetAsync("current", ct)).Headers.ETag!.Tag;
@@ -239,7 +239,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     }
 
     [Fact]
-    public async Task If_None_Match_takes_a_weak_tag_for_its_strong_one()
+    public async Task If_None_Match_treats_a_weak_tag_like_the_strong_one()
     {
         await Current("next");
         var tag = (await http.GetAsync("current", ct)).Headers.ETag!.Tag;
@@ -289,7 +289,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     }
 
     [Fact]
-    public async Task A_deleted_counter_begins_anew()
+    public async Task A_deleted_counter_starts_over()
     {
         Assert.Equal(1, await Current("counters/a/next"));
         using var deleted = await http.DeleteAsync("counters/a", ct);
@@ -333,7 +333,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     }
 
     [Fact]
-    public async Task HEAD_tells_the_tag_and_OPTIONS_the_methods()
+    public async Task HEAD_returns_the_tag_and_OPTIONS_the_methods()
     {
         await Current("next");
         using var head = await SendAsync(HttpMethod.Head, "current");
@@ -346,7 +346,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
 
     [Theory]
     [InlineData(null), InlineData(""), InlineData("Bearer"), InlineData("Bearer "), InlineData("nobody")]
-    public async Task Without_a_good_token_there_is_nothing(string? authorization)
+    public async Task Without_a_valid_token_every_call_is_refused(string? authorization)
     {
         http.DefaultRequestHeaders.Authorization = null;
         foreach (var (method, path) in ((HttpMethod, string)[])[(HttpMethod.Get, "next"), (HttpMethod.Get, "current"), (HttpMethod.Get, "counters"), (HttpMethod.Delete, "counters/a")])

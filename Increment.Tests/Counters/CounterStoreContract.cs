@@ -38,7 +38,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_counters_of_many_owners_are_listed_in_one_look()
+    public async Task The_counters_of_many_owners_are_listed_in_one_call()
     {
         foreach (var counter in (CounterKey[])[Default, Invoices, new("bob", "orders"), new("carol", "orders")])
             await Next(counter);
@@ -51,7 +51,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_mark_is_another_after_each_write_of_another_replica_and_the_same_without()
+    public async Task The_mark_changes_with_each_write_of_another_replica()
     {
         var other = await OpenAsync(new());
         await other.TakeAsync(new("alice", "first"), 1, null, null, ct);
@@ -80,7 +80,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Counters_are_apart_by_owner_and_by_name()
+    public async Task Counters_are_separate_by_owner_and_by_name()
     {
         await Set(Default, 10);
         await Set(Invoices, 20);
@@ -99,7 +99,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task At_the_end_of_the_range_what_does_not_fit_is_refused_and_changes_nothing()
+    public async Task A_take_past_the_end_of_the_range_is_refused_and_changes_nothing()
     {
         await Set(Default, long.MaxValue - 3);
         Assert.Equal(CounterOutcome.EndOfRange, (await Take(Default, 4)).Outcome);
@@ -113,7 +113,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Of_a_crowd_at_the_end_of_the_range_those_that_fit_succeed()
+    public async Task Of_concurrent_takes_at_the_end_of_the_range_those_that_fit_succeed()
     {
         await Set(Default, long.MaxValue - 10);
         var results = await Task.WhenAll(Enumerable.Range(0, 40).Select(i => Task.Run(() => Take(Default, i % 4 == 3 ? 100 : 1), ct)));
@@ -123,7 +123,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_crowd_at_several_replicas_gets_every_integer_once()
+    public async Task Concurrent_takes_at_several_replicas_get_every_integer_once()
     {
         ICounterStore[] replicas = [store, await OpenAsync(new()), await OpenAsync(new())];
         var taken = await Task.WhenAll(Enumerable.Range(0, 30).Select(i => Task.Run(async () =>
@@ -172,7 +172,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Who_gives_up_while_an_earlier_operation_of_the_batch_is_done_takes_and_sets_nothing()
+    public async Task An_operation_cancelled_before_its_turn_in_the_batch_changes_nothing()
     {
         using var patience = new CancellationTokenSource();
         bool GivesUp(CounterState? state)
@@ -208,7 +208,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_set_tells_the_version_that_a_read_tells()
+    public async Task A_set_returns_the_version_that_a_read_returns()
     {
         var set = await Set(Default, 5);
         Assert.Equal(new CounterState(5, set.Version), await store.GetAsync(Default, ct));
@@ -234,7 +234,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_precondition_may_ask_that_the_counter_does_not_exist()
+    public async Task A_precondition_can_require_that_the_counter_does_not_exist()
     {
         Assert.Equal(CounterOutcome.Done, (await store.SetAsync(Default, 1, MatchesNone(), ct)).Outcome);
         Assert.Equal(CounterOutcome.PreconditionFailed, (await store.SetAsync(Default, 2, MatchesNone(), ct)).Outcome);
@@ -242,7 +242,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_counter_that_does_not_exist_matches_nothing_neither_before_it_was_made_nor_after_it_was_deleted()
+    public async Task A_missing_counter_matches_no_version_before_its_creation_or_after_its_deletion()
     {
         var version = 12345L;
         for (var round = 0; round < 2; round++)
@@ -300,7 +300,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Of_many_who_set_on_the_same_precondition_one_succeeds()
+    public async Task Of_many_sets_on_the_same_precondition_one_succeeds()
     {
         var replica = await OpenAsync(new());
         var version = (await Set(Default, 0)).Version;
@@ -361,7 +361,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Repetitions_at_once_and_at_several_replicas_get_the_same_integer()
+    public async Task Concurrent_repetitions_at_several_replicas_get_the_same_integer()
     {
         ICounterStore[] replicas = [store, await OpenAsync(new())];
         for (var round = 1; round <= 10; round++)
@@ -375,7 +375,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Old_idempotency_keys_are_forgotten_the_oldest_first_and_in_small_steps()
+    public async Task Old_idempotency_keys_are_removed_oldest_first_in_small_steps()
     {
         for (var i = 0; i < 5; i++)
             await store.TakeAsync(Default, 1, $"old-{i}", null, ct);
@@ -390,7 +390,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Past_the_limit_of_one_owners_idempotency_keys_a_new_key_takes_nothing_and_known_ones_answer()
+    public async Task At_an_owners_idempotency_key_limit_a_new_key_takes_nothing_and_known_keys_still_answer()
     {
         var limited = await OpenAsync(new(KeysPerUser: 100));
         for (var i = 1; i <= 100; i++)
@@ -406,7 +406,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_owner_has_at_most_as_many_named_counters_as_the_limit_says()
+    public async Task An_owner_has_no_more_named_counters_than_the_limit()
     {
         var limited = await OpenAsync(new(LimitPerUser: 2));
         Assert.Equal(CounterOutcome.Done, (await limited.TakeAsync(new("alice", "a"), 1, null, null, ct)).Outcome);
@@ -450,7 +450,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deleting_what_is_not_there_says_so()
+    public async Task Deleting_a_missing_counter_gives_not_found()
     {
         Assert.Equal(CounterOutcome.NotFound, (await store.DeleteAsync(Default, null, ct)).Outcome);
         await Next(Default);
@@ -460,7 +460,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Deleting_an_owner_deletes_his_counters_and_keys_and_nobody_elses()
+    public async Task Deleting_an_owner_deletes_only_that_owners_counters_and_keys()
     {
         await store.TakeAsync(Default, 1, "k", null, ct);
         await store.TakeAsync(Invoices, 1, "k", null, ct);
@@ -503,7 +503,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Nobody_reads_less_than_was_told_before()
+    public async Task No_read_returns_less_than_an_earlier_answer()
     {
         var stores = new[] { store, await OpenAsync(new()) };
         var told = 0L;
@@ -530,7 +530,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_caller_who_gave_up_before_he_asked_takes_nothing()
+    public async Task A_call_that_is_cancelled_beforehand_takes_nothing()
     {
         await Assert.ThrowsAnyAsync<OperationCanceledException>(async () => await store.TakeAsync(Default, 1, null, null, new(canceled: true)));
         Assert.Null(await store.GetAsync(Default, ct));

@@ -12,7 +12,7 @@ public sealed class IdempotencyKeySweeperTests : IDisposable
     readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-sweeper-");
 
     [Fact]
-    public async Task Keys_are_kept_for_a_day_and_then_forgotten_all()
+    public async Task Keys_are_kept_for_a_day_and_then_all_removed()
     {
         using var store = new SqliteCounterStore($"Data Source={Path.Combine(folder.FullName, "counter.db")}", new());
         var counter = new CounterKey("alice", CounterName.Default);

@@ -20,7 +20,7 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
     private protected override ValueTask CloseAsync() => test.DisposeAsync();
 
     [Fact]
-    public async Task Who_waits_for_too_long_is_refused_and_what_was_not_sent_is_never_done()
+    public async Task A_caller_that_waits_too_long_is_refused_and_a_write_that_was_not_sent_never_happens()
     {
         var ct = TestContext.Current.CancellationToken;
         using var gate = new Gate();
@@ -57,7 +57,7 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task Past_the_bound_of_all_counters_together_a_write_is_refused_and_one_that_is_over_makes_room()
+    public async Task At_the_bound_of_all_counters_a_write_is_refused_until_another_completes()
     {
         using var store = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new(QueueLimit: 2));
         Task<CounterResult> TakeAsync(string counter) => store.TakeAsync(new("alice", counter), 1, null, null, TestContext.Current.CancellationToken).AsTask();
@@ -74,7 +74,7 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task What_waits_for_too_long_is_refused_by_the_store_itself()
+    public async Task A_write_that_waits_too_long_is_refused_by_the_store_itself()
     {
         using var impatient = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new()) { MaxWait = TimeSpan.FromMilliseconds(1) };
         await AssertRefusedByItselfAsync(impatient);

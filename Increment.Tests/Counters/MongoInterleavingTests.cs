@@ -35,7 +35,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     [InlineData("take k, take m, delete, take k")]
     [InlineData("set, take k, delete, take 1")]
     [InlineData("take k, take k, take k, take m")]
-    public async Task Operations_at_once_take_effect_whole_and_keys_once(string atOnce)
+    public async Task Concurrent_operations_are_atomic_and_each_key_takes_effect_once(string atOnce)
     {
         var operations = atOnce.Split(", ");
         var store = await OpenAsync();
@@ -57,7 +57,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     [InlineData("take older", "delete, take older, take m")]
     [InlineData("set", "take k, delete, take m")]
     [InlineData("delete", "take k, delete, take m")]
-    public async Task An_operation_that_is_held_up_at_any_moment_does_not_mistake_what_others_do_meanwhile(string heldUp, string meanwhile)
+    public async Task An_operation_delayed_at_any_step_stays_correct_while_others_run(string heldUp, string meanwhile)
     {
         string[] operations = [heldUp, .. meanwhile.Split(", ")];
         var others = Enumerable.Range(1, operations.Length - 1);
@@ -83,7 +83,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     }
 
     [Theory, InlineData(false), InlineData(true)]
-    public async Task A_mover_who_was_held_up_for_a_day_overwrites_no_key_that_was_used_anew(bool andMovedByOthers)
+    public async Task A_key_move_delayed_for_a_day_overwrites_no_key_that_was_used_again(bool andMovedByOthers)
     {
         var counter = new CounterKey("alice", "c");
         var store = await OpenAsync();

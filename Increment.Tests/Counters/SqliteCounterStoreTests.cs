@@ -29,7 +29,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task A_file_that_is_no_database_is_told_and_left_as_it_is()
+    public async Task A_file_that_is_not_a_database_is_reported_and_left_unchanged()
     {
         foreach (var content in (byte[][])[[.. Enumerable.Repeat((byte)'x', 5000)], "not a database"u8.ToArray()])
         {
@@ -42,7 +42,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task A_database_cut_off_to_nothing_is_not_begun_anew()
+    public async Task A_database_truncated_to_nothing_is_not_created_again()
     {
         var store = await OpenAsync(new());
         await store.TakeAsync(Counter, 5, null, null, ct);
@@ -65,7 +65,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task Damage_found_later_is_503_and_an_unhealthy_or_degraded_store()
+    public async Task Damage_found_later_gives_503_and_an_unhealthy_or_degraded_store()
     {
         var store = await OpenAsync(new());
         await store.TakeAsync(Counter, 1, null, null, ct);
@@ -157,7 +157,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task What_waits_for_too_long_is_refused_by_the_store_itself()
+    public async Task A_write_that_waits_too_long_is_refused_by_the_store_itself()
     {
         var impatient = new SqliteCounterStore(ConnectionString, new()) { MaxWait = TimeSpan.FromMilliseconds(1) };
         stores.Add(impatient);
@@ -165,7 +165,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task The_write_ahead_log_is_begun_anew_and_does_not_grow()
+    public async Task The_write_ahead_log_is_restarted_and_does_not_grow()
     {
         const int LogPages = 16;
         var store = new SqliteCounterStore(ConnectionString, new()) { MaxLogPages = LogPages };
@@ -251,7 +251,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task The_deletion_of_an_owner_voids_his_writes_of_the_same_batch_and_keeps_those_of_others()
+    public async Task Deleting_an_owner_voids_only_that_owners_writes_of_the_same_batch()
     {
         var store = await OpenAsync(new());
         CounterKey bobs = new("bob", CounterName.Default);
@@ -272,7 +272,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task Processes_that_share_the_file_get_on_side_by_side()
+    public async Task Processes_that_share_the_file_make_progress_side_by_side()
     {
         var pair = new[] { await OpenAsync(new()), await OpenAsync(new()) };
         var counts = new int[2];
@@ -288,7 +288,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task A_busy_process_that_has_met_another_leaves_it_a_gap()
+    public async Task A_busy_process_that_has_met_another_leaves_it_time_to_write()
     {
         var store = await OpenAsync(new());
         using var other = new SqliteConnection($"{ConnectionString};Pooling=False");

@@ -18,7 +18,7 @@ public sealed class SqliteWalIndexTests : IDisposable
     }
 
     [Fact]
-    public void The_head_is_another_one_after_every_commit_also_when_the_log_is_begun_anew()
+    public void The_head_changes_with_every_commit_even_when_the_log_restarts()
     {
         var index = new SqliteWalIndex(looking);
         var heads = new HashSet<WalIndexHead> { index.Head!.Value };
@@ -57,7 +57,7 @@ public sealed class SqliteWalIndexTests : IDisposable
     [InlineData("the index is being made", 12, 1, 60)]
     [InlineData("another format", 0, 4, 48)]
     [InlineData("no log", 32, 8, 80)]
-    public void A_head_that_says_nothing_is_none(string why, int start, int length, int secondStart = -1)
+    public void An_unusable_head_counts_as_none(string why, int start, int length, int secondStart = -1)
     {
         var index = new SqliteWalIndex(looking);
         using var memory = new FileStream(Path.Combine(folder, "file.db-shm"), FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
@@ -79,7 +79,7 @@ public sealed class SqliteWalIndexTests : IDisposable
     [Theory]
     [InlineData(":memory:")]
     [InlineData("file:unlocked.db?nolock=1")]
-    public void What_shares_no_memory_has_no_head(string source)
+    public void A_database_without_shared_memory_has_no_head(string source)
     {
         using var connection = new SqliteConnection($"Data Source={source.Replace(":unlocked", $":{folder}/unlocked", StringComparison.Ordinal)};Pooling=False");
         connection.Open();
@@ -89,7 +89,7 @@ public sealed class SqliteWalIndexTests : IDisposable
 
     /// <summary>Up to 3.51.2 a commit beside a checkpoint may be lost, seldom (https://sqlite.org/wal.html#walresetbug).</summary>
     [Fact]
-    public void SQLite_is_a_version_without_the_fault_of_a_log_that_is_begun_anew() =>
+    public void The_SQLite_version_has_the_fix_of_the_WAL_reset_bug() =>
         Assert.True(new Version(looking.ServerVersion) >= new Version(3, 51, 3));
 
     [Fact]

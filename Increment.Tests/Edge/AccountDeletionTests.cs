@@ -70,7 +70,7 @@ public sealed class AccountDeletionTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_deletion_that_hides_its_token_on_the_way_is_refused_and_keeps_both_accounts()
+    public async Task A_deletion_that_marks_its_token_as_hop_by_hop_is_refused_and_keeps_both_accounts()
     {
         Assert.Equal("1", await NextAsync(counter));
         var (_, other) = await auth.RegisterAsync();
@@ -83,7 +83,7 @@ public sealed class AccountDeletionTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_deleted_account_stops_counting_at_once_where_it_was_deleted_and_nothing_of_it_stays_anywhere()
+    public async Task A_deleted_account_stops_counting_at_once_on_that_replica_and_leaves_nothing_on_any()
     {
         Assert.Equal("1", await NextAsync(counter));
         Assert.Equal("2", await NextAsync(replica));
@@ -107,7 +107,7 @@ public sealed class AccountDeletionTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Counters_that_a_broken_off_deletion_left_are_removed_a_minute_later()
+    public async Task Counters_left_by_an_interrupted_deletion_are_removed_a_minute_later()
     {
         Assert.Equal("1", await NextAsync(counter));
         Assert.Equal(HttpStatusCode.NoContent, (await auth.SendAsync(token, HttpMethod.Delete, "v1/me")).StatusCode);

@@ -49,7 +49,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_request_arrives_as_it_was_sent_but_for_what_belongs_to_the_hop()
+    public async Task The_request_arrives_unchanged_except_for_hop_by_hop_headers()
     {
         Dictionary<string, string> seen = [];
         string target = "";
@@ -86,7 +86,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_answer_comes_back_as_it_is_with_redirects_and_cookies_untouched()
+    public async Task The_answer_comes_back_unchanged_with_redirects_and_cookies()
     {
         answer = context =>
         {
@@ -135,7 +135,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_headers_of_the_answer_stand_alone_and_those_of_its_connection_stay_behind()
+    public async Task Headers_of_the_answer_are_not_duplicated_and_hop_by_hop_headers_are_dropped()
     {
         answer = context =>
         {
@@ -150,7 +150,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_IPv4_address_of_a_socket_for_both_versions_is_handed_on_as_one_of_IPv4()
+    public async Task An_IPv4_address_of_a_dual_mode_socket_is_forwarded_as_IPv4()
     {
         using var request = new HttpRequestMessage();
         using var forwarder = Forwarder(async (context, transformer) =>
@@ -163,7 +163,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_fault_of_the_client_that_comes_together_with_one_of_AuthService_is_the_clients()
+    public async Task A_client_fault_takes_precedence_over_a_simultaneous_AuthService_fault()
     {
         using var forwarder = Forwarder((context, _) =>
         {
@@ -282,7 +282,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Without_AuthService_the_answer_is_503_with_when_to_come_again()
+    public async Task Without_AuthService_the_answer_is_503_with_Retry_After()
     {
         await auth.StopAsync(ct);
         var response = await http.PostAsync("v1/login", new StringContent("{}"), ct);

@@ -57,7 +57,7 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
     [InlineData("GET", "/v1/tokens/..%252f..%252fhealth")]
     [InlineData("DELETE", "/v1/me/%252e")]
     [InlineData("DELETE", "/v1/tokens/%252e%252e/me")]
-    public async Task A_path_that_is_encoded_twice_reaches_no_other_route_than_the_one_it_names(string method, string path)
+    public async Task A_path_that_is_encoded_twice_reaches_only_the_route_that_it_names(string method, string path)
     {
         await SendAsync(method, path);
 
@@ -86,14 +86,14 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
     [Theory]
     [InlineData("GET", "/v1/me"), InlineData("GET", "/v1/me/export"), InlineData("PUT", "/v1/me/password"), InlineData("DELETE", "/v1/me"), InlineData("DELETE", "/v1/me/identities/x")]
     [InlineData("GET", "/v1/tokens"), InlineData("POST", "/v1/tokens"), InlineData("GET", "/v1/tokens/x"), InlineData("DELETE", "/v1/tokens/x"), InlineData("POST", "/v1/oauth/x")]
-    public async Task What_needs_a_token_does_not_reach_AuthService_without_one(string method, string path)
+    public async Task A_call_that_needs_a_token_does_not_reach_AuthService_without_one(string method, string path)
     {
         Assert.Equal(HttpStatusCode.Unauthorized, await SendAsync(method, path, "no-such-token"));
         Assert.Empty(reached);
     }
 
     [Fact]
-    public async Task Past_the_limit_what_needs_no_token_does_not_reach_AuthService()
+    public async Task Above_the_limit_an_anonymous_call_does_not_reach_AuthService()
     {
         await using var limited = new CounterServer(file.ConnectionString, auth.Origin, ("Increment:Limits:anonymous:Permits", "5"));
         foreach (var (method, path) in ((string, string)[])[("GET", "/v1/oauth"), ("GET", "/v1/oauth/x"), ("POST", "/v1/login"), ("POST", "/v1/register"), ("GET", "/v1/oauth/x/callback")])

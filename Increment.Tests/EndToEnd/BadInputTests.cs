@@ -26,7 +26,7 @@ public abstract class BadInputTests(SystemFixture system)
     [InlineData("auth", "auth", "/", 50)]
     [InlineData("counter", "counter", "/", 50)]
     [InlineData("auth", "counter", "/v1/", 50)]
-    public async Task Every_endpoint_refuses_what_it_cannot_take(string describedBy, string service, string under, int atLeast)
+    public async Task Every_endpoint_refuses_invalid_input(string describedBy, string service, string under, int atLeast)
     {
         // A connection each: one on which too much was sent is closed, and the next request on it would be lost.
         using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.Zero })

@@ -23,7 +23,7 @@ public abstract partial class Http10Tests(SystemFixture system)
     [InlineData("\r\nPOST /jobs HTTP/1.0\r\nAuthorization: mytoken\r\n\r\n", "200")]
     [InlineData("POST /jobs HTTP/1.0\r\nbroken header\r\n\r\n", "400")]
     [InlineData("POST /jobs HTTP/1.0\r\nContent-Length: many\r\n\r\n", "400")]
-    public async Task A_raw_request_gets_its_answer_in_however_many_pieces_it_comes(string request, string status)
+    public async Task A_raw_request_is_answered_however_it_is_split(string request, string status)
     {
         // What is refused is refused before its last piece is sent.
         foreach (var pieceLength in (int[])(status == "400" ? [request.Length] : [request.Length, 25, 1]))
@@ -38,7 +38,7 @@ public abstract partial class Http10Tests(SystemFixture system)
     [Theory]
     [InlineData(int.MaxValue)]
     [InlineData(1)]
-    public async Task Requests_that_follow_on_a_connection_are_answered_in_turn(int pieceLength)
+    public async Task Requests_on_one_connection_are_answered_in_order(int pieceLength)
     {
         const string post = "POST /jobs HTTP/1.0\r\nConnection: Keep-Alive\r\nAuthorization: mytoken\r\n\r\n";
         const string body = "GET /jobs HTTP/1.0\r\n\r\nPOST /jobs HTTP/1.0\r\n\r\n";
@@ -53,7 +53,7 @@ public abstract partial class Http10Tests(SystemFixture system)
     }
 
     [Fact]
-    public async Task Headers_without_an_end_are_refused_and_not_kept()
+    public async Task Endless_headers_are_refused_and_not_buffered()
     {
         // No more than Kestrel takes, so that nothing is left unread when it closes the connection.
         var answer = await ExchangeAsync("POST /jobs HTTP/1.0\r\nX: " + new string('x', 16 * 1024), 4096);

@@ -84,7 +84,7 @@ public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<Lif
     }
 
     [Fact]
-    public async Task A_killed_service_is_finished_with_its_exit_code_and_stays_so_until_its_start_command()
+    public async Task A_killed_service_stays_finished_with_its_exit_code_until_it_is_started()
     {
         var killed = await system.KillAsync("auth");
         Assert.Equal(KnownResourceStates.Finished, killed.State?.Text);
@@ -100,7 +100,7 @@ public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<Lif
     }
 
     [Fact]
-    public async Task A_command_that_nobody_has_is_refused()
+    public async Task An_unknown_command_and_an_unknown_resource_are_refused()
     {
         Assert.False((await app.ResourceCommands.ExecuteCommandAsync("counter", "explode", ct)).Success);
         Assert.False((await app.ResourceCommands.ExecuteCommandAsync("nobody", KnownResourceCommands.StartCommand, ct)).Success);

@@ -16,7 +16,7 @@ public sealed class SettingTests
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task An_unknown_engine_is_refused_with_those_that_are_known() =>
+    public async Task An_unknown_engine_is_refused_with_a_list_of_the_known_ones() =>
         Assert.Equal("Increment:Storage:Engine is 'mysql'; it must be auto, embedded or containers.", await RefusesAsync(["--Increment:Storage:Engine=mysql"]));
 
     [Theory]

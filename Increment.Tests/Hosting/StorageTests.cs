@@ -15,7 +15,7 @@ public sealed class StorageTests : IDisposable
 
     [Theory]
     [InlineData(true, true), InlineData(false, false)]
-    public void The_first_start_takes_containers_where_an_engine_answers(bool engineAnswers, bool takesContainers) =>
+    public void The_first_start_uses_containers_if_an_engine_answers(bool engineAnswers, bool takesContainers) =>
         Assert.Equal(takesContainers, Choose(engineAnswers).UseContainers);
 
     [Fact]
@@ -27,7 +27,7 @@ public sealed class StorageTests : IDisposable
     }
 
     [Fact]
-    public void Files_of_a_version_that_recorded_no_engine_are_used_on()
+    public void Files_of_a_version_that_recorded_no_engine_stay_in_use()
     {
         File.WriteAllText(Path.Combine(folder.FullName, "counter.db"), "");
 
@@ -46,7 +46,7 @@ public sealed class StorageTests : IDisposable
 
     [Theory]
     [InlineData(true, "embedded"), InlineData(false, "containers")]
-    public void The_setting_chooses_otherwise_for_as_long_as_it_is_there(bool containersFirst, string setting)
+    public void The_setting_overrides_the_recorded_engine_while_it_is_set(bool containersFirst, string setting)
     {
         Assert.Equal(containersFirst, Choose(engineAnswers: containersFirst).UseContainers);
 
@@ -64,7 +64,7 @@ public sealed class StorageTests : IDisposable
     }
 
     [Fact]
-    public void Containers_that_a_setting_asks_for_take_an_engine_that_answers()
+    public void Containers_chosen_by_a_setting_need_an_engine_that_answers()
     {
         var refused = Assert.Throws<SettingException>(() => Choose(engineAnswers: false, "--Increment:Storage:Engine=containers"));
         Assert.Equal("Increment:Storage:Engine is 'containers', and no container runtime answers: start Docker or podman, or take the setting out.", refused.Message);
@@ -76,7 +76,7 @@ public sealed class StorageTests : IDisposable
 
     [Fact]
     [UnsupportedOSPlatform("windows")]
-    public void A_new_data_folder_is_its_owners_alone()
+    public void A_new_data_folder_is_accessible_only_to_its_owner()
     {
         folder.Delete();
         Choose(engineAnswers: false);

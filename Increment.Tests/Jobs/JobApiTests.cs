@@ -54,7 +54,7 @@ public sealed class JobApiTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_read_of_a_known_state_is_304_and_of_another_than_asked_for_412()
+    public async Task A_read_gives_304_for_a_known_state_and_412_for_a_failed_precondition()
     {
         var (path, tag) = await AddAsync();
         foreach (var method in (HttpMethod[])[HttpMethod.Get, HttpMethod.Head])

@@ -31,7 +31,7 @@ public abstract class JobStoreContract
     }
 
     [Fact]
-    public async Task What_was_added_is_found_listed_last_and_outlives_the_process()
+    public async Task An_added_job_is_found_listed_last_and_outlives_the_process()
     {
         var store = Open();
         var first = await Add(store, "Zoologist", "Feeds the lions");
@@ -43,7 +43,7 @@ public abstract class JobStoreContract
     }
 
     [Fact]
-    public async Task A_job_is_replaced_if_it_is_the_one_that_was_read()
+    public async Task A_job_is_replaced_only_if_it_is_unchanged_since_the_read()
     {
         var store = Open();
         var other = await Add(store, "Actor", "Plays");
@@ -59,7 +59,7 @@ public abstract class JobStoreContract
     }
 
     [Fact]
-    public async Task What_is_not_there_is_neither_found_nor_changed_nor_deleted()
+    public async Task A_missing_job_is_neither_found_nor_changed_nor_deleted()
     {
         var store = Open();
         Assert.Null(await store.FindAsync("nobody", ct));
@@ -79,7 +79,7 @@ public abstract class JobStoreContract
     }
 
     [Fact]
-    public async Task Pages_go_over_the_jobs_once_even_when_one_is_deleted_on_the_way()
+    public async Task Pages_list_each_job_once_even_when_one_is_deleted_meanwhile()
     {
         var store = Open();
         List<Job> jobs = [Job.Seed];

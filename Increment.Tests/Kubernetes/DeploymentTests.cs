@@ -16,7 +16,7 @@ public sealed partial class DeploymentTests
 
     [Theory]
     [MemberData(nameof(Kustomizations))]
-    public async Task Everything_namespaced_is_in_a_namespace_and_no_two_things_have_one_name(string kustomization)
+    public async Task Every_namespaced_object_is_in_a_namespace_and_no_two_share_a_name(string kustomization)
     {
         var rendered = await Of(kustomization);
         Assert.All(rendered.Objects, o => Assert.True(
@@ -253,7 +253,7 @@ public sealed partial class DeploymentTests
 
     [Theory]
     [MemberData(nameof(Services))]
-    public async Task A_service_is_a_user_of_its_own_in_both_stores_and_has_no_password_but_its_own(string kustomization, string name)
+    public async Task A_service_has_its_own_user_in_both_stores_and_only_its_own_password(string kustomization, string name)
     {
         var template = (await Of(kustomization)).Find("Deployment", name)!["spec"]!["template"]!;
         var variables = Items(template["spec"]!["containers"]![0]!["env"]).ToDictionary(v => (string)v["name"]!);

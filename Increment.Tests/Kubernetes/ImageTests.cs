@@ -33,7 +33,7 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
-    public async Task What_is_pushed_is_named_by_its_digest()
+    public async Task A_pushed_image_is_named_by_its_digest()
     {
         var (_, output, _) = await TryBuildAsync(Digest, "1.4.2", "registry.example.com/increment");
         Assert.Equal($"auth={Digest}\njobs={Digest}\ncounter={Digest}\n", output);
@@ -49,7 +49,7 @@ public sealed class ImageTests : IDisposable
     [InlineData("1.4")]
     [InlineData("01.4.2")]
     [InlineData("1.4.2 -p:X=1")]
-    public async Task What_is_no_version_is_refused(string version)
+    public async Task An_invalid_version_is_refused(string version)
     {
         var (exitCode, _, error) = await TryBuildAsync(Digest, version);
         Assert.Equal(2, exitCode);
@@ -73,7 +73,7 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
-    public async Task The_environment_names_another_base_image()
+    public async Task An_environment_variable_selects_another_base_image()
     {
         var (_, output, _) = await Tool.TryRunAsync(Root, new Dictionary<string, string> { ["ContainerBaseImage"] = "registry.example.com/aspnet:10.0" },
             "dotnet", "msbuild", "Increment.JobsService", "-t:ComputeContainerConfig", "-getProperty:ContainerBaseImage");
@@ -165,7 +165,7 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
-    public void What_signs_runs_no_package_and_what_lists_the_packages_only_reads()
+    public void The_signing_job_runs_no_package_and_the_job_that_lists_packages_only_reads()
     {
         var release = Release();
         var signing = release.AsObject().Where(job => job.Value!["permissions"]?["id-token"] is not null).ToList();
@@ -202,7 +202,7 @@ public sealed class ImageTests : IDisposable
     [InlineData("AuthService")]
     [InlineData("JobsService")]
     [InlineData("CounterApi")]
-    public void Every_package_that_a_service_brings_is_pinned(string project)
+    public void Every_package_of_a_service_is_pinned(string project)
     {
         var versions = File.ReadAllText(Path.Combine(Root, "Directory.Packages.props"));
         versions = versions.Replace("$(AspireVersion)", Regex.Match(versions, "<AspireVersion>(.*)</AspireVersion>").Groups[1].Value, StringComparison.Ordinal);
@@ -217,7 +217,7 @@ public sealed class ImageTests : IDisposable
     [Theory]
     [InlineData("true", false)]
     [InlineData("", true)]
-    public async Task What_is_known_against_a_package_ends_a_build_in_CI_alone(string ci, bool mayPass)
+    public async Task A_known_vulnerability_of_a_package_fails_the_build_only_in_CI(string ci, bool mayPass)
     {
         var (exitCode, output, error) = await Tool.TryRunAsync(Root, new Dictionary<string, string> { ["CI"] = ci },
             "dotnet", "msbuild", "Increment.JobsService", "-getProperty:TreatWarningsAsErrors,WarningsNotAsErrors,NuGetAuditMode,NuGetAuditLevel");
@@ -248,7 +248,7 @@ public sealed class ImageTests : IDisposable
     [InlineData("auth")]
     [InlineData("jobs")]
     [InlineData("counter")]
-    public void In_compose_a_service_is_a_user_of_its_own_in_both_stores_and_waits_until_it_is_made(string name)
+    public void In_compose_a_service_has_its_own_user_in_both_stores_and_waits_for_its_creation(string name)
     {
         var services = ParseCompose()["services"]!;
         var (service, password) = (services[name]!, $"{name}_PASSWORD:?set it".ToUpperInvariant().Replace("SET IT", "set it", StringComparison.Ordinal));

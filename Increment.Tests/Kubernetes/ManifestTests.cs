@@ -71,7 +71,7 @@ public sealed partial class ManifestTests
 
     /// <summary>One arrow for each expression in a variable of one resource that names another.</summary>
     [Fact]
-    public async Task The_network_lets_through_just_the_arrows_of_the_AppHosts_graph()
+    public async Task The_network_policies_allow_only_the_edges_of_the_AppHosts_graph()
     {
         var expected = OfType("project.v0", "container.v0")
             .SelectMany(from => Expression().Matches(Manifest[from]!["env"]!.ToJsonString()).Select(m => (From: from, To: m.Groups[1].Value)))

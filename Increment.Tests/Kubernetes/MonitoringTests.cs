@@ -61,7 +61,7 @@ public sealed class MonitoringTests
     }
 
     [Fact]
-    public async Task The_dashboards_queries_are_queries()
+    public async Task The_dashboards_queries_are_valid()
     {
         Tool.Require("promtool");
         var dashboard = JsonNode.Parse(File.ReadAllText(Path.Combine(Monitoring, "grafana", "increment.json")))!;
@@ -100,7 +100,7 @@ public sealed class MonitoringTests
     }
 
     [Fact]
-    public async Task What_one_part_calls_is_a_port_of_another_and_the_network_lets_it_through()
+    public async Task Every_call_between_parts_goes_to_an_existing_port_that_the_network_allows()
     {
         var rendered = await Of(Production);
         (string From, string To, int Port)[] calls =

@@ -15,22 +15,22 @@ public sealed class SchemaTests
     [InlineData(Minikube)]
     [InlineData(Production)]
     [InlineData("probe")]
-    public async Task Every_object_is_of_the_types_of_the_API(string kustomization) =>
+    public async Task Every_object_matches_the_types_of_the_API(string kustomization) =>
         Assert.Equal("", await ValidateAsync(JsonSerializer.Serialize((await Of(kustomization)).Objects)));
 
     [Fact]
-    public async Task A_component_that_is_off_is_of_the_types_of_the_API() =>
+    public async Task A_component_that_is_off_matches_the_types_of_the_API() =>
         Assert.Equal("", await ValidateAsync(JsonSerializer.Serialize((await DeploymentTests.WithComponentAsync("auth-svc")).Objects)));
 
     [Fact]
-    public async Task The_Secret_is_of_the_types_of_the_API() =>
+    public async Task The_Secret_matches_the_types_of_the_API() =>
         Assert.Equal("", await ValidateAsync($"[{Parse(await Tool.RunAsync(Folder, "bash", "create-secret")).ToJsonString()}]"));
 
     [Theory]
     [InlineData("""{"lifecyle":{}}""", "Pod p.spec.containers[0].lifecyle is unknown")]
     [InlineData("""{"readinessProbe":{"periodSeconds":"5"}}""", "Pod p.spec.containers[0].readinessProbe.periodSeconds is not a number")]
     [InlineData("""{"env":[{"value":"1"}]}""", "must have required property name")]
-    public async Task What_strict_validation_refuses_is_found(string member, string problem) => Assert.Contains(problem, await ValidateAsync(
+    public async Task Errors_that_strict_validation_refuses_are_found(string member, string problem) => Assert.Contains(problem, await ValidateAsync(
         """[{"apiVersion":"v1","kind":"Pod","metadata":{"name":"p"},"spec":{"containers":[{"name":"c",""" + member[1..] + "]}}]"), StringComparison.Ordinal);
 
     static async Task<string> ValidateAsync(string objects)

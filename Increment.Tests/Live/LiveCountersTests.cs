@@ -59,7 +59,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_reset_to_the_same_value_is_told_and_so_is_an_integer_that_no_double_holds()
+    public async Task A_reset_to_the_same_value_and_an_integer_that_no_double_holds_are_sent()
     {
         using var watcher = live.Watch("ann");
         await Next(watcher);
@@ -70,7 +70,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task One_look_at_the_store_serves_all_watchers()
+    public async Task One_query_of_the_store_serves_all_watchers()
     {
         var watchers = Enumerable.Range(0, 30).Select(i => live.Watch($"user{i % 10}")).ToList();
         foreach (var watcher in watchers)
@@ -85,7 +85,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Nobody_watching_means_no_look_at_the_store()
+    public async Task Without_watchers_the_store_is_not_queried()
     {
         using (var watcher = live.Watch("ann"))
             await Next(watcher);
@@ -137,7 +137,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public void What_waits_for_one_watcher_is_bounded_and_a_snapshot_of_any_length_is_sent()
+    public void The_queue_of_a_watcher_is_bounded_and_a_snapshot_of_any_length_is_sent()
     {
         using var idle = new LiveCounters(store, new(), NullLogger<LiveCounters>.Instance);
         using var watcher = idle.Watch("ann");
@@ -156,7 +156,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Past_the_bound_of_known_counters_another_owner_is_refused_until_one_leaves()
+    public async Task At_the_bound_of_known_counters_another_owner_is_refused_until_one_leaves()
     {
         using var small = new LiveCounters(store, new(), NullLogger<LiveCounters>.Instance) { MaxKnownCounters = 2 };
         await small.StartAsync(ct);
@@ -184,7 +184,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task One_who_does_not_read_is_sent_away_and_holds_nobody_up()
+    public async Task A_watcher_that_does_not_read_is_disconnected_and_delays_no_other()
     {
         using var sleeper = live.Watch("ann");
         using var reader = live.Watch("ann");
@@ -202,7 +202,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task When_the_store_cannot_be_read_the_streams_end_and_new_ones_begin_anew()
+    public async Task When_the_store_cannot_be_read_streams_end_and_new_ones_start_with_a_snapshot()
     {
         using var watcher = live.Watch("ann");
         await Next(watcher);

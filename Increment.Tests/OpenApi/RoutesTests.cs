@@ -26,7 +26,7 @@ public sealed class RoutesTests
         Compare(await RoutesOfAsync<JobListing>(), typeof(JobListing).Assembly);
 
     [Fact]
-    public async Task Each_route_of_CounterApi_is_described_and_so_is_what_it_hands_on()
+    public async Task Each_route_of_CounterApi_and_each_route_that_it_forwards_is_described()
     {
         var routes = await RoutesOfAsync<CounterOptions>();
         foreach (var (route, scope) in await RoutesOfAsync<TokenIssuer>())

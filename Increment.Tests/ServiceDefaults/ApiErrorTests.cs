@@ -23,7 +23,7 @@ public sealed class ApiErrorTests
     };
 
     [Theory, MemberData(nameof(Passing))]
-    public void What_passes_by_itself_is_503_with_its_code_and_when_to_come_again(Exception failure, string code)
+    public void A_transient_failure_is_503_with_its_code_and_Retry_After(Exception failure, string code)
     {
         var error = ApiError.Of(failure)!;
         Assert.Equal((503, code), (error.Status, error.Code));
@@ -31,5 +31,5 @@ public sealed class ApiErrorTests
     }
 
     [Fact]
-    public void A_fault_of_the_program_is_not_the_callers_to_read() => Assert.Null(ApiError.Of(new InvalidOperationException("a secret")));
+    public void A_fault_of_the_program_is_not_shown_to_the_caller() => Assert.Null(ApiError.Of(new InvalidOperationException("a secret")));
 }

@@ -56,7 +56,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_failure_is_tried_again_and_the_caller_gets_the_answer()
+    public async Task A_failed_call_is_retried_and_the_caller_gets_the_answer()
     {
         script.Enqueue(Status(503));
         script.Enqueue(Cut);
@@ -65,7 +65,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task One_who_does_not_answer_is_asked_again()
+    public async Task A_call_without_an_answer_is_retried()
     {
         script.Enqueue(context => Task.Delay(Timeout.Infinite, context.RequestAborted));
         Assert.Equal("ann", (await AskAsync())!.Name);
@@ -73,7 +73,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task After_three_failures_the_caller_is_told_that_tokens_cannot_be_checked()
+    public async Task After_three_failures_the_caller_learns_that_tokens_cannot_be_checked()
     {
         for (var i = 0; i < 3; i++)
             script.Enqueue(Status(500));
@@ -82,7 +82,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_refusal_is_an_answer()
+    public async Task A_refusal_is_not_retried()
     {
         script.Enqueue(Json("[null]"));
         Assert.Null(await AskAsync());
@@ -90,7 +90,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Those_who_ask_meanwhile_are_asked_for_together_and_each_gets_his_own_answer()
+    public async Task Tokens_that_arrive_during_a_call_share_one_batch_and_each_caller_gets_its_own_answer()
     {
         var (first, second) = await HoldTwoAsync();
         var names = Enumerable.Range(0, TokenBatch.MaxTokens + 36).Select(i => $"token-{i}").ToArray();
@@ -106,7 +106,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task However_long_the_tokens_AuthService_can_take_them()
+    public async Task A_batch_of_long_tokens_stays_within_the_body_limit_of_AuthService()
     {
         var (first, second) = await HoldTwoAsync();
         var rest = Enumerable.Range(0, 20).Select(i => AskAsync($"{i:00}" + new string('é', 4094))).ToArray();
@@ -117,7 +117,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Who_comes_while_AuthService_hangs_is_told_so_as_soon_as_that_is_known()
+    public async Task A_caller_that_arrives_while_AuthService_hangs_fails_as_soon_as_the_hang_is_known()
     {
         var (first, second) = await HoldTwoAsync();
         for (var i = 0; i < 4; i++)
@@ -129,7 +129,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Theory, InlineData(100_000, 16), InlineData(10_000, 4000)]
-    public void While_AuthService_is_silent_no_more_than_so_many_questions_wait_and_the_others_are_refused_at_once(int count, int length)
+    public void While_AuthService_is_silent_a_bounded_number_of_checks_wait_and_others_are_refused_at_once(int count, int length)
     {
         using var connection = new HttpClient(new SilentServer()) { BaseAddress = new("http://auth") };
         var silent = new AuthServiceClient(connection, time);
@@ -150,7 +150,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_answer_that_another_try_would_not_better_is_not_asked_for_again()
+    public async Task A_permanent_failure_is_not_retried()
     {
         script.Enqueue(Status(404));
         await AssertUnavailableAsync();
@@ -158,7 +158,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task One_who_keeps_failing_is_left_alone_for_a_while_and_then_tried_by_one_request()
+    public async Task After_repeated_failures_AuthService_is_not_called_for_a_while_and_then_tried_by_one_request()
     {
         for (var i = 0; i < 100; i++)
             script.Enqueue(Status(503));
@@ -180,7 +180,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Refusals_are_no_failures_and_do_not_keep_others_from_asking()
+    public async Task Refusals_do_not_count_as_failures_and_do_not_block_other_calls()
     {
         for (var i = 0; i < 50; i++)
             script.Enqueue(Json("[null]"));
@@ -197,7 +197,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
     [InlineData("""[{"userId":"u","name":"ann","tokenId":"t","scopes":null,"expiresAt":null,"checkedAt":"CHECKED"}]""")]
     [InlineData("""[{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"0001-01-01T00:00:00Z"}]""")]
     [InlineData("""[{"userId":"u","name":"ann","tokenId":"t","scopes":["counters"],"expiresAt":null,"checkedAt":"2026-01-01T00:00:00Z"}]""")]
-    public async Task An_answer_that_lacks_something_or_is_too_old_is_not_believed(string answer)
+    public async Task An_incomplete_or_outdated_answer_is_rejected(string answer)
     {
         script.Enqueue(Json(answer));
         await AssertUnavailableAsync();

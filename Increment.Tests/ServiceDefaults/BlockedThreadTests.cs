@@ -13,7 +13,7 @@ public sealed class BlockedThreadTests : IStartupFilter, IDisposable
     readonly ManualResetEventSlim released = new();
 
     [Fact]
-    public async Task A_request_that_holds_its_thread_holds_up_no_other()
+    public async Task A_request_that_blocks_its_thread_delays_no_other()
     {
         await using var server = new AuthServer { Configure = services => services.AddSingleton<IStartupFilter>(this) };
         using var others = new HttpClient { BaseAddress = server.Http.BaseAddress, Timeout = TimeSpan.FromSeconds(20) };

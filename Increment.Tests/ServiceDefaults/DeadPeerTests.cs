@@ -19,7 +19,7 @@ public sealed class DeadPeerTests
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Theory, InlineData(true), InlineData(false)]
-    public async Task A_stream_ends_whose_client_has_vanished(bool isBeingSent)
+    public async Task A_stream_ends_when_its_client_has_vanished(bool isBeingSent)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Packets are dropped by a filter of Linux.");
         var builder = WebApplication.CreateSlimBuilder();
@@ -52,7 +52,7 @@ public sealed class DeadPeerTests
     }
 
     [Fact]
-    public async Task Connections_of_the_services_have_half_a_minute()
+    public async Task Connections_of_the_services_have_a_timeout_of_half_a_minute()
     {
         Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux bounds how long what was sent stays without an acknowledgement.");
         await using var server = new AuthServer();

@@ -16,14 +16,14 @@ public sealed class Http10RequestsTests
     [InlineData("PATCH /a HTTP/1.0\nA: b\n{0}\n")]
     [InlineData("\r\n\nPOST /a HTTP/1.0\r\n{0}\r\n\r\nPOST /b HTTP/1.0\r\n{0}\r\n")]
     [InlineData("GET /a HTTP/1.0\r\n\r\nPOST /b HTTP/1.0\r\nConnection: TE, Keep-Alive\r\n{0}\r\nDELETE /c HTTP/1.0\r\n\r\n")]
-    public void A_request_that_lacks_its_length_is_given_it(string text) => AssertCopies(text);
+    public void A_request_without_a_length_gets_one(string text) => AssertCopies(text);
 
     [Theory]
     [InlineData("POST /a HTTP/1.0\r\nContent-Length: 0\r\n\r\nPOST /b HTTP/1.0\r\n{0}\r\n")]
     [InlineData("POST /a HTTP/1.0\r\ncontent-length:\t2 \t\r\n\r\n\r\nPOST /b HTTP/1.0\r\n{0}\r\n")]
     [InlineData("POST /a HTTP/1.0\r\nContent-Length: 24\r\n\r\nPOST /body HTTP/1.0\r\n\r\n\nPOST /b HTTP/1.0\r\n{0}\r\n")]
     [InlineData("GET /a HTTP/1.0\r\nContent-Length: 23\r\n\r\nPOST /body HTTP/1.0\r\n\r\nPOST /b HTTP/1.0\r\n{0}\r\n")]
-    public void A_body_is_copied_unchanged_and_the_next_request_found_behind_it(string text) => AssertCopies(text);
+    public void A_body_is_copied_unchanged_and_the_next_request_is_found_after_it(string text) => AssertCopies(text);
 
     [Theory]
     [InlineData("Content-Length: +23")]
@@ -35,17 +35,17 @@ public sealed class Http10RequestsTests
     [InlineData("Transfer-Encoding: chunked")]
     [InlineData("Connection: keep-alive, Upgrade")]
     [InlineData("Connection: keep-alive,                                         , Upgrade")]
-    public void After_a_request_of_unsure_length_nothing_is_added(string header) =>
+    public void After_a_request_of_uncertain_length_nothing_is_added(string header) =>
         AssertCopies($"POST /a HTTP/1.0\r\n{header}\r\n\r\nPOST /b HTTP/1.0\r\n\r\n");
 
     [Theory]
     [InlineData("POST /a HTTP/1.0\r\nA: b\r\n")]
     [InlineData("POST /a HTTP/1.0\r\nA: b\r\n\rC: d\r\n")]
     [InlineData("POST /a HT")]
-    public void Headers_that_have_no_end_are_copied_without_waiting_for_it(string text) => AssertCopies(text);
+    public void Endless_headers_are_copied_without_waiting_for_their_end(string text) => AssertCopies(text);
 
     [Fact]
-    public void A_long_header_is_copied_as_it_comes()
+    public void A_long_header_is_copied_as_it_arrives()
     {
         var output = new ArrayBufferWriter<byte>();
         var requests = new Http10Requests();

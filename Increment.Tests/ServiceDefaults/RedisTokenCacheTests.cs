@@ -41,7 +41,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task What_one_process_asked_the_other_knows()
+    public async Task An_answer_fetched_by_one_process_is_known_to_the_other()
     {
         var token = store.New();
         Assert.NotNull(await A.Verify(token));
@@ -61,7 +61,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_revocation_is_heard_by_both_and_beats_a_fill_that_is_late()
+    public async Task A_revocation_reaches_both_processes_and_wins_over_a_late_write()
     {
         var token = store.New();
         Assert.NotNull(await A.Verify(token));
@@ -76,7 +76,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
 
     /// <summary>A hundred tokens in use by both processes are revoked one after the other; it tells how long each lived on.</summary>
     [Fact]
-    public async Task A_hundred_tokens_revoked_under_load_die_with_their_revocation()
+    public async Task A_hundred_tokens_revoked_under_load_are_refused_at_once()
     {
         var tokens = Enumerable.Range(0, 100).Select(_ => store.New()).ToList();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(ct);
@@ -115,7 +115,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Without_Redis_everything_goes_on_and_it_is_used_again_when_it_is_back()
+    public async Task Without_Redis_everything_works_and_Redis_is_used_again_when_it_returns()
     {
         var known = store.New();
         var revoked = store.New();
@@ -138,7 +138,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_Redis_that_does_not_answer_is_gone_around()
+    public async Task A_Redis_that_does_not_answer_is_bypassed()
     {
         relay.Hold();
         Assert.NotNull(await A.Verify(store.New()));
@@ -157,7 +157,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     [InlineData("another token's entry"), InlineData("more scopes"), InlineData("another user"), InlineData("another expiry"), InlineData("another name")]
     [InlineData("a later check"), InlineData("[]"), InlineData("null"), InlineData("{}"), InlineData("no scopes"), InlineData("no JSON"), InlineData("deep JSON")]
     [InlineData("bytes"), InlineData("a megabyte"), InlineData("a list")]
-    public async Task A_forged_entry_is_taken_for_nothing_and_replaced(string forgery)
+    public async Task A_forged_entry_is_ignored_and_replaced(string forgery)
     {
         var database = A.Redis.GetDatabase();
         var (unknown, good) = (Guid.NewGuid().ToString(), store.New());
@@ -223,7 +223,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
 
     [Theory]
     [InlineData(3600), InlineData(2), InlineData(-8), InlineData(-3600)]
-    public async Task An_entry_with_the_right_MAC_is_not_believed_from_the_future_or_beyond_the_refresh_age(int secondsFromNow)
+    public async Task An_entry_with_a_valid_MAC_is_rejected_if_it_is_from_the_future_or_beyond_the_refresh_age(int secondsFromNow)
     {
         var hash = TokenHash.Of(Guid.NewGuid().ToString());
         var checkedAt = DateTimeOffset.UtcNow.AddSeconds(secondsFromNow);
@@ -246,7 +246,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_tombstone_stands_whoever_comes_late()
+    public async Task A_late_write_does_not_replace_a_tombstone()
     {
         var token = store.New();
         await Revoke(token);

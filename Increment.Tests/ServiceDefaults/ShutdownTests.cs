@@ -59,7 +59,7 @@ public sealed class ShutdownTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task While_it_drains_it_serves_whoever_comes_and_lets_nobody_stay()
+    public async Task A_draining_service_serves_new_requests_and_closes_their_connections()
     {
         var service = await processes.StartAsync(("Increment__Shutdown__Drain", "00:00:05"));
         service.Terminate();

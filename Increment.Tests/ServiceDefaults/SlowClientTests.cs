@@ -13,7 +13,7 @@ public sealed class SlowClientTests
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Headers_have_ten_seconds()
+    public async Task Headers_must_arrive_within_ten_seconds()
     {
         await using var server = new AuthServer();
         (await server.Http.GetAsync("alive", ct)).EnsureSuccessStatusCode();
@@ -25,7 +25,7 @@ public sealed class SlowClientTests
     [InlineData("POST /alive HTTP/1.0\r\nX-Slow: ")]
     [InlineData("POST /alive HTTP/1.0\r\n\r")]
     [InlineData("POST /ali")]
-    public async Task A_client_who_does_not_send_his_headers_to_the_end_is_cut_off(string request)
+    public async Task A_client_that_does_not_finish_its_headers_is_disconnected(string request)
     {
         await using var server = new AuthServer
         {

@@ -15,7 +15,7 @@ public sealed class TelemetryExportTests
     [Theory]
     [InlineData("http/protobuf")]
     [InlineData("grpc")]
-    public async Task A_receiver_that_accepts_and_never_answers_holds_up_no_request_and_no_shutdown(string protocol)
+    public async Task A_receiver_that_accepts_and_never_answers_delays_no_request_and_no_shutdown(string protocol)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
         limit.CancelAfter(TimeSpan.FromMinutes(3));

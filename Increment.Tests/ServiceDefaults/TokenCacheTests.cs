@@ -49,7 +49,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task Many_who_ask_at_once_make_one_call()
+    public async Task Concurrent_lookups_of_one_token_make_one_call()
     {
         auth.Hold();
         var asked = Enumerable.Range(0, 50).Select(_ => Verify()).ToList();
@@ -60,7 +60,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task One_who_gives_up_does_not_take_the_answer_from_the_others()
+    public async Task A_cancelled_lookup_does_not_cancel_the_others()
     {
         auth.Hold();
         using var giveUp = new CancellationTokenSource();
@@ -74,7 +74,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_token_in_use_is_renewed_before_it_is_too_old_and_nobody_waits_for_that()
+    public async Task A_token_in_use_is_renewed_before_it_is_too_old_and_no_caller_waits_for_that()
     {
         await Verify();
         time.Advance(TokenCache.RefreshAge);
@@ -92,7 +92,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task What_is_to_be_renewed_within_a_moment_is_asked_for_at_once()
+    public async Task Tokens_that_are_due_for_renewal_together_share_one_call()
     {
         var alone = new TokenCache(auth, time);
         string[] tokens = [Token, "another"];
@@ -111,7 +111,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task What_was_renewed_is_not_renewed_again_with_the_next()
+    public async Task A_renewed_token_is_not_renewed_again_with_the_next()
     {
         var alone = new TokenCache(auth, time);
         string[] tokens = [Token, "another"];
@@ -128,7 +128,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_renewal_that_fails_is_tried_again_a_second_later()
+    public async Task A_failed_renewal_is_retried_a_second_later()
     {
         await Verify();
         shared.Answers.Clear();
@@ -185,7 +185,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task An_answer_that_was_checked_in_the_future_is_given_for_ten_seconds_too()
+    public async Task An_answer_with_a_check_time_in_the_future_is_used_for_ten_seconds_too()
     {
         shared.Answers[TokenHash.Of(Token)] = new(FakeAuthService.PrincipalAt(time.GetUtcNow() + TimeSpan.FromHours(1)));
         Assert.NotNull(await Verify());
@@ -208,7 +208,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task Rubbish_does_not_push_out_what_is_known()
+    public async Task Unknown_tokens_do_not_evict_known_ones()
     {
         var small = new TokenCache(auth, time, capacity: 64);
         await small.VerifyAsync(Token.AsMemory(), ct);
@@ -225,7 +225,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task Of_too_many_tokens_those_in_use_stay()
+    public async Task When_the_cache_is_full_tokens_in_use_stay()
     {
         var small = new TokenCache(auth, time, capacity: 64);
         for (var i = 0; i < 1000; i++)
@@ -238,7 +238,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task Nothing_and_what_is_longer_than_any_token_is_refused_unasked()
+    public async Task An_empty_or_overlong_token_is_refused_without_a_call()
     {
         Assert.Null(await Verify(""));
         Assert.Null(await Verify(new('x', 5000)));
@@ -246,7 +246,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task In_an_outage_a_known_token_goes_on_until_it_expires()
+    public async Task In_an_outage_a_known_token_works_until_it_expires()
     {
         auth.ExpiresAt = time.GetUtcNow() + TimeSpan.FromHours(1);
         await Verify();
@@ -261,7 +261,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task In_an_outage_an_unknown_token_is_told_to_come_again()
+    public async Task In_an_outage_an_unknown_token_gets_an_error_and_works_later()
     {
         auth.IsDown = true;
         var refusal = await Assert.ThrowsAsync<AuthServiceUnavailableException>(() => Verify());
@@ -271,7 +271,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task In_an_outage_nobody_waits_who_need_not()
+    public async Task In_an_outage_a_known_token_is_answered_without_waiting()
     {
         await Verify();
         auth.IsDown = true;
@@ -349,7 +349,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_token_that_expires_while_AuthService_is_asked_in_vain_is_not_given_on()
+    public async Task A_token_that_expires_during_a_failed_check_is_not_accepted()
     {
         auth.ExpiresAt = time.GetUtcNow() + TokenCache.MaxAge + TokenCache.ProbeInterval + TokenCache.OutagePatience / 2;
         await Verify();
@@ -366,7 +366,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_failure_that_is_no_outage_gives_no_old_answer()
+    public async Task A_failure_that_is_no_outage_does_not_use_the_old_answer()
     {
         await Verify();
         auth.IsBroken = true;
@@ -375,7 +375,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task What_a_neighbour_asked_need_not_be_asked_again()
+    public async Task An_answer_in_the_shared_layer_saves_a_call()
     {
         await new TokenCache(auth, time, shared).VerifyAsync(Token.AsMemory(), ct);
         Assert.NotNull(await Verify());
@@ -393,7 +393,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task What_is_old_in_the_shared_layer_is_not_taken()
+    public async Task An_old_answer_in_the_shared_layer_is_ignored()
     {
         shared.Answers[TokenHash.Of(Token)] = new(FakeAuthService.PrincipalAt(time.GetUtcNow() - TokenCache.RefreshAge));
         await Verify();
@@ -401,7 +401,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_revocation_kills_at_once_wherever_it_is_heard()
+    public async Task A_revocation_takes_effect_at_once_wherever_it_arrives()
     {
         var neighbour = new TokenCache(auth, time, shared);
         Assert.NotNull(await Verify());
@@ -425,7 +425,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task An_answer_from_before_a_revocation_is_thrown_away()
+    public async Task An_answer_from_before_a_revocation_is_discarded()
     {
         auth.Hold();
         var asked = Verify();
@@ -440,7 +440,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_refusal_that_came_meanwhile_is_what_they_get_whose_answer_is_void()
+    public async Task A_caller_whose_answer_was_discarded_gets_the_refusal_that_arrived_meanwhile()
     {
         auth.Hold();
         var asked = Verify();
@@ -453,7 +453,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task An_answer_from_before_the_deletion_of_its_user_is_thrown_away()
+    public async Task An_answer_from_before_the_deletion_of_its_user_is_discarded()
     {
         auth.Hold();
         var asked = Verify();
@@ -465,7 +465,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task An_answer_from_before_a_revocation_that_was_not_heard_is_void_all_the_same()
+    public async Task An_answer_from_before_a_missed_revocation_is_discarded_too()
     {
         auth.Hold();
         var asked = Verify();
@@ -477,7 +477,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task Subscribing_forgets_everything_and_what_is_on_its_way()
+    public async Task Subscribing_clears_the_cache_and_discards_pending_answers()
     {
         auth.Good.Add("other");
         await Verify("other");
@@ -493,7 +493,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_shared_layer_that_is_down_is_gone_around_and_used_again()
+    public async Task A_shared_layer_that_is_down_is_bypassed_and_used_again_later()
     {
         shared.IsDown = true;
         Assert.NotNull(await Verify());

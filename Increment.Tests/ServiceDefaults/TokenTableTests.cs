@@ -7,14 +7,14 @@ public sealed class TokenTableTests
     readonly TokenTable table = new(capacity: 2);
 
     [Fact]
-    public void Past_the_capacity_the_oldest_goes()
+    public void Above_the_capacity_the_oldest_entry_is_evicted()
     {
         Put("a", "b", "c");
         AssertKnown("b", "c");
     }
 
     [Fact]
-    public void What_was_looked_up_is_spared_once_and_not_for_ever()
+    public void A_lookup_spares_an_entry_from_eviction_once()
     {
         Put("a", "b");
         AssertKnown("a", "b");
@@ -23,7 +23,7 @@ public sealed class TokenTableTests
     }
 
     [Fact]
-    public void What_was_removed_and_comes_back_is_as_new_as_any_other()
+    public void An_entry_that_was_removed_and_added_again_counts_as_new()
     {
         Put("a");
         table.Remove("hash of a");
@@ -33,7 +33,7 @@ public sealed class TokenTableTests
     }
 
     [Fact]
-    public void What_comes_back_after_everything_was_removed_is_known()
+    public void An_entry_added_after_everything_was_removed_is_found()
     {
         Put("a", "b");
         table.Clear();

@@ -78,7 +78,7 @@ public sealed class SqliteBackupTests : IDisposable
     [InlineData("AuthService", "accounts", "JobsService")]
     [InlineData("JobsService", "jobs", "CounterApi")]
     [InlineData("CounterApi", "counters", "AuthService")]
-    public async Task A_service_has_the_two_commands_and_refuses_what_they_cannot_do(string service, string things, string other)
+    public async Task A_service_has_both_commands_and_refuses_impossible_ones(string service, string things, string other)
     {
         foreach (var (name, open) in (ReadOnlySpan<(string, Func<string, SqliteDatabase>)>)[("AuthService", AuthDatabase.Open),
             ("JobsService", c => new(c, SqliteJobStore.Migrations)), ("CounterApi", SqliteCounterStore.OpenDatabase)])

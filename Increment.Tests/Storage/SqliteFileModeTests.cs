@@ -17,10 +17,10 @@ public sealed class SqliteFileModeTests : IAsyncDisposable
     public ValueTask DisposeAsync() => file.DisposeAsync();
 
     [Fact]
-    public void A_new_file_its_log_and_its_index_are_their_owners_alone() => AssertModes();
+    public void A_new_file_its_log_and_its_index_are_accessible_only_to_their_owner() => AssertModes();
 
     [Fact]
-    public void A_file_of_the_version_before_that_others_may_read_becomes_its_owners_alone()
+    public void A_file_of_the_previous_version_that_others_can_read_becomes_accessible_only_to_its_owner()
     {
         using (file.Open().Open())
             foreach (var path in Directory.GetFiles(file.Folder))
@@ -30,7 +30,7 @@ public sealed class SqliteFileModeTests : IAsyncDisposable
     }
 
     [Fact]
-    public void A_backup_is_its_owners_alone()
+    public void A_backup_is_accessible_only_to_its_owner()
     {
         using (file.Open().Open())
         {

@@ -82,7 +82,7 @@ public sealed partial class MongoUserScriptTests : IDisposable
     }
 
     [Fact]
-    public async Task Run_again_it_gives_new_passwords_and_takes_rights_that_are_too_wide()
+    public async Task A_second_run_sets_new_passwords_and_removes_excess_rights()
     {
         var made = await RunAsync("{}");
         var old = made.DeepClone();
@@ -198,7 +198,7 @@ public sealed class RedisUserTests(RedisWithUsers redis) : IClassFixture<RedisWi
     public ValueTask DisposeAsync() => operatorsOwn?.DisposeAsync() ?? ValueTask.CompletedTask;
 
     [Fact]
-    public async Task The_services_remember_tokens_and_hear_of_revocations()
+    public async Task The_services_cache_tokens_and_receive_revocations()
     {
         await using var auth = await StartAsync("auth");
         await using var jobs = await StartAsync("jobs");
@@ -247,7 +247,7 @@ public sealed class RedisUserTests(RedisWithUsers redis) : IClassFixture<RedisWi
 
     [Theory]
     [MemberData(nameof(Services))]
-    public async Task A_service_may_nothing_else(string service)
+    public async Task A_service_has_no_other_rights(string service)
     {
         string[] refused =
         [

@@ -66,7 +66,7 @@ public sealed class HistoryCheckerTests
     }
 
     [Fact]
-    public void It_catches_what_nobody_wrote()
+    public void It_catches_a_value_that_was_never_written()
     {
         Refuses("gap of 1001", Take(1, 0, 1), Take(1003, 2, 3));
         Refuses("another integer", Set(1000, 0, 1) with { Answer = 1001 });
