@@ -5,7 +5,7 @@ using Increment.ServiceDefaults.Storage;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>Group commit, in every order that its steps can be taken in: what must hold, holds always and not by luck.</summary>
+/// <summary>Group commit in every possible order of its steps, so that no result depends on timing.</summary>
 public sealed class CommitQueueTests(ITestOutputHelper output)
 {
     const int Ample = 100;
@@ -54,7 +54,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
                 _ = run.IsCanceled("b0") && run.HasWaited("b0") ? leftOut++ : served++;
             };
         });
-        Assert.True(leftOut > 0 && served > 0, $"{leftOut} left out, {served} served");
+        Assert.True(leftOut > 0 && served > 0, $"{leftOut} skipped, {served} served");
     }
 
     [Theory, InlineData(false), InlineData(true)]
@@ -76,11 +76,11 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
                 waiting += run.Refused.Count - run.Refused.Count(name => run.Committed.Contains(name) || run.LeftOut.Contains(name));
             };
         });
-        // A commit that goes on without its callers begins with the first of its batch.
-        Assert.True(waiting > 0 && (asynchronous ? begun : notBegun) > 0, $"{waiting} waited, {notBegun} were not begun, {begun} were");
+        // An asynchronous commit continues without its callers, starting with the first operation of its batch.
+        Assert.True(waiting > 0 && (asynchronous ? begun : notBegun) > 0, $"{waiting} waited, {notBegun} did not start, {begun} started");
     }
 
-    /// <summary>On a stack as small as this one, one call within the other for each batch would end the process.</summary>
+    /// <summary>The stack is small: one nested call for each batch would overflow it and end the process.</summary>
     [Fact]
     public async Task A_long_run_of_abandoned_batches_is_skipped()
     {
@@ -203,7 +203,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
         var leader = Commit(0);
         using var over = new ManualResetEventSlim();
-        var selfish = KeepTheThreadAsync();
+        var blocking = KeepTheThreadAsync();
         var others = Task.WhenAll(Enumerable.Range(2, 7).Select(Commit));
         var next = Commit(9);
         disks[0].SetResult();
@@ -215,7 +215,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
             await others.WaitAsync(TimeSpan.FromSeconds(30), ct);
         over.Set();
         disks[2].TrySetResult();
-        await Task.WhenAll(selfish, next);
+        await Task.WhenAll(blocking, next);
 
         async Task KeepTheThreadAsync()
         {
@@ -224,7 +224,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         }
     }
 
-    /// <summary>What one thread at a time cannot show. A second answer to one operation would end the process.</summary>
+    /// <summary>Covers real parallelism, which the interleavings lack. A second answer to one operation would end the process.</summary>
     [Fact]
     public async Task Among_many_threads_each_operation_is_answered_once_with_its_own_result()
     {
@@ -276,7 +276,8 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
     void TryAll(bool asynchronous, int capacity, Func<Program, Action> program)
     {
-        // What a thread does without the lock, it does right after it had it in the one, and right before it has it again
+        // Two variants place the steps outside the lock right after the lock is released, or right before it is taken
+        // again.
         // in the other.
         var orders = ((bool[])[false, true]).Sum(stepsEndWithLock => Interleaving.TryAll(scheduler =>
         {
@@ -296,11 +297,11 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     {
         public string Name => name;
 
-        /// <summary>What the commit gave it.</summary>
+        /// <summary>The result that the commit set.</summary>
         public int Number { get; set; }
     }
 
-    /// <summary>A commit queue with its callers. Its steps end before it takes its lock or after it had it, and where a commit begins.</summary>
+    /// <summary>A commit queue with its callers. A step ends before the lock is taken, after it is released, and where a commit starts.</summary>
     sealed class Program
     {
         readonly Dictionary<string, Task<int>> answers = [];
@@ -325,7 +326,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
         public List<string> Failed { get; } = [];
 
-        /// <summary>Were in a batch, and refused before it came to them.</summary>
+        /// <summary>Operations that were in a batch and were refused before their turn.</summary>
         public List<string> LeftOut { get; } = [];
 
         public List<string> BegunAfterRefusal { get; } = [];
@@ -368,13 +369,13 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
         public void AssertAllAnswered()
         {
-            Assert.All(answers, answer => Assert.True(answer.Value.IsCompleted, answer.Key + " waits for ever"));
+            Assert.All(answers, answer => Assert.True(answer.Value.IsCompleted, answer.Key + " waits forever"));
             Assert.Empty(queue.Failures);
         }
 
         ValueTask CommitAsync(IReadOnlyList<Operation> batch)
         {
-            Assert.False(committing, "two commits at once");
+            Assert.False(committing, "two commits ran at once");
             Assert.NotEmpty(batch);
             committing = true;
             var fails = ++batches == FailingBatch;
@@ -419,7 +420,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     sealed class Queue(Interleaving scheduler, bool stepsEndWithLock, Func<IReadOnlyList<Operation>, ValueTask> commit, int capacity)
         : CommitQueue<Operation, int>(commit, capacity)
     {
-        /// <summary>What would have ended the process on a thread of the pool.</summary>
+        /// <summary>Exceptions that would have ended the process on a thread of the pool.</summary>
         public List<Exception> Failures { get; } = [];
 
         protected override void Enter()
@@ -436,7 +437,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
                 scheduler.Step();
         }
 
-        // Callers that go on take no steps here, so it does not matter when they do.
+        // Resumed callers take no steps here, so the time at which they resume does not matter.
         protected override void Schedule(IThreadPoolWorkItem work)
         {
             if (work == this)

@@ -5,7 +5,7 @@ using System.Text.Json;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>The counters over HTTP: what they answer, and how they refuse.</summary>
+/// <summary>The counters over HTTP: answers and refusals.</summary>
 [Trait("Category", "System")]
 public sealed class CounterApiTests(CounterService service) : IClassFixture<CounterService>, IDisposable
 {
@@ -134,7 +134,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     public async Task A_nested_a_huge_and_a_foreign_body_are_refused()
     {
         await RefusesAsync(400, "malformed-json", HttpMethod.Put, "current", JsonBody(new string('[', 5000)));
-        // The body waits for the word to go on: sent at once, it could break the connection before the answer is read.
+        // The body waits for 100 Continue: sent at once, it could break the connection before the answer is read.
         await RefusesAsync(413, "content-too-large", HttpMethod.Put, "current", JsonBody($"{{\"current\":{new string('1', 100_000)}}}"),
             ("Expect", "100-continue"));
         await RefusesAsync(415, "unsupported-media-type", HttpMethod.Put, "current", new StringContent("<current>1</current>", null, "application/xml"));

@@ -3,7 +3,7 @@ using Increment.Tests.Counters.Faults;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>A CounterApi process with a store of its own, for the tests that need nothing special.</summary>
+/// <summary>A CounterApi process with its own store, for tests without special needs.</summary>
 public sealed class CounterService : IAsyncLifetime
 {
     readonly DirectoryInfo folder = Directory.CreateTempSubdirectory("increment-counter-");

@@ -3,7 +3,7 @@ using Increment.ServiceDefaults.Hosting;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>What every engine's store keeps to. Each test has an empty store of its own.</summary>
+/// <summary>The contract of every engine's counter store. Each test has its own empty store.</summary>
 public abstract class CounterStoreContract : IAsyncLifetime
 {
     static readonly CounterKey Default = new("alice", CounterName.Default);
@@ -14,7 +14,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
 
     private protected ICounterStore Store => store;
 
-    /// <summary>Another replica's view of the test's store; the first one finds it empty.</summary>
+    /// <summary>Opens the test's store as another replica does. The first replica finds it empty.</summary>
     private protected abstract Task<ICounterStore> OpenAsync(CounterOptions options);
 
     public async ValueTask InitializeAsync() => store = await OpenAsync(new());
@@ -62,7 +62,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
             async () => await other.DeleteAsync(new("alice", "first"), null, ct),
             () => other.DeleteAllAsync("alice", ct)])
         {
-            // It may change without a write too, but not often.
+            // The mark may rarely change without a write too.
             object? before, again;
             while (!((before = await store.GetMarkAsync(ct)) is not null & before!.Equals(again = await store.GetMarkAsync(ct))))
                 await Task.Delay(10, ct);
@@ -269,7 +269,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
         Assert.Equal(CounterOutcome.PreconditionFailed, (await store.TakeAsync(Default, 1, "refused", Matches(version), ct)).Outcome);
         Assert.Equal(3, await Current(Default));
 
-        // A repetition is answered in any state: the first call was the one that asked for it.
+        // A repetition is answered in any state: the precondition applied to the first call.
         version = (await store.GetAsync(Default, ct))!.Value.Version;
         for (var call = 0; call < 2; call++)
             Assert.Equal(4, (await store.TakeAsync(Default, 1, "key", Matches(version), ct)).Current);
@@ -281,7 +281,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     {
         var replica = await OpenAsync(new());
         var version = (await Set(Default, 0)).Version;
-        // Refused, and meanwhile the others gather into batches.
+        // Refused takes, while the others gather into batches.
         var leaders = (Task<CounterResult>[])[store.TakeAsync(Default, 1, null, Matches(0), ct).AsTask(), replica.TakeAsync(Default, 1, null, Matches(0), ct).AsTask()];
         var results = await Task.WhenAll(leaders.Concat(Enumerable.Range(1, 40).Select(i =>
             (i % 2 == 0 ? store : replica).TakeAsync(Default, 1, i % 4 == 0 ? $"{i}" : null, Matches(version), ct).AsTask())));
@@ -506,12 +506,12 @@ public abstract class CounterStoreContract : IAsyncLifetime
     public async Task No_read_returns_less_than_an_earlier_answer()
     {
         var stores = new[] { store, await OpenAsync(new()) };
-        var told = 0L;
+        var answered = 0L;
         var readers = Enumerable.Range(0, 4).Select(reader => Task.Run(async () =>
         {
             for (var floor = 0L; floor < 200;)
             {
-                floor = Math.Max(floor, Volatile.Read(ref told));
+                floor = Math.Max(floor, Volatile.Read(ref answered));
                 var read = (await stores[reader % 2].GetAsync(Default, ct))?.Current ?? 0;
                 Assert.InRange(read, floor, 200);
                 floor = read;
@@ -520,11 +520,11 @@ public abstract class CounterStoreContract : IAsyncLifetime
         try
         {
             for (var i = 0; i < 200; i++)
-                Volatile.Write(ref told, await Next(Default));
+                Volatile.Write(ref answered, await Next(Default));
         }
         finally
         {
-            Volatile.Write(ref told, 200);
+            Volatile.Write(ref answered, 200);
         }
         await Task.WhenAll(readers);
     }
@@ -536,7 +536,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
         Assert.Null(await store.GetAsync(Default, ct));
     }
 
-    /// <summary>Asks for writes while another, of 1 to the default counter, is held up, so that they are committed together after it.</summary>
+    /// <summary>Starts writes while another write, of 1 to the default counter, is blocked, so that they are committed together after it.</summary>
     private protected async Task<Task<CounterResult>[]> TogetherAsync(params Func<ValueTask<CounterResult>>[] writes)
     {
         Task<CounterResult>[] results = [];
@@ -548,7 +548,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
         return results;
     }
 
-    /// <summary>Does something while a write of 1 to the default counter is held up, and gives what comes of that write.</summary>
+    /// <summary>Runs an action while a write of 1 to the default counter is blocked, and returns the result of that write.</summary>
     private protected async Task<Task<CounterResult>> HoldUpAsync(ICounterStore store, Func<Task> meanwhile)
     {
         var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -573,7 +573,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
         return heldUp;
     }
 
-    /// <summary>Holds a write up, and waits until another behind it is refused.</summary>
+    /// <summary>Blocks a write, and waits until another write behind it is refused.</summary>
     private protected Task AssertRefusedByItselfAsync(ICounterStore impatient) => HoldUpAsync(impatient, async () =>
     {
         var late = impatient.TakeAsync(Default, 1, null, null, ct).AsTask();

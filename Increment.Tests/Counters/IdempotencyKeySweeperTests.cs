@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>That old idempotency keys go, and young ones stay.</summary>
+/// <summary>Old idempotency keys are removed, and recent ones stay.</summary>
 public sealed class IdempotencyKeySweeperTests : IDisposable
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -66,12 +66,12 @@ public sealed class IdempotencyKeySweeperTests : IDisposable
         }
     }
 
-    /// <summary>A clock that is ahead, and whose timers do not wait. A sweep looks at it before each of its steps.</summary>
+    /// <summary>A clock that is ahead, with timers that fire at once. A sweep reads it before each of its steps.</summary>
     sealed class HurriedTime(TimeSpan ahead) : TimeProvider
     {
         int looks;
 
-        /// <summary>250 keys are three steps, so the fifth look is after the first sweep.</summary>
+        /// <summary>250 keys take three steps, so the fifth reading comes after the first sweep.</summary>
         public TaskCompletionSource Swept { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public override DateTimeOffset GetUtcNow()

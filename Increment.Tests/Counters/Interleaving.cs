@@ -1,8 +1,8 @@
 namespace Increment.Tests.Counters;
 
 /// <summary>
-/// Runs a program of several threads again and again, each time in another order of its steps, until all orders were
-/// tried (after CHESS, Musuvathi et al., 2008). A step is what a thread does from one <see cref="Step"/> to the next;
+/// Runs a program of several threads repeatedly, each time in a different order of its steps, until all orders were
+/// tried (after CHESS, Musuvathi et al., 2008). A step is the work of a thread from one <see cref="Step"/> to the next;
 /// only one thread runs at a time.
 /// </summary>
 sealed class Interleaving : IDisposable
@@ -18,10 +18,10 @@ sealed class Interleaving : IDisposable
     Interleaving(List<(int, int)> choices) => this.choices = choices;
 
     /// <summary>
-    /// Tries every order. The program starts its threads with <see cref="Start"/> and gives a check of what must hold
-    /// when all have ended.
+    /// Tries every order. The program starts its threads with <see cref="Start"/> and returns a check that must pass
+    /// when all threads have ended.
     /// </summary>
-    /// <returns>How many orders there were.</returns>
+    /// <returns>The number of orders.</returns>
     public static int TryAll(Func<Interleaving, Action> program)
     {
         var choices = new List<(int Chosen, int Of)>();
@@ -48,7 +48,7 @@ sealed class Interleaving : IDisposable
         }
     }
 
-    /// <summary>Adds a thread; also one that runs may add another.</summary>
+    /// <summary>Adds a thread. A running thread may add threads too.</summary>
     public void Start(string name, Action body)
     {
         var mine = new SemaphoreSlim(0);
@@ -74,7 +74,7 @@ sealed class Interleaving : IDisposable
         thread.Start();
     }
 
-    /// <summary>The end of a step: from here on another thread may go on.</summary>
+    /// <summary>Ends a step: another thread may run from here.</summary>
     public void Step()
     {
         var mine = ready[running];

@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>The whole counter API against a model of ten lines: long random walks must get the same answers.</summary>
+/// <summary>Compares the whole counter API with a model of ten lines: long random walks must get the same answers.</summary>
 [Trait("Category", "System")]
 public sealed class ModelTests(CounterService service) : IClassFixture<CounterService>
 {
@@ -35,7 +35,7 @@ public sealed class ModelTests(CounterService service) : IClassFixture<CounterSe
 
             if (answer.Headers.ETag is { } tag)
             {
-                // A tag that was seen before is that of a state that has not changed since.
+                // A tag that was seen before belongs to a state that has not changed since.
                 Assert.True(allTags.Add(tag.Tag) || tags.GetValueOrDefault(counter) == tag.Tag,
                     $"seed {seed}, step {step}, {description}: the tag {tag} came back");
                 tags[counter] = tag.Tag;
@@ -88,7 +88,7 @@ public sealed class ModelTests(CounterService service) : IClassFixture<CounterSe
     static string Attributes(string body) => body.Length == 0 || body.Contains("\"errors\"", StringComparison.Ordinal) ? ""
         : JsonDocument.Parse(body).RootElement.GetProperty("data").GetProperty("attributes").GetRawText();
 
-    /// <summary>What the API does, without the network, the disk and the crowd.</summary>
+    /// <summary>The behaviour of the API without network, disk and concurrency.</summary>
     sealed class Model
     {
         readonly Dictionary<((string, string) Counter, string Key), (int Count, long Last)> keys = [];

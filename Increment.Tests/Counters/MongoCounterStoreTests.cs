@@ -32,7 +32,7 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         CounterKey counter = new("alice", CounterName.Default);
         await store.SetAsync(counter, 1, null, ct);
 
-        // One that is under way, so that the others are one batch; then the first of these.
+        // One write is under way, so that the others form one batch. Then the first of the batch is sent.
         gate.IsClosed = true;
         var leader = Task.Run(async () => await store.SetAsync(counter, 2, null, ct), ct);
         await gate.Arrived.WaitAsync(ct);
@@ -52,8 +52,8 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         gate.Leave.Release();
         await store.SetAsync(new("alice", "another"), 1, null, ct);
         using var other = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new());
-        Assert.InRange((await other.GetAsync(counter, ct))!.Value.Current, 2, 3); // the one that was sent, if it is done by now
-        Assert.Equal(4, gate.Count); // 1, 2, 3 and the other counter's: what was not sent by then never was
+        Assert.InRange((await other.GetAsync(counter, ct))!.Value.Current, 2, 3); // the write that was sent may be complete by now
+        Assert.Equal(4, gate.Count); // 1, 2, 3 and the other counter's write: the rest was not sent and never will be
     }
 
     [Fact]
@@ -80,7 +80,7 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         await AssertRefusedByItselfAsync(impatient);
     }
 
-    /// <summary>Holds commands that write, at the client, while it is closed.</summary>
+    /// <summary>Blocks write commands at the client while it is closed.</summary>
     sealed class Gate : IDisposable
     {
         int arrived;

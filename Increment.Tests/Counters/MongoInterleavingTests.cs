@@ -10,9 +10,9 @@ using MongoDB.Driver.Core.Events;
 namespace Increment.Tests.Counters;
 
 /// <summary>
-/// Replicas on one database that send one command at a time, in an order that a seed chooses, and now and then die
-/// instead of sending the next. Whatever the order, what their callers are told, and what is found afterwards, must be
-/// what some order of whole operations would have given, in which one that died was done or was not.
+/// Replicas on one database send one command at a time, in an order that a seed chooses. Sometimes a replica dies
+/// instead of sending its next command. In every order, the answers to callers and the final state must be possible
+/// for some order of atomic operations. An operation of a replica that died may have happened or not.
 /// </summary>
 [Trait("Category", "System")]
 public sealed class MongoInterleavingTests : IAsyncDisposable
@@ -42,8 +42,8 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         for (var seed = 1; seed <= Seeds; seed++)
         {
             var counter = await BeginAsync(store, $"c{seed}", operations.Length);
-            var told = await InterleaveAsync(counter, operations, new(seed));
-            await AssertExplainedAsync(store, counter, operations, told, Orders([.. Enumerable.Range(0, operations.Length)], told), $"seed {seed}");
+            var answered = await InterleaveAsync(counter, operations, new(seed));
+            await AssertExplainedAsync(store, counter, operations, answered, Orders([.. Enumerable.Range(0, operations.Length)], answered), $"seed {seed}");
         }
     }
 
@@ -57,28 +57,28 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     [InlineData("take older", "delete, take older, take m")]
     [InlineData("set", "take k, delete, take m")]
     [InlineData("delete", "take k, delete, take m")]
-    public async Task An_operation_delayed_at_any_step_stays_correct_while_others_run(string heldUp, string meanwhile)
+    public async Task An_operation_delayed_at_any_step_stays_correct_while_others_run(string delayed, string meanwhile)
     {
-        string[] operations = [heldUp, .. meanwhile.Split(", ")];
+        string[] operations = [delayed, .. meanwhile.Split(", ")];
         var others = Enumerable.Range(1, operations.Length - 1);
         var orders = Enumerable.Range(0, operations.Length).Select(i => others.Take(i).Append(0).Concat(others.Skip(i))).ToList();
         var store = await OpenAsync();
         for (var steps = 0; ; steps++)
         {
             var counter = await BeginAsync(store, $"c{steps}", 1);
-            var told = new string?[operations.Length];
+            var answered = new string?[operations.Length];
             var slow = replicas[0];
-            slow.Begin(async () => told[0] = await PerformAsync(slow.Store, counter, heldUp));
+            slow.Begin(async () => answered[0] = await PerformAsync(slow.Store, counter, delayed));
             await arrivals.Reader.ReadAsync(ct);
             for (var step = 0; step < steps && !slow.IsDone; step++)
                 await slow.StepAsync(arrivals.Reader, dies: false, ct);
             if (slow.IsDone)
                 return;
             foreach (var i in others)
-                told[i] = await PerformAsync(store, counter, operations[i]);
+                answered[i] = await PerformAsync(store, counter, operations[i]);
             while (!slow.IsDone)
                 await slow.StepAsync(arrivals.Reader, dies: false, ct);
-            await AssertExplainedAsync(store, counter, operations, told, orders, $"held up after {steps} commands");
+            await AssertExplainedAsync(store, counter, operations, answered, orders, $"delayed after {steps} commands");
         }
     }
 
@@ -92,7 +92,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         var first = await PerformAsync(store, counter, "take k");
 
         slow.Begin(() => slow.Store.TakeAsync(counter, 1, "other", null, ct).AsTask());
-        await arrivals.Reader.ReadAsync(ct); // before it looks
+        await arrivals.Reader.ReadAsync(ct); // before its read
         await slow.StepAsync(arrivals.Reader, dies: false, ct); // before it writes the key's document
         Assert.Equal(1, await store.ForgetKeysAsync(DateTimeOffset.UtcNow.AddMinutes(1), 10, ct));
         var second = await PerformAsync(store, counter, "take k");
@@ -102,7 +102,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         while (!slow.IsDone)
             await slow.StepAsync(arrivals.Reader, dies: false, ct);
 
-        await PerformAsync(store, counter, "take m"); // which moves what is left to move
+        await PerformAsync(store, counter, "take m"); // this moves the remaining key
         Assert.Equal(second, await PerformAsync(store, counter, "take k"));
     }
 
@@ -112,7 +112,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         await test.DisposeAsync();
     }
 
-    /// <summary>A counter that has used keys, one in its document and one moved, and replicas for operations on it.</summary>
+    /// <summary>A counter with two used keys, one in its document and one moved, and replicas for operations on it.</summary>
     async Task<CounterKey> BeginAsync(MongoCounterStore store, string name, int operations)
     {
         while (replicas.Count < operations)
@@ -123,27 +123,27 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         return counter;
     }
 
-    /// <summary>Asks some questions, and looks for an order that tells the callers, and then the questions, the same.</summary>
+    /// <summary>Runs some queries, and looks for an order that gives the callers, and then the queries, the same answers.</summary>
     static async Task AssertExplainedAsync(
-        MongoCounterStore store, CounterKey counter, string[] operations, string?[] told, IEnumerable<IEnumerable<int>> orders, string when)
+        MongoCounterStore store, CounterKey counter, string[] operations, string?[] answered, IEnumerable<IEnumerable<int>> orders, string when)
     {
         var found = new List<string>();
         foreach (var question in Questions)
             found.Add(await PerformAsync(store, counter, question));
-        Assert.True(orders.Any(IsExplainedBy), $"Of {string.Join("; ", operations.Zip(told, (o, t) => $"{o} → {t ?? "died"}"))} ({when}), "
-            + $"and then {string.Join("; ", Questions.Zip(found, (q, f) => $"{q} → {f}"))}, no order makes sense.");
+        Assert.True(orders.Any(IsExplainedBy), $"Of {string.Join("; ", operations.Zip(answered, (o, t) => $"{o} → {t ?? "died"}"))} ({when}), "
+            + $"and then {string.Join("; ", Questions.Zip(found, (q, f) => $"{q} → {f}"))}, no order explains the answers.");
 
         bool IsExplainedBy(IEnumerable<int> order)
         {
             var model = new Model();
             foreach (var operation in Before)
                 model.Apply(operation);
-            return order.All(i => model.Apply(operations[i]) is var result && (told[i] is null || told[i] == result))
+            return order.All(i => model.Apply(operations[i]) is var result && (answered[i] is null || answered[i] == result))
                 && Questions.Zip(found).All(pair => model.Apply(pair.First) == pair.Second);
         }
     }
 
-    /// <summary>A replica that is not interfered with, on a prepared database.</summary>
+    /// <summary>A replica without interference, on a prepared database.</summary>
     async Task<MongoCounterStore> OpenAsync()
     {
         await new MongoDatabase(test.Database, MongoCounterStore.PrepareAsync).RunAsync(_ => Task.FromResult(true), ct);
@@ -151,17 +151,17 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     }
 
     /// <summary>
-    /// What each operation's caller was told; null where the replica died. One replica goes on as far as it can, until,
-    /// rarely, it is put behind all others: mistakes take few such moments, but in the right places.
+    /// The answer to each operation's caller; null where the replica died. One replica runs as far as it can, until, rarely,
+    /// it is put behind all others: faults need few such moments, but in the right places.
     /// </summary>
     async Task<string?[]> InterleaveAsync(CounterKey counter, string[] operations, Random random)
     {
-        var told = new string?[operations.Length];
+        var answered = new string?[operations.Length];
         var running = replicas[..operations.Length];
         for (var i = 0; i < operations.Length; i++)
         {
             var (replica, index) = (replicas[i], i);
-            replica.Begin(async () => told[index] = await PerformAsync(replica.Store, counter, operations[index]));
+            replica.Begin(async () => answered[index] = await PerformAsync(replica.Store, counter, operations[index]));
         }
         for (var i = 0; i < operations.Length; i++)
             await arrivals.Reader.ReadAsync(ct); // all wait to send their first command
@@ -175,7 +175,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
             if (!replica.IsDone && !running.Contains(replica))
                 running.Add(replica);
         }
-        return told;
+        return answered;
     }
 
     static async Task<string> PerformAsync(MongoCounterStore store, CounterKey counter, string operation)
@@ -190,15 +190,15 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         return $"{result.Outcome} {result.Current}";
     }
 
-    /// <summary>All orders of the operations; of those who died, with and without each.</summary>
-    static IEnumerable<IEnumerable<int>> Orders(List<int> left, string?[] told) => left.Count == 0 ? [[]] : left.SelectMany(i =>
+    /// <summary>All orders of the operations, with and without each operation whose replica died.</summary>
+    static IEnumerable<IEnumerable<int>> Orders(List<int> left, string?[] answered) => left.Count == 0 ? [[]] : left.SelectMany(i =>
     {
         var rest = left.Where(other => other != i).ToList();
-        var with = Orders(rest, told).Select(order => order.Prepend(i));
-        return told[i] is null ? with.Concat(Orders(rest, told)) : with;
+        var with = Orders(rest, answered).Select(order => order.Prepend(i));
+        return answered[i] is null ? with.Concat(Orders(rest, answered)) : with;
     });
 
-    /// <summary>What a counter does.</summary>
+    /// <summary>The model of a counter.</summary>
     sealed class Model
     {
         readonly Dictionary<string, long> keys = [];
@@ -247,7 +247,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
 
         public void Dispose() => turn.Dispose();
 
-        /// <summary>With room for one key in the counter, so that keys are moved all the time.</summary>
+        /// <summary>The counter has room for one key, so keys are moved all the time.</summary>
         public static MongoCounterStore StoreOn(IMongoDatabase database) =>
             new(new(database, (_, _) => Task.CompletedTask), new()) { MaxKeys = 1, AnnouncesChanges = false };
 
@@ -268,7 +268,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
             });
         }
 
-        /// <summary>Lets it send one command, or die instead, and waits until it wants to send the next one or is done.</summary>
+        /// <summary>Sends one command, or dies instead, and waits until the next command is ready or the operation is done.</summary>
         public async Task StepAsync(ChannelReader<Replica> arrived, bool dies, CancellationToken cancellationToken)
         {
             this.dies = dies;

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>The seed of a random test: another one each time, told when the test fails, and taken from the environment to replay it.</summary>
+/// <summary>The seed of a random test: different in each run, reported when the test fails, and read from the environment to replay a run.</summary>
 static class Seed
 {
     public static int Of(string test)

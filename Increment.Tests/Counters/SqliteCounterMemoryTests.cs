@@ -4,7 +4,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>What the store keeps in memory. It is measured over the whole process, so nothing else runs meanwhile.</summary>
+/// <summary>The store's memory use. It is measured over the whole process, so no other test runs meanwhile.</summary>
 [Collection(nameof(SqliteCounterMemoryTests))]
 [CollectionDefinition(nameof(SqliteCounterMemoryTests), DisableParallelization = true)]
 public sealed class SqliteCounterMemoryTests : IDisposable

@@ -9,7 +9,7 @@ using SQLitePCL;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>The contract on SQLite, and what is SQLite's own: its file.</summary>
+/// <summary>The contract on SQLite, and the behaviour of its file.</summary>
 public sealed class SqliteCounterStoreTests : CounterStoreContract
 {
     static readonly CounterKey Counter = new("alice", CounterName.Default);
@@ -102,7 +102,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     [InlineData("removed"), InlineData("replaced"), InlineData("log removed")]
     public async Task A_file_that_is_removed_or_replaced_takes_no_more_writes(string change)
     {
-        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows removes no file that is open.");
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows does not remove an open file.");
         var store = await OpenAsync(new());
         await store.TakeAsync(Counter, 5, null, null, ct);
         await store.GetAsync(Counter, ct);
@@ -127,7 +127,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     [Fact]
     public async Task A_connection_whose_statements_cannot_be_prepared_is_closed()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Open files are listed by Linux.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux lists the open files of a process.");
         var store = await OpenAsync(new());
         Sql("ALTER TABLE incremental_counter RENAME TO gone");
         async Task FailAsync()
@@ -145,7 +145,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     [Fact]
     public async Task A_store_that_was_closed_has_no_file_open()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Open files are listed by Linux.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux lists the open files of a process.");
         var store = new SqliteCounterStore(ConnectionString, new());
         await store.TakeAsync(Counter, 1, null, null, ct);
         await store.GetAsync(Counter, ct);
@@ -177,7 +177,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
             await store.Checkpointing;
             Assert.Equal(round * LogPages, (await store.GetAsync(Counter, ct))?.Current);
         }
-        // The schema is in it too; six rounds have written a hundred pages more.
+        // The log contains the schema too. Six rounds have written a hundred more pages.
         Assert.InRange(new FileInfo(FilePath + "-wal").Length, 1, 3 * LogPages * 1100);
     }
 
@@ -213,15 +213,15 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         Assert.Contains(backup, said, StringComparison.Ordinal);
         await busy;
 
-        var told = new List<long> { (await store.GetAsync(Counter, ct))!.Value.Version };
+        var versions = new List<long> { (await store.GetAsync(Counter, ct))!.Value.Version };
         await store.TakeAsync(Counter, 5, "later", null, ct);
-        told.Add((await store.GetAsync(Counter, ct))!.Value.Version);
+        versions.Add((await store.GetAsync(Counter, ct))!.Value.Version);
         await store.TakeAsync(new("alice", "new"), 1, null, null, ct);
         Assert.Equal((0, ""), Command("restore", backup, out _));
 
         var restored = (await store.GetAsync(Counter, ct))!.Value;
         Assert.Equal(5, restored.Current);
-        Assert.DoesNotContain(restored.Version, told);
+        Assert.DoesNotContain(restored.Version, versions);
         Assert.Null(await store.GetAsync(new("alice", "new"), ct));
         Assert.Equal(5, (await store.TakeAsync(Counter, 5, "k", null, ct)).Current);
         Assert.Equal(6, (await store.TakeAsync(Counter, 1, "later", null, ct)).Current);
@@ -276,7 +276,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     {
         var pair = new[] { await OpenAsync(new()), await OpenAsync(new()) };
         var counts = new int[2];
-        // Both without pause, until both have had their turn thirty times.
+        // Both write without pause until each has had thirty turns.
         await Task.WhenAll(Enumerable.Range(0, 8).Select(client => Task.Run(async () =>
         {
             while (counts.Min() < 30)
@@ -304,7 +304,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
             }
         }, ct)).ToArray();
 
-        // The other asks every millisecond, and its own work is long enough for the store to meet it.
+        // The other connection tries every millisecond, and holds the lock long enough for the store to notice it.
         var tries = new int[30];
         for (var turn = 0; turn < tries.Length; turn++)
         {

@@ -128,7 +128,7 @@ public sealed class SqliteWalIndexTests : IDisposable
             Assert.All(done, times => Assert.True(times >= Checkpoints, string.Join(", ", done)));
             AssertFound(committed);
 
-            // The last one that is closed removes the log.
+            // Closing the last connection removes the log.
             foreach (var connection in (SqliteConnection[])[writing, copying, looking])
                 connection.Close();
             Assert.Equal(["file.db"], Directory.GetFiles(folder).Select(Path.GetFileName));
@@ -146,7 +146,7 @@ public sealed class SqliteWalIndexTests : IDisposable
         }
     }
 
-    /// <summary>False when others kept the checkpoint from its end.</summary>
+    /// <summary>False when other connections prevented the end of the checkpoint.</summary>
     static bool IsCheckpointed(SqliteConnection connection, string mode)
     {
         using var command = connection.Command($"PRAGMA wal_checkpoint({mode})");

@@ -10,7 +10,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Increment.Tests.Jobs;
 
-/// <summary>The jobs over HTTP: which state of a job a request is for.</summary>
+/// <summary>The jobs over HTTP: the preconditions of requests.</summary>
 public sealed class JobApiTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

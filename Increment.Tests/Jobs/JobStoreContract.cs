@@ -2,13 +2,13 @@ using Increment.JobsService.Jobs;
 
 namespace Increment.Tests.Jobs;
 
-/// <summary>What every job store must do, whatever its engine.</summary>
+/// <summary>The contract of every job store, whatever its engine.</summary>
 public abstract class JobStoreContract
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
     DateTimeOffset lastAdded = DateTimeOffset.UtcNow;
 
-    /// <summary>The store over one and the same new data; the second call is a process that starts later.</summary>
+    /// <summary>Opens the store over the same new data each time. The second call stands for a process that starts later.</summary>
     private protected abstract IJobStore Open();
 
     [Fact]
@@ -110,7 +110,7 @@ public abstract class JobStoreContract
         Assert.Equal(added.Prepend(Job.Seed).ToHashSet(), (await All(store)).ToHashSet());
     }
 
-    /// <summary>Each a tick later than the one before: what one client adds one after the other.</summary>
+    /// <summary>Jobs that one client adds one after the other, each a tick later than the one before.</summary>
     async Task<Job> Add(IJobStore store, string title, string description)
     {
         lastAdded += TimeSpan.FromMicroseconds(1);

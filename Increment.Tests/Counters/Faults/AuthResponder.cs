@@ -8,7 +8,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Increment.Tests.Counters.Faults;
 
-/// <summary>Answers like AuthService: the token <c>t-NAME</c> is that of the user NAME.</summary>
+/// <summary>Answers like AuthService: the token <c>t-NAME</c> belongs to the user NAME.</summary>
 sealed class AuthResponder : IAsyncDisposable
 {
     readonly WebApplication app;

@@ -6,7 +6,7 @@ using Increment.Tests.Auth;
 
 namespace Increment.Tests.Counters.Faults;
 
-/// <summary>A CounterApi, as it is built, in a process of its own on a free port.</summary>
+/// <summary>The built CounterApi in its own process on a free port.</summary>
 sealed class CounterProcess : IDisposable
 {
     const string Listening = "Now listening on: ";
@@ -47,7 +47,7 @@ sealed class CounterProcess : IDisposable
 
     public IPEndPoint Address => listening.Task.Result;
 
-    /// <summary>What it wrote so far.</summary>
+    /// <summary>The process's output so far.</summary>
     public string Output
     {
         get
@@ -66,7 +66,7 @@ sealed class CounterProcess : IDisposable
         }
     }
 
-    /// <summary>Starts one on a SQLite file, or on the server that a MongoDB connection string names, and waits until it listens.</summary>
+    /// <summary>Starts a process on a SQLite file, or on the server of a MongoDB connection string, and waits until it listens.</summary>
     public static async Task<CounterProcess> StartAsync(string store, string auth, params (string Name, string Value)[] settings)
     {
         var service = new CounterProcess(store, auth, settings);
@@ -77,7 +77,7 @@ sealed class CounterProcess : IDisposable
         return service;
     }
 
-    /// <summary>Ends it at once, as <c>kill -9</c> does.</summary>
+    /// <summary>Kills the process at once, like <c>kill -9</c>.</summary>
     public void Kill()
     {
         process.Kill();
@@ -85,14 +85,14 @@ sealed class CounterProcess : IDisposable
         ended = true;
     }
 
-    /// <summary>Asks it to end, as Kubernetes does.</summary>
+    /// <summary>Asks the process to stop, as Kubernetes does.</summary>
     public void Terminate()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows has no SIGTERM.");
         Assert.Equal(0, Signal(process.Id, 15));
     }
 
-    /// <summary>Waits for its end and tells its exit code.</summary>
+    /// <summary>Waits for the end of the process and returns its exit code.</summary>
     public async Task<int> ExitAsync(CancellationToken cancellationToken)
     {
         await process.WaitForExitAsync(cancellationToken);

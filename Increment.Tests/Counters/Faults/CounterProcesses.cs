@@ -2,7 +2,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.Counters.Faults;
 
-/// <summary>CounterApis in processes of their own, with an <see cref="AuthResponder"/> and a folder for their store; all end with it.</summary>
+/// <summary>CounterApi processes with an <see cref="AuthResponder"/> and a folder for their store. Disposing ends them all.</summary>
 sealed class CounterProcesses : IAsyncDisposable
 {
     readonly AuthResponder auth;
@@ -12,12 +12,12 @@ sealed class CounterProcesses : IAsyncDisposable
 
     public DirectoryInfo Folder { get; } = Directory.CreateTempSubdirectory("increment-counters-");
 
-    /// <summary>The store that they share unless another is given.</summary>
+    /// <summary>The store that the processes share by default.</summary>
     public string Store => Path.Combine(Folder.FullName, "counter.db");
 
     public static async Task<CounterProcesses> CreateAsync() => new(await AuthResponder.StartAsync());
 
-    /// <summary>Starts one more, and waits until it listens.</summary>
+    /// <summary>Starts another process and waits until it listens.</summary>
     public Task<CounterProcess> StartAsync(params (string Name, string Value)[] settings) => StartAsync(Store, settings);
 
     /// <inheritdoc cref="StartAsync((string, string)[])" />
@@ -28,7 +28,7 @@ sealed class CounterProcesses : IAsyncDisposable
         return process;
     }
 
-    /// <summary>Kills those that still run.</summary>
+    /// <summary>Kills the processes that still run.</summary>
     public void End() => processes.ForEach(process => process.Dispose());
 
     public async ValueTask DisposeAsync()

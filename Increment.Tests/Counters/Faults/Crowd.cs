@@ -8,14 +8,14 @@ using Increment.Tests.Counters.Histories;
 namespace Increment.Tests.Counters.Faults;
 
 /// <summary>
-/// Clients who use one counter all at once, over connections of their own, and write down every call. A call that has no
-/// answer, or a 5xx, is lost; any other refusal is a fault of the service.
+/// Clients that use one counter concurrently over their own connections and record every call. A call without an
+/// answer, or with a 5xx, is lost; any other refusal is a fault of the service.
 /// </summary>
-/// <param name="addressOf">Where a client finds the service now; null for nowhere.</param>
-/// <param name="token">The token of the user whose default counter they use.</param>
+/// <param name="addressOf">The current address of the service for a client; null for none.</param>
+/// <param name="token">The token of the user whose default counter the clients use.</param>
 sealed class Crowd(Func<int, IPEndPoint?> addressOf, string token = "t-crowd")
 {
-    /// <summary>Apart enough that no run takes so many.</summary>
+    /// <summary>The distance between two sets: larger than the number of takes in any run.</summary>
     const long SetDistance = 1_000_000_000;
 
     readonly ConcurrentQueue<string> faults = new();
@@ -23,17 +23,17 @@ sealed class Crowd(Func<int, IPEndPoint?> addressOf, string token = "t-crowd")
 
     public History History { get; } = new();
 
-    /// <summary>What was answered that may not be answered.</summary>
+    /// <summary>Answers that the service must not give.</summary>
     public IReadOnlyCollection<string> Faults => faults;
 
-    /// <summary>How often the service asked to come back later.</summary>
+    /// <summary>How often the service asked the clients to retry later.</summary>
     public int Postponed => postponed;
 
     public int Answered => answered;
 
     int postponed, answered;
 
-    /// <summary>What a report says of the calls. An integer counts as skipped that lies between two that were given out after the same set.</summary>
+    /// <summary>A summary of the calls for a report. An integer counts as skipped if it lies between two integers that were taken after the same set.</summary>
     public override string ToString()
     {
         var calls = History.Calls;
@@ -49,7 +49,7 @@ sealed class Crowd(Func<int, IPEndPoint?> addressOf, string token = "t-crowd")
         return $"{calls.Count} calls, {Answered} answered, {calls.Count(call => call.IsLost)} lost, of these {Postponed} answered 503; {twice} integers given out twice, {skipped} skipped";
     }
 
-    /// <summary>Calls while something happens.</summary>
+    /// <summary>Runs the clients while an action runs.</summary>
     public async Task CallWhileAsync(int clients, Func<Task> happen)
     {
         using var stop = new CancellationTokenSource();
@@ -65,19 +65,19 @@ sealed class Crowd(Func<int, IPEndPoint?> addressOf, string token = "t-crowd")
         }
     }
 
-    /// <summary>Waits until the clients have had some more answers.</summary>
+    /// <summary>Waits until the clients have received some more answers.</summary>
     public async Task AnsweredAsync(int more, CancellationToken cancellationToken)
     {
         var (watch, before) = (Stopwatch.StartNew(), Answered);
         while (Answered < before + more)
         {
             if (watch.Elapsed > TimeSpan.FromMinutes(1))
-                throw new TimeoutException("No call is answered again within a minute.");
+                throw new TimeoutException("No call was answered within a minute.");
             await Task.Delay(10, cancellationToken);
         }
     }
 
-    /// <summary>Calls until it is told to stop. What is under way then is waited for.</summary>
+    /// <summary>Calls until it is cancelled. A call that is under way is completed.</summary>
     public Task CallAsync(int clients, CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, clients).Select(client => Task.Run(async () =>
     {
         RawConnection? connection = null;
@@ -102,7 +102,7 @@ sealed class Crowd(Func<int, IPEndPoint?> addressOf, string token = "t-crowd")
         connection?.Dispose();
     }, CancellationToken.None)));
 
-    /// <summary>One call; false when the connection is of no more use.</summary>
+    /// <summary>One call; false when the connection cannot be used again.</summary>
     async Task<bool> CallAsync(RawConnection connection, CallKind kind, long argument)
     {
         var call = new Call(kind, argument, Stopwatch.GetTimestamp(), Call.Lost, 0);

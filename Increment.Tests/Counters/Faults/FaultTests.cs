@@ -5,7 +5,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.Counters.Faults;
 
-/// <summary>The promise, kept by real processes over real sockets while things go wrong. Every history must be linearizable.</summary>
+/// <summary>The counters' guarantee under faults, with real processes and real sockets. Every history must be linearizable.</summary>
 [Trait("Category", "System")]
 public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
 {
@@ -159,7 +159,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
 
     int PostponedNow => running!.Postponed;
 
-    /// <summary>Lets a crowd call while something happens, and checks what it was told.</summary>
+    /// <summary>Runs a crowd during a fault and checks its history.</summary>
     async Task<Crowd> RunAsync(Func<int, IPEndPoint?> addressOf, Func<Task> happen)
     {
         var crowd = running = new Crowd(addressOf);
@@ -183,7 +183,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
         var watch = Stopwatch.StartNew();
         while (!condition())
         {
-            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), "It did not happen within 30 s.");
+            Assert.True(watch.Elapsed < TimeSpan.FromSeconds(30), "The condition was not met within 30 s.");
             await Task.Delay(10, ct);
         }
     }
@@ -195,7 +195,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
         command.ExecuteNonQuery();
     }
 
-    /// <summary>Holds the store's write lock until it is disposed of.</summary>
+    /// <summary>Holds the store's write lock until it is disposed.</summary>
     async Task<SqliteTransaction> HoldAsync()
     {
         var connection = Connect();

@@ -8,19 +8,19 @@ namespace Increment.Tests.Counters.Faults;
 
 static class KilledParts
 {
-    /// <summary>Few, so that what is killed can start again on a small machine.</summary>
+    /// <summary>Few clients, so that a killed part can start again on a small machine.</summary>
     const int Clients = 8;
 
-    /// <summary>How many answers the crowd must have before the first kill, and after each.</summary>
+    /// <summary>The number of answers that the crowd must get before the first kill, and after each kill.</summary>
     const int Answers = 50 * Clients;
 
     /// <summary>
-    /// Lets a crowd call the system while resources of it are killed and, by the dashboard's command, started again, one
-    /// after the other. The history must be linearizable, and the crowd answered again after each start.
+    /// Runs a crowd against the system while resources are killed one after the other, and started again by the
+    /// dashboard's command. The history must be linearizable, and the crowd must get answers again after each start.
     /// </summary>
     /// <param name="system">The system.</param>
-    /// <param name="resources">The names of resources, or ids of replicas, in the order of their ends.</param>
-    /// <param name="answersMeanwhile">Whether the crowd, and a new user, must be answered also while one is dead.</param>
+    /// <param name="resources">The names of resources, or ids of replicas, in the order in which they are killed.</param>
+    /// <param name="answersMeanwhile">Whether the crowd, and a new user, must get answers while a resource is down.</param>
     public static async Task<Crowd> KillUnderLoadAsync(this TestSystem system, IReadOnlyCollection<string> resources, bool answersMeanwhile)
     {
         var ct = TestContext.Current.CancellationToken;

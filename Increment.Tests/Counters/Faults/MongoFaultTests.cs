@@ -9,13 +9,13 @@ using MongoDB.Driver;
 namespace Increment.Tests.Counters.Faults;
 
 /// <summary>
-/// The promise, kept by real processes over real sockets while MongoDB is cut off in the middle of what it does, or is
-/// killed. Every history must be linearizable.
+/// The counters' guarantee with real processes and real sockets while connections to MongoDB are cut during
+/// operations, or MongoDB is killed. Every history must be linearizable.
 /// </summary>
 [Trait("Category", "System")]
 public sealed class MongoFaultTests(ITestOutputHelper output)
 {
-    /// <summary>A shell command that kills the server of the tests and starts it again on its data.</summary>
+    /// <summary>A shell command that kills the tests' server and starts it again on its data.</summary>
     const string KillCommand = "INCREMENT_TEST_MONGODB_KILL";
 
     const int Clients = 16, Kills = 10;
@@ -24,7 +24,7 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
 
     public static TheoryData<string> Writes => ["retryWrites=true", "retryWrites=false"];
 
-    /// <summary>Without retryable writes as on a standalone server, which has none.</summary>
+    /// <summary>Without retryable writes, as on a standalone server, which does not support them.</summary>
     [Theory, MemberData(nameof(Writes))]
     public async Task Two_processes_whose_connections_to_MongoDB_are_cut(string options)
     {
@@ -61,7 +61,7 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
             return;
         }
 
-        // One of its own, since other tests use the shared one.
+        // A separate server, since other tests use the shared one.
         ContainerEngine.Require(otherwise: KillCommand);
         await using var container = await ServerContainer.StartMongoDBAsync();
         using var client = new MongoClient($"mongodb://{container.Address}/");
@@ -77,7 +77,7 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
         });
     }
 
-    /// <summary>Lets a crowd call two processes while something happens to their server, then until both answer again.</summary>
+    /// <summary>Runs a crowd against two processes during a fault of their server, and then until both answer again.</summary>
     async Task RunAsync(IMongoDatabase database, string options, Func<Relay, Crowd, Task> happen)
     {
         var server = database.Client.Settings.Server;
@@ -98,7 +98,7 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
         Assert.Null(HistoryChecker.Check(crowd.History.Calls));
     }
 
-    /// <summary>A server's address of our own, where its connections can be cut.</summary>
+    /// <summary>A relay to the server, at which connections can be cut.</summary>
     sealed class Relay : IDisposable
     {
         readonly TcpListener listener = new(IPAddress.Loopback, 0);
@@ -114,7 +114,7 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
 
         public EndPoint Address => listener.LocalEndpoint;
 
-        /// <summary>The server.</summary>
+        /// <summary>The server's address.</summary>
         public EndPoint Target { get; set; }
 
         public void Cut(bool stayAway = false)

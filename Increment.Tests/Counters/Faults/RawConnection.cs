@@ -7,7 +7,7 @@ using System.Text;
 namespace Increment.Tests.Counters.Faults;
 
 /// <summary>
-/// An HTTP connection that sends each request once, whatever happens. (HttpClient sends one again, unasked, when a kept
+/// An HTTP connection that sends each request exactly once. (HttpClient repeats a request on its own when a kept
 /// connection ends before the answer begins.)
 /// </summary>
 sealed class RawConnection : IDisposable
@@ -35,7 +35,7 @@ sealed class RawConnection : IDisposable
     }
 
     /// <summary>Sends a request and reads the answer, which must have a Content-Length or end with the connection's close.</summary>
-    /// <exception cref="IOException">There was no whole answer.</exception>
+    /// <exception cref="IOException">There was no complete answer.</exception>
     public async Task<(int Status, string Headers, string Body)> SendAsync(string method, string path, string token, string? form, CancellationToken cancellationToken)
     {
         var request = new StringBuilder().Append(CultureInfo.InvariantCulture, $"{method} {path} HTTP/1.1\r\nHost: test\r\nAuthorization: {token}\r\nAccept: text/plain\r\n");

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Increment.Tests.Counters.Faults;
 
-/// <summary>A file system of its own of 16 MiB, to be filled up and made read-only.</summary>
+/// <summary>A separate file system of 16 MiB that a test can fill up or make read-only.</summary>
 sealed class SmallDisk : IDisposable
 {
     SmallDisk(string path) => Path = path;
@@ -11,11 +11,11 @@ sealed class SmallDisk : IDisposable
 
     string Filler => System.IO.Path.Combine(Path, "filler");
 
-    /// <summary>Mounts one, or skips the test.</summary>
+    /// <summary>Mounts the file system, or skips the test.</summary>
     public static SmallDisk Mount(string path)
     {
         Assert.SkipUnless(OperatingSystem.IsLinux() && Run("mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", path),
-            "needs Linux and the right to mount a tmpfs");
+            "Needs Linux and the right to mount a tmpfs");
         return new(path);
     }
 

@@ -1,11 +1,11 @@
 namespace Increment.Tests.Counters.Histories;
 
-/// <summary>What a client did to a counter, and when. Times are of one clock, in its ticks.</summary>
-/// <param name="Kind">What was asked for.</param>
-/// <param name="Argument">How many were to be taken, or what was to be set; 0 for a read.</param>
-/// <param name="Start">When the client sent it.</param>
-/// <param name="End">When he had the answer; <see cref="Lost"/> when none came, or one that does not say what happened.</param>
-/// <param name="Answer">The integer taken (the last of a block), set or read.</param>
+/// <summary>An operation of a client on a counter, with its times in ticks of one clock.</summary>
+/// <param name="Kind">The kind of operation.</param>
+/// <param name="Argument">The number of integers to take, or the value to set; 0 for a read.</param>
+/// <param name="Start">When the client sent the request.</param>
+/// <param name="End">When the client had the answer; <see cref="Lost"/> when no answer came, or one that does not say what happened.</param>
+/// <param name="Answer">The integer that was taken (the last of a block), set or read.</param>
 readonly record struct Call(CallKind Kind, long Argument, long Start, long End, long Answer)
 {
     public const long Lost = long.MaxValue;

@@ -1,35 +1,35 @@
 namespace Increment.Tests.Counters.Histories;
 
 /// <summary>
-/// Whether a history is linearizable (Herlihy and Wing, 1990): whether there is one order of its calls, each at an instant
-/// between its start and its end, in which a counter that does one thing at a time gives these answers. A lost call may
-/// have happened at any time from its start on, or not at all; nothing else may leave a gap.
+/// Checks whether a history is linearizable (Herlihy and Wing, 1990): whether its calls can be ordered, each at an
+/// instant between its start and its end, so that a sequential counter gives these answers. A lost call may have
+/// happened at any time after its start, or not at all; nothing else may leave a gap.
 /// </summary>
 /// <remarks>
-/// In general that is a search among all orders. For a counter the answers tell the order: a set begins an epoch, and
-/// within one, calls are in the order of their integers. What remains is the order of the epochs, the reads, and which
-/// lost calls fill the gaps. For that to be so, sets must be to integers of their own, each so far from the next that no
-/// two epochs have an integer in common.
+/// In general this is a search among all orders. For a counter the answers determine the order: a set begins an epoch,
+/// and within one, calls are in the order of their integers. What remains is the order of the epochs, the reads, and
+/// which lost calls fill the gaps. This requires that every set is to a different integer, so far from the others that
+/// no two epochs have an integer in common.
 /// </remarks>
 static class HistoryChecker
 {
-    /// <summary>What is wrong with a history; null when it is linearizable.</summary>
+    /// <summary>The fault of a history; null when it is linearizable.</summary>
     public static string? Check(IReadOnlyList<Call> calls, long initialValue = 0)
     {
         var sets = calls.Where(c => c.Kind == CallKind.Set).Select(c => c.Argument).Append(initialValue).Order().ToList();
         if (sets.Distinct().Count() != sets.Count)
             throw new ArgumentException("Two sets are to the same integer.", nameof(calls));
         if (calls.FirstOrDefault(c => c.Kind == CallKind.Set && !c.IsLost && c.Answer != c.Argument) is { Kind: CallKind.Set } wrong)
-            return $"a set told another integer: {wrong}";
+            return $"a set answered another integer: {wrong}";
 
-        // The set that an integer comes after; the initial value is as a set before everything else.
+        // The set that an integer comes after. The initial value counts as a set before everything else.
         var epochs = new SortedDictionary<long, List<Call>>();
         foreach (var call in calls.Where(c => !c.IsLost))
         {
             var index = sets.BinarySearch(call.Answer);
             index = index >= 0 ? index : ~index - 1;
             if (index < 0)
-                return $"an integer below all that were ever set: {call}";
+                return $"an integer below every value that was set: {call}";
             if (!epochs.TryGetValue(sets[index], out var epoch))
                 epochs.Add(sets[index], epoch = []);
             epoch.Add(call);
@@ -45,11 +45,11 @@ static class HistoryChecker
         return CheckOrder(ordered, [.. calls.Where(c => c.IsLost && c.Kind == CallKind.Take)]);
     }
 
-    /// <summary>An order in which every epoch may be before all that follow it; null when there is none.</summary>
+    /// <summary>An order in which every epoch may precede all that follow it; null when there is none.</summary>
     static List<List<Call>>? OrderEpochs(List<List<Call>> epochs)
     {
         var times = epochs.Select(epoch => (FirstEnd: epoch.Min(c => c.End), LastStart: epoch.Max(c => c.Start))).ToList();
-        // b cannot be before a when a call of a had ended before one of b began: then a must be before b.
+        // If a call of a ended before a call of b began, then a must precede b.
         bool MustPrecede(int a, int b) => times[a].FirstEnd < times[b].LastStart;
         var left = Enumerable.Range(0, epochs.Count).ToList();
         var ordered = new List<List<Call>>();
@@ -66,12 +66,12 @@ static class HistoryChecker
 
     static string? CheckOrder(List<List<Call>> epochs, IReadOnlyList<Call> lost)
     {
-        // Within an epoch: the set, then by the counter's integer after the call, a take before those who read it.
+        // Within an epoch: first the set, then by the counter's value after the call, a take before the reads of its value.
         var order = epochs.SelectMany((epoch, number) => epoch
             .OrderBy(c => c.Kind != CallKind.Set).ThenBy(c => c.IsLost ? c.Argument : c.Answer).ThenBy(c => c.Kind == CallKind.Read).ThenBy(c => c.End)
             .Select(call => (Call: call, Epoch: number))).ToList();
 
-        // The latest instant at which what fills a gap before a call may happen: none of what follows may have ended.
+        // The deadline of a gap's lost call is the latest instant at which it may happen: before the end of every later call.
         var deadlines = new long[order.Count];
         for (var (i, earliestEnd) = (order.Count - 1, long.MaxValue); i >= 0; i--)
             deadlines[i] = earliestEnd = Math.Min(earliestEnd, order[i].Call.End);
@@ -94,15 +94,15 @@ static class HistoryChecker
             current = call.IsLost ? call.Argument : call.Answer;
             now = Math.Max(now, call.Start);
             if (call.End < now)
-                return $"against real time: {call} had ended when one before it in order began, at {now}; that one may be {before}";
+                return $"against real time: {call} had ended before its predecessor in the order began, at {now}; the predecessor may be {before}";
             before = call;
         }
         return FillGaps(gaps, lost);
     }
 
     /// <summary>
-    /// Finds lost takes for the gaps, each used once and begun before the gap's deadline. Deadlines only grow, so what is
-    /// open for one gap is open for all later ones, and only how many of each count are used matters.
+    /// Finds lost takes for the gaps. Each is used once and begins before the gap's deadline. Deadlines only grow, so a
+    /// take that is available for one gap is available for all later ones. Only the number used of each count matters.
     /// </summary>
     static string? FillGaps(IReadOnlyList<(long Size, long Deadline, Call Before, Call After)> gaps, IReadOnlyList<Call> lost)
     {
@@ -136,7 +136,7 @@ static class HistoryChecker
         }
     }
 
-    /// <summary>How many lost takes of each count are used up.</summary>
+    /// <summary>The number of lost takes of each count that are used up.</summary>
     readonly struct State(int[] used) : IEquatable<State>
     {
         public int[] Used => used;

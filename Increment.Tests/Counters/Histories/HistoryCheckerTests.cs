@@ -1,6 +1,6 @@
 namespace Increment.Tests.Counters.Histories;
 
-/// <summary>That the checker accepts what a counter may do, and catches what it may not.</summary>
+/// <summary>The checker accepts what a counter may do and catches what it must not do.</summary>
 public sealed class HistoryCheckerTests
 {
     [Fact]
@@ -73,7 +73,7 @@ public sealed class HistoryCheckerTests
         Refuses("below", Take(-5, 0, 1));
     }
 
-    /// <summary>The search among all orders is slow and plain; on small histories the two must agree.</summary>
+    /// <summary>A search among all orders is slow but simple; on small histories both must agree.</summary>
     [Fact]
     public void It_agrees_with_a_search_among_all_orders()
     {
@@ -89,10 +89,10 @@ public sealed class HistoryCheckerTests
                 $"seed {seed}, round {round}: {(linearizable ? "linearizable" : "not linearizable")}, but: {verdict}\n{string.Join("\n", history)}");
             _ = linearizable ? accepted++ : refused++;
         }
-        Assert.True(accepted > 1000 && refused > 1000, $"{accepted} accepted, {refused} refused: the made-up histories say little");
+        Assert.True(accepted > 1000 && refused > 1000, $"{accepted} accepted, {refused} refused: the generated histories cover too little");
     }
 
-    /// <summary>Runs a counter through some overlapping calls, and then, mostly, puts one answer or time wrong.</summary>
+    /// <summary>Runs some overlapping calls on a counter, and in most cases falsifies one answer or time.</summary>
     static Call[] MakeUp(Random random)
     {
         var calls = new Call[random.Next(2, 7)];
