@@ -116,7 +116,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [Fact]
     public async Task An_impossible_password_is_refused_before_it_is_normalised()
     {
-        // To normalise this would take long: marks that are sorted by their class.
+        // Normalising this would take long: combining marks that must be sorted by their class.
         var endless = "a" + new string('\u0315', 4_000) + new string('\u0327', 4_000);
         foreach (var password in (string[])[endless, "noncharacter \ufffe"])
         {
@@ -124,7 +124,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
             await (await auth.Http.PostAsJsonAsync("v1/register", new { email = "endless@example.com", password }, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "unacceptable-password");
             await (await auth.Http.PostAsJsonAsync("v1/login", new { email = "endless@example.com", password }, ct)).AssertErrorAsync(HttpStatusCode.Unauthorized, "wrong-credentials");
         }
-        // Not by the clock: a thousandth of what normalising it costs would be allocated, had it been done.
+        // Measured by allocations instead of time: normalising would allocate a thousand times as much.
         var before = GC.GetAllocatedBytesForCurrentThread();
         Assert.NotNull(Passwords.Refusal(endless, "x@example.com"));
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 10_000);
@@ -171,13 +171,13 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
         var limits = auth.Services.GetRequiredService<WrongPasswords>();
         var before = Cpu();
         await passwords.VerifyAsync(null, "whatever it is", limits.Begin("a", "b"), ct);
-        var nobody = Cpu() - before;
+        var withoutAccount = Cpu() - before;
         var hash = await passwords.HashAsync("something else", HashingOrder.SignIn, "b", ct);
         before = Cpu();
         await passwords.VerifyAsync(hash, "whatever it is", limits.Begin("a", "b"), ct);
-        var somebody = Cpu() - before;
-        // Not how long it took, but whether 210,000 iterations were made: without them it would be a thousandth.
-        Assert.True(nobody > somebody / 10, $"{nobody} against {somebody}");
+        var withAccount = Cpu() - before;
+        // Measured by the work of the 210,000 iterations instead of elapsed time: without them it would be a thousandth.
+        Assert.True(withoutAccount > withAccount / 10, $"{withoutAccount} against {withAccount}");
 
         static TimeSpan Cpu() => System.Diagnostics.Process.GetCurrentProcess().TotalProcessorTime;
     }
@@ -237,7 +237,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
                 PRAGMA user_version = 2;
                 """);
         }
-        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools(); // those there know the columns that are gone
+        Microsoft.Data.Sqlite.SqliteConnection.ClearAllPools(); // pooled connections still know the dropped columns
         await using (var server = new AuthServer(file.ConnectionString, null))
         {
             Assert.NotNull(await server.CheckAsync(token));
@@ -375,7 +375,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     {
         var (email, _) = await auth.RegisterAsync();
         var hash = Convert.FromBase64String((await auth.Services.GetRequiredService<IUserStore>().FindByNameAsync(email, ct))!.PasswordHash!);
-        // ASP.NET Core Identity's format version 3: marker, PRF, iterations, salt length; big-endian.
+        // Version 3 of the ASP.NET Core Identity format: marker, PRF, iterations, salt length; big-endian.
         Assert.Equal(1, hash[0]);
         Assert.Equal(2, System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(hash.AsSpan(1)));
         Assert.True(System.Buffers.Binary.BinaryPrimitives.ReadInt32BigEndian(hash.AsSpan(5)) >= 210_000);

@@ -13,12 +13,12 @@ using Microsoft.Extensions.Logging;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>AuthService on a port and with data of its own, and settings and a clock as a test wants them.</summary>
+/// <summary>AuthService on its own port with its own data, and with the settings and the clock of a test.</summary>
 sealed class AuthServer : WebApplicationFactory<TokenIssuer>
 {
     public const string DemoToken = "a-demo-token-of-the-tests";
 
-    /// <summary>What every service in the tests knows.</summary>
+    /// <summary>The secret of all services in the tests.</summary>
     public const string ServiceSecret = "a-secret-of-the-services-of-the-tests";
 
     internal static readonly Increment.ServiceDefaults.Tokens.ServiceSecret Secret = SecretOf(ServiceSecret);
@@ -35,7 +35,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     {
     }
 
-    /// <summary>With <paramref name="connectionString"/> it is one of several replicas.</summary>
+    /// <summary>With <paramref name="connectionString"/> the server is one of several replicas.</summary>
     public AuthServer(string? connectionString, TimeProvider? time, params (string Key, string Value)[] settings)
     {
         ownFile = connectionString is null ? new() : null;
@@ -44,7 +44,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
         UseKestrel();
     }
 
-    /// <summary>One whose token store a test can hold up: <see cref="PausingTokens"/>.</summary>
+    /// <summary>A server whose token store a test can pause: <see cref="PausingTokens"/>.</summary>
     public static AuthServer WithPausingTokens() => new() { Configure = services => services.AddSingleton<ITokenStore, PausingTokenStore>() };
 
     /// <summary>The token store of <see cref="WithPausingTokens"/>.</summary>
@@ -57,19 +57,19 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
         }
     }
 
-    /// <summary>Where logs go; nowhere unless said.</summary>
+    /// <summary>The destination of logs; none by default.</summary>
     public ILoggerProvider? Logs { get; init; }
 
     /// <summary>Changes the services.</summary>
     public Action<IServiceCollection>? Configure { get; init; }
 
-    /// <summary>Where the data lie, if the server has some of its own.</summary>
+    /// <summary>The location of the data, if the server has its own.</summary>
     public string Folder => ownFile!.Folder;
 
     /// <summary>A client without cookies. Its first use starts the server.</summary>
     public HttpClient Http => http ??= CreateHttp();
 
-    /// <summary>A client that keeps cookies only if asked to, and follows no redirect.</summary>
+    /// <summary>A client that keeps cookies only on request and follows no redirect.</summary>
     public HttpClient CreateHttp(CookieContainer? cookies = null)
     {
         StartServer();
@@ -86,10 +86,10 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
 
     public string Origin => Http.BaseAddress!.GetLeftPart(UriPartial.Authority);
 
-    /// <summary>Registers somebody new, and answers the token.</summary>
+    /// <summary>Registers a new user and returns the token.</summary>
     public Task<(string Email, string Token)> RegisterAsync(string password = "correct horse battery") => Http.RegisterAsync(password);
 
-    /// <summary>Sends with a token.</summary>
+    /// <summary>Sends a request with a token.</summary>
     public Task<HttpResponseMessage> SendAsync(string token, HttpMethod method, string address, object? body = null)
     {
         var request = new HttpRequestMessage(method, address) { Content = body is null ? null : JsonContent.Create(body) };
@@ -97,7 +97,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
         return Http.SendAsync(request, TestContext.Current.CancellationToken);
     }
 
-    /// <summary>Sends as a service.</summary>
+    /// <summary>Sends a request as a service.</summary>
     public Task<HttpResponseMessage> SendAsServiceAsync(HttpMethod method, string address, HttpContent? content = null)
     {
         var request = new HttpRequestMessage(method, address) { Content = content };
@@ -105,7 +105,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
         return Http.SendAsync(request, TestContext.Current.CancellationToken);
     }
 
-    /// <summary>The principal that the service sees in a token, or null.</summary>
+    /// <summary>The principal of a token as the service sees it, or null.</summary>
     public async Task<JsonElement?> CheckAsync(string token)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, "auth") { Content = JsonContent.Create(new { token }) };
@@ -116,7 +116,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
 
     protected override void ConfigureWebHost(IWebHostBuilder builder)
     {
-        // Not UseKestrel(0), which may come after the server has started (https://github.com/dotnet/aspnetcore/pull/67714).
+        // Not UseKestrel(0), which can take effect after the server has started (https://github.com/dotnet/aspnetcore/pull/67714).
         builder.UseUrls("http://127.0.0.1:0");
         builder.UseEnvironment(settings.FirstOrDefault(setting => setting.Key == "environment").Value ?? "Production");
         builder.ConfigureLogging(logging =>
@@ -144,7 +144,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     }
 }
 
-/// <summary>One for all tests of a class.</summary>
+/// <summary>A server that all tests of a class share.</summary>
 public sealed class AuthFixture : IAsyncDisposable
 {
     internal AuthServer Server { get; } = new();
@@ -154,7 +154,7 @@ public sealed class AuthFixture : IAsyncDisposable
 
 static class Answers
 {
-    /// <summary>Registers somebody new, and answers the token.</summary>
+    /// <summary>Registers a new user and returns the token.</summary>
     public static async Task<(string Email, string Token)> RegisterAsync(this HttpClient http, string password = "correct horse battery")
     {
         var email = $"{Guid.NewGuid():n}@example.com";
@@ -163,7 +163,7 @@ static class Answers
         return (email, (await answer.ReadAttributesAsync()).GetProperty("token").GetString()!);
     }
 
-    /// <summary>Signs in, and answers the token.</summary>
+    /// <summary>Signs in and returns the token.</summary>
     public static async Task<string> LoginAsync(this HttpClient http, string email, string password = "correct horse battery")
     {
         var answer = await http.PostAsJsonAsync("v1/login", new { email, password }, TestContext.Current.CancellationToken);
@@ -177,7 +177,7 @@ static class Answers
     public static async Task<JsonElement> ReadAttributesAsync(this HttpResponseMessage answer) =>
         (await answer.ReadJsonAsync()).GetProperty("data").GetProperty("attributes");
 
-    /// <summary>Asserts that the answer is a JSON:API error with a status and a code.</summary>
+    /// <summary>Asserts that the response is a JSON:API error with the given status and code.</summary>
     public static async Task AssertErrorAsync(this HttpResponseMessage answer, HttpStatusCode status, string code)
     {
         Assert.Equal(status, answer.StatusCode);

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>CounterApi on a port of its own, with an AuthService behind it.</summary>
+/// <summary>CounterApi on its own port, with an AuthService behind it.</summary>
 sealed class CounterServer : WebApplicationFactory<CounterOptions>
 {
     readonly (string Key, string Value)[] settings;
@@ -15,7 +15,7 @@ sealed class CounterServer : WebApplicationFactory<CounterOptions>
     {
     }
 
-    /// <summary>With <paramref name="logs"/> it says there what it would else say nowhere.</summary>
+    /// <summary>Writes its logs to <paramref name="logs"/>, or nowhere.</summary>
     public CounterServer(string connectionString, string authAddress, ILoggerProvider? logs, params (string, string)[] settings)
     {
         this.logs = logs;

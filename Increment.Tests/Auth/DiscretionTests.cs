@@ -11,8 +11,8 @@ using Microsoft.Extensions.Logging;
 namespace Increment.Tests.Auth;
 
 /// <summary>
-/// Does with the service all that takes a secret, in the right way and in wrong ones, while everything is written down
-/// that it says of itself at the lowest level; and looks for the secrets in it.
+/// Sends the service everything that contains a secret, in valid and in invalid requests, while all its logs, traces and
+/// metrics are recorded at the lowest level, and searches them for the secrets.
 /// </summary>
 public sealed class DiscretionTests
 {
@@ -33,7 +33,7 @@ public sealed class DiscretionTests
         { Logs = written };
         var secrets = new List<string> { Password, NewPassword, WrongPassword, RubbishToken, AuthServer.DemoToken };
 
-        // Right.
+        // Valid requests.
         var registered = await auth.Http.PostAsJsonAsync("v1/register", new { email = "ada@example.com", password = Password }, ct);
         var token = (await registered.ReadAttributesAsync()).GetProperty("token").GetString()!;
         secrets.Add(token);
@@ -52,12 +52,12 @@ public sealed class DiscretionTests
         provider.User = new { sub = "1" };
         var begun = await browser.GetAsync("v1/oauth/example", ct);
         secrets.Add(System.Web.HttpUtility.ParseQueryString(begun.Headers.Location!.Query)["state"]!);
-        secrets.AddRange(cookies.GetAllCookies().Select(cookie => cookie.Name["oauth.".Length..])); // the correlation's name is its secret
+        secrets.AddRange(cookies.GetAllCookies().Select(cookie => cookie.Name["oauth.".Length..])); // the name of the correlation cookie contains its secret
         written.Note(await browser.GetAsync(provider.Consent(begun.Headers.Location!), ct));
         secrets.AddRange(cookies.GetAllCookies().Select(cookie => cookie.Value));
         Assert.Equal(HttpStatusCode.NoContent, (await auth.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = Password, newPassword = NewPassword })).StatusCode);
 
-        // Wrong, in ways that are told of. What is answered may be logged by whoever asked.
+        // Invalid requests that get an error. A caller may log the response that it gets.
         written.Note(await auth.Http.PostAsJsonAsync("v1/register", new { email = "ada@example.com", password = Password }, ct));
         written.Note(await auth.Http.PostAsJsonAsync("v1/register", new { email = Password, password = Password }, ct));
         written.Note(await auth.Http.PostAsJsonAsync("v1/login", new { email = "ada@example.com", password = WrongPassword }, ct));
@@ -82,7 +82,7 @@ public sealed class DiscretionTests
         await SendRawAsync(auth, $"GET /v1/me?token={token} HTTP/9.9 {key}\r\n\r\n");
         await SendRawAsync(auth, $"POST /v1/login HTTP/1.1\r\nHost: a\r\nContent-Length: x{Password}\r\n\r\n");
 
-        // An exception in the depths, which is logged with all that it says.
+        // An unexpected exception, which is logged with all its details.
         Directory.Delete(auth.Folder, recursive: true);
         written.Note(await auth.Http.PostAsJsonAsync("v1/login", new { email = "ada@example.com", password = NewPassword }, ct));
         written.Note(await auth.SendAsync(RubbishToken, HttpMethod.Get, "v1/me"));
@@ -153,7 +153,7 @@ public sealed class DiscretionTests
         await reader.ReadToEndAsync(ct);
     }
 
-    /// <summary>All that the process says of itself.</summary>
+    /// <summary>Everything that the process reports: logs, traces and metrics.</summary>
     [ProviderAlias("Written")]
     sealed class Written : ILoggerProvider
     {
@@ -179,7 +179,7 @@ public sealed class DiscretionTests
             metrics.Start();
         }
 
-        /// <summary>An answer: its error, and where it sends the client. A cookie is for the client.</summary>
+        /// <summary>Notes a response: its error and its redirect. Cookies are meant for the client.</summary>
         public void Note(HttpResponseMessage answer) => lines.Enqueue(
             $"answer {(int)answer.StatusCode} {answer.Headers.Location} {answer.Content.ReadAsStringAsync().GetAwaiter().GetResult()}");
 

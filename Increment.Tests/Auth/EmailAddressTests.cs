@@ -7,7 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>One form for each e-mail address, over all letters that Unicode has.</summary>
+/// <summary>Every e-mail address has one normal form, checked over all letters of Unicode.</summary>
 public sealed class EmailAddressTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -17,7 +17,7 @@ public sealed class EmailAddressTests
     {
         var letters = Enumerable.Range(0, 0x110000).Where(Rune.IsValid).Select(value => new Rune(value))
             .Where(rune => Rune.GetUnicodeCategory(rune) is not (UnicodeCategory.OtherNotAssigned or UnicodeCategory.PrivateUse)).ToList();
-        // What changes with case, and what composes with the letter before it.
+        // Characters that change with case, or that compose with the letter before them.
         var cased = letters.Where(rune => Variants(rune.ToString()).Any(variant => variant != rune.ToString())).Select(rune => rune.ToString()).ToList();
         var marks = letters.SelectMany(rune => rune.ToString().Normalize(NormalizationForm.FormD).EnumerateRunes().Skip(1)).Distinct().Select(rune => rune.ToString()).ToList();
         Assert.InRange(cased.Count, 2000, int.MaxValue);
@@ -34,7 +34,7 @@ public sealed class EmailAddressTests
         await using var server = new AuthServer();
         Assert.NotNull(server.Http); // starts it
         var users = server.Services.GetRequiredService<IUserStore>();
-        // As the version before kept them: ς and σ were two.
+        // Normalised as in the previous version: ς and σ were different.
         var (first, second) = ("odysseus.ς@example.com", "odysseus.σ@example.com");
         foreach (var (name, password) in ((string, string)[])[(first, "the first password"), (second, "the second password")])
             await users.AddAsync(new(User.NewId(), name, await server.Services.GetRequiredService<Passwords>().HashAsync(password, HashingOrder.SignIn, "a", ct), DateTimeOffset.UtcNow), ct);

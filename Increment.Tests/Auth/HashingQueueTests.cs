@@ -4,7 +4,7 @@ using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>Who hashes next. The one slot is held by the test while others come to wait.</summary>
+/// <summary>The order in which requests hash. The test occupies the only slot while others start to wait.</summary>
 public sealed class HashingQueueTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -60,7 +60,7 @@ public sealed class HashingQueueTests
     {
         Hold();
         Wait(HashingOrder.SignIn, "a", "a1", "a2");
-        // Comes again whenever it was served.
+        // Queues a new request each time one is served.
         waiting.Add(Task.Run(async () =>
         {
             for (var i = 1; i <= 5; i++)

@@ -2,7 +2,7 @@ using Increment.AuthService.Keys;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>What every engine's key store keeps to.</summary>
+/// <summary>The contract of every engine's key store.</summary>
 public abstract class KeyStoreContract : StoreContract
 {
     /// <summary>The store that was opened last.</summary>

@@ -4,7 +4,7 @@ using System.Net.Http.Json;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>How often things may be done, and what is said when it is too often.</summary>
+/// <summary>Rate limits and their responses.</summary>
 public sealed class LimitTests
 {
     const string Password = "correct horse battery";
@@ -48,7 +48,7 @@ public sealed class LimitTests
         for (var i = 0; i < 3; i++)
             Assert.Equal(HttpStatusCode.Unauthorized, (await LoginAsync(auth, email, "wrong password", $"192.0.2.{i}")).StatusCode);
         await AssertLimitedAsync(await LoginAsync(auth, email.ToUpperInvariant(), Password, "192.0.2.9"), "wrong-passwords-account", 3600);
-        // A caller with a token of the account is counted apart.
+        // A caller with a token of the account is counted separately.
         for (var i = 0; i < 2; i++)
             await (await auth.SendAsync(token, HttpMethod.Put, "v1/me/password", new { currentPassword = "wrong password", newPassword = "another horse" }))
                 .AssertErrorAsync(HttpStatusCode.Forbidden, "wrong-credentials");
@@ -154,7 +154,7 @@ public sealed class LimitTests
         Assert.Equal(HttpStatusCode.Created, (await RegisterAsync(auth)).StatusCode);
         HttpResponseMessage answer;
         while ((answer = await RegisterAsync(auth)).StatusCode is HttpStatusCode.TooManyRequests)
-            await Task.Delay(answer.Headers.RetryAfter!.Delta!.Value, ct); // as a client does
+            await Task.Delay(answer.Headers.RetryAfter!.Delta!.Value, ct); // like a client
         Assert.Equal(HttpStatusCode.Created, answer.StatusCode);
     }
 

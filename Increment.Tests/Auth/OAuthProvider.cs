@@ -20,7 +20,7 @@ namespace Increment.Tests.Auth;
 
 /// <summary>
 /// A small OAuth and OpenID Connect provider over HTTP, as strict as a good one: a code works once, with the client's
-/// secret and PKCE's verifier. Its user is whoever a test says, and consents at once.
+/// secret and PKCE's verifier. A test chooses the user. The user consents at once.
 /// </summary>
 sealed class OAuthProvider : IAsyncDisposable
 {
@@ -33,33 +33,33 @@ sealed class OAuthProvider : IAsyncDisposable
 
     public string Address => app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.Single();
 
-    /// <summary>What the user of a browser decides with the link "Decide", as the address that it is sent back to.</summary>
+    /// <summary>The user's decision behind the link "Decide", as the address to which the browser returns.</summary>
     public Func<Uri, string> Decide { get; set; }
 
-    /// <summary>What user information is answered.</summary>
+    /// <summary>The response of the user information endpoint.</summary>
     public object User { get; set; } = new { };
 
-    /// <summary>What GitHub's list of addresses is answered.</summary>
+    /// <summary>The response with GitHub's list of addresses.</summary>
     public object Emails { get; set; } = Array.Empty<object>();
 
-    /// <summary>How a client may say its secret, as discovery lists it; null for leaving that out, which means Basic (OpenID Connect Discovery 1.0, 3).</summary>
+    /// <summary>The client authentication methods in the discovery document; null to omit them, which means Basic (OpenID Connect Discovery 1.0, 3).</summary>
     public string[]? TokenMethods { get; set; }
 
-    /// <summary>Signs user information, with the key that is published unless another is given.</summary>
+    /// <summary>The key that signs user information; by default the published one.</summary>
     public SecurityKey? Signer { get; set; }
 
-    /// <summary>What signed user information says beside the user.</summary>
+    /// <summary>The audience in signed user information.</summary>
     public string Audience { get; set; } = ClientId;
 
     public ECDsaSecurityKey Key { get; } = new(ECDsa.Create(ECCurve.NamedCurves.nistP256)) { KeyId = "1" };
 
-    /// <summary>Answers the token endpoint instead; null for doing its work.</summary>
+    /// <summary>Replaces the token endpoint; null for its normal work.</summary>
     public RequestDelegate? TokenAnswer { get; set; }
 
-    /// <summary>Answers user information instead; null for doing its work.</summary>
+    /// <summary>Replaces the user information endpoint; null for its normal work.</summary>
     public RequestDelegate? UserAnswer { get; set; }
 
-    /// <summary>All codes and access tokens that were given out, and the client's secret.</summary>
+    /// <summary>All issued codes and access tokens, and the client's secret.</summary>
     public ConcurrentBag<string> Secrets { get; } = [ClientSecret];
 
     public static async Task<OAuthProvider> StartAsync()
@@ -87,14 +87,14 @@ sealed class OAuthProvider : IAsyncDisposable
         return provider;
     }
 
-    /// <summary>The settings that offer it under a name, found by OpenID Connect's discovery.</summary>
+    /// <summary>The settings that offer this provider under a name, with OpenID Connect discovery.</summary>
     public (string, string)[] Discovered(string name) =>
     [
         ($"Increment:OAuth:Providers:{name}:ClientId", ClientId), ($"Increment:OAuth:Providers:{name}:ClientSecret", ClientSecret),
         ($"Increment:OAuth:Providers:{name}:Authority", Address),
     ];
 
-    /// <summary>The settings that offer it in place of one that is known by name.</summary>
+    /// <summary>The settings that offer this provider in place of a built-in one.</summary>
     public (string, string)[] InPlaceOf(string name, bool hasEmails = false) =>
     [
         ($"Increment:OAuth:Providers:{name}:ClientId", ClientId), ($"Increment:OAuth:Providers:{name}:ClientSecret", ClientSecret),
@@ -104,7 +104,7 @@ sealed class OAuthProvider : IAsyncDisposable
         .. hasEmails ? new[] { ($"Increment:OAuth:Providers:{name}:EmailsEndpoint", Address + "/emails") } : [],
     ];
 
-    /// <summary>What the user's browser is sent back to when the user consents to an authorization request.</summary>
+    /// <summary>The address to which the browser returns when the user consents to an authorization request.</summary>
     public string Consent(Uri authorization)
     {
         Assert.Equal(Address + "/authorize", authorization.GetLeftPart(UriPartial.Path));
@@ -118,7 +118,7 @@ sealed class OAuthProvider : IAsyncDisposable
         return $"{query["redirect_uri"]}?code={code}&state={Uri.EscapeDataString(query["state"]!)}";
     }
 
-    /// <summary>What the user's browser is sent back to when the user, or the provider, does not consent.</summary>
+    /// <summary>The address to which the browser returns when the user, or the provider, does not consent.</summary>
     public static string Refuse(Uri authorization, string error)
     {
         var query = HttpUtility.ParseQueryString(authorization.Query);
@@ -138,7 +138,7 @@ sealed class OAuthProvider : IAsyncDisposable
         var verifier = Base64Url(SHA256.HashData(Encoding.ASCII.GetBytes(form["code_verifier"].ToString())));
         var basic = $"Basic {Convert.ToBase64String(Encoding.ASCII.GetBytes($"{ClientId}:{ClientSecret}"))}";
         var (byHeader, byForm) = (context.Request.Headers.Authorization == basic, form["client_id"] == ClientId && form["client_secret"] == ClientSecret);
-        var mayPost = TokenMethods?.Contains("client_secret_post") is true || !form["redirect_uri"].ToString().Contains("/example/", StringComparison.OrdinalIgnoreCase); // the others are set by hand
+        var mayPost = TokenMethods?.Contains("client_secret_post") is true || !form["redirect_uri"].ToString().Contains("/example/", StringComparison.OrdinalIgnoreCase); // the other providers have their endpoints set by hand
         if (byHeader == byForm || byForm && !mayPost || byHeader && TokenMethods?.Contains("client_secret_basic") is false || form["grant_type"] != "authorization_code"
             || !challengesByCode.TryRemove(form["code"].ToString(), out var challenge) || challenge != verifier)
         {

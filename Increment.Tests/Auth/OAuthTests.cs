@@ -11,7 +11,7 @@ using Microsoft.IdentityModel.Tokens;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>Sign-up through a provider, from the first redirect to the session, over HTTP all the way.</summary>
+/// <summary>Sign-up through a provider over HTTP, from the first redirect to the session.</summary>
 public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -190,7 +190,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
         await (await EndAsync(callback[..callback.IndexOf("&state", StringComparison.Ordinal)])).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
         await (await EndAsync(callback[..^8] + "AAAAAAAA")).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
 
-        // A state that is good, in a browser that did not begin: what an attacker would send a victim to.
+        // A valid state in a browser that did not start the sign-in: an attacker could send a victim to it.
         using var victim = auth.CreateHttp(new());
         await (await victim.GetAsync(callback, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
         Assert.Null(await Users.FindByIdentityAsync(new("example", subject), ct));
@@ -231,7 +231,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
         }
         Assert.Equal(HttpStatusCode.Redirect, (await EndAsync()).StatusCode);
         await (await EndAsync()).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
-        // The same state in another spelling.
+        // The same state in a different spelling.
         using var respelled = new HttpRequestMessage(HttpMethod.Get, Respell(provider.Consent(begun.Headers.Location!))) { Headers = { { "Cookie", cookie } } };
         await (await auth.Http.SendAsync(respelled, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
 
@@ -418,7 +418,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
         return (await answer.ReadJsonAsync()).GetProperty("data");
     }
 
-    /// <summary>Registers somebody with a password, and signs the browser in.</summary>
+    /// <summary>Registers a user with a password and signs the browser in.</summary>
     async Task<(string Email, string Token)> RegisterPageAsync()
     {
         var registered = await auth.RegisterAsync();

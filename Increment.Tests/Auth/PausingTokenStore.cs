@@ -3,7 +3,7 @@ using Increment.ServiceDefaults.Storage;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>The SQLite store, with what a test wants to happen in between.</summary>
+/// <summary>The SQLite store with hooks that run a test's code between its steps.</summary>
 sealed class PausingTokenStore(SqliteDatabase database) : ITokenStore, IDisposable
 {
     readonly SqliteTokenStore store = new(database);

@@ -4,7 +4,7 @@ using System.Text.Json;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>Accounts, sessions and sign-up through CounterApi, the one public origin, with AuthService behind it.</summary>
+/// <summary>Accounts, sessions and sign-up through CounterApi, the only public origin, with AuthService behind it.</summary>
 public sealed class PublicOriginTests : IAsyncLifetime
 {
     const string Password = "correct horse battery";

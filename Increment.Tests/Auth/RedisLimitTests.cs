@@ -11,7 +11,7 @@ using StackExchange.Redis;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>Limits that replicas count together in a real Redis, and what holds while it does not answer.</summary>
+/// <summary>Limits that replicas share in a real Redis, and their behaviour while Redis does not answer.</summary>
 [Trait("Category", "System")]
 public sealed class RedisLimitTests
 {
@@ -21,7 +21,7 @@ public sealed class RedisLimitTests
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
-    /// <summary>By it the counts of a test have names of their own.</summary>
+    /// <summary>Gives the counts of each test names of their own.</summary>
     readonly string secret = $"the-secret-of-one-test-{Guid.NewGuid():n}";
 
     [Fact]
@@ -108,7 +108,7 @@ public sealed class RedisLimitTests
         var refused = await LoginAsync(auth, "nobody@example.com");
         Assert.Equal(HttpStatusCode.TooManyRequests, refused.StatusCode);
         Assert.InRange(refused.Headers.RetryAfter!.Delta!.Value.TotalSeconds, 1, 3);
-        await Task.Delay(refused.Headers.RetryAfter.Delta.Value, ct); // as a client does
+        await Task.Delay(refused.Headers.RetryAfter.Delta.Value, ct); // like a client
         Assert.Equal(HttpStatusCode.Unauthorized, (await LoginAsync(auth, "nobody@example.com")).StatusCode);
     }
 
@@ -128,7 +128,7 @@ public sealed class RedisLimitTests
         await redis.HangAsync();
         // Redis is asked once, since the clock that ends the pause stands still.
         var watch = Stopwatch.StartNew();
-        Assert.Equal(1, (await one.Counts.CountAsync(limit, "before")).Remaining); // its own count of the time before, and this one
+        Assert.Equal(1, (await one.Counts.CountAsync(limit, "before")).Remaining); // the replica's own count from before, and this call
         for (var i = 0; i < 100; i++)
             await one.Counts.AskAsync(limit, "before");
         for (var left = 2; left >= 0; left--)
@@ -174,7 +174,7 @@ public sealed class RedisLimitTests
         await redis.ContinueAsync();
     }
 
-    /// <summary>Whatever somebody writes to Redis: a request is answered, and nothing that the limit cannot say is said.</summary>
+    /// <summary>Whatever is stored in Redis, a request is answered, and the result stays within the limit.</summary>
     [Theory]
     [InlineData("a list"), InlineData("no number"), InlineData(""), InlineData("1.5"), InlineData("-7"), InlineData("nan"), InlineData("inf"), InlineData("1e308")]
     [InlineData("9223372036854775807"), InlineData("99999999999999999999"), InlineData("-9223372036854775808"), InlineData("253402300800")]
@@ -206,7 +206,7 @@ public sealed class RedisLimitTests
                 Assert.InRange(count.Remaining, 0, 3);
                 Assert.InRange(count.RetryAfter, TimeSpan.Zero, limit.Window + TimeSpan.FromSeconds(1));
             }
-            // And other clients are counted together as before.
+            // Other clients are still counted together.
             await counter.Counts.CountAsync(limit, "another" + client);
             Assert.Equal(1, (await other.Counts.CountAsync(limit, "another" + client)).Remaining);
         }
@@ -248,7 +248,7 @@ public sealed class RedisLimitTests
     static async Task<List<string>> NamesAsync(Counter counter) =>
         await counter.Redis.GetServers().Single().KeysAsync(pattern: "rl:fw:*").Select(key => key.ToString()).ToListAsync(TestContext.Current.CancellationToken);
 
-    /// <summary>A replica of AuthService that waits long enough for Redis, also on a busy machine.</summary>
+    /// <summary>A replica of AuthService with a Redis timeout that is long enough even on a busy machine.</summary>
     AuthServer Server(string redis, params (string, string)[] settings) => new([.. Settings(redis), .. settings]) { Configure = WaitLong };
 
     (string, string)[] Settings(string redis) => [("ConnectionStrings:cache", redis), ("Increment:ServiceSecret", secret)];
@@ -261,7 +261,7 @@ public sealed class RedisLimitTests
     Task<HttpResponseMessage> LoginAsync(AuthServer auth, string email, string password = "wrong password") =>
         auth.Http.PostAsJsonAsync("v1/login", new { email, password }, ct);
 
-    /// <summary>What one process counts with.</summary>
+    /// <summary>The counts of one process.</summary>
     sealed record Counter(ConnectionMultiplexer Redis, RateCounts Counts) : IAsyncDisposable
     {
         public static async Task<Counter> StartAsync(string address, string secret, TimeProvider time, TimeSpan? patience = null)

@@ -95,7 +95,7 @@ public sealed class ReplicaTests
         var begun = await browser.GetAsync("v1/oauth/example", ct);
         var callback = provider.Consent(begun.Headers.Location!);
         var ended = await browser.GetAsync(callback.Replace(one.Origin, other.Origin, StringComparison.Ordinal), ct);
-        // Its redirect_uri is of the other origin, which the small provider does not mind.
+        // Its redirect_uri has the other replica's origin, which the test provider accepts.
         Assert.Equal(HttpStatusCode.Redirect, ended.StatusCode);
     }
 

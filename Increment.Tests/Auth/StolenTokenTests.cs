@@ -10,7 +10,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>What a thief can do with a token, and what takes a sign-in of the last ten minutes.</summary>
+/// <summary>The limits of a stolen token, and the changes that need a sign-in of the last ten minutes.</summary>
 public sealed class StolenTokenTests : IAsyncLifetime
 {
     const string Password = "correct horse battery";

@@ -3,7 +3,7 @@ using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>What every engine's token store keeps to.</summary>
+/// <summary>The contract of every engine's token store.</summary>
 public abstract class TokenStoreContract : StoreContract
 {
     /// <summary>The store that was opened last.</summary>

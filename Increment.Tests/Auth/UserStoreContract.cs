@@ -2,7 +2,7 @@ using Increment.AuthService.Users;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>What every engine's user store keeps to.</summary>
+/// <summary>The contract of every engine's user store.</summary>
 public abstract class UserStoreContract : StoreContract
 {
     static readonly ExternalIdentity Octocat = new("github", "583231");
@@ -151,7 +151,7 @@ public abstract class UserStoreContract : StoreContract
         Assert.Equal(RemoveIdentityResult.LastWay, await Store.RemoveIdentityAsync(ada.Id, google, "login", ct));
         Assert.Equal(1, (await Store.FindByIdentityAsync(google, ct))!.Generation);
 
-        // Two accounts without identities, and a third that takes one of theirs.
+        // Two accounts without identities, and a third that uses the identity that they had.
         foreach (var name in (string[])["bob@example.com", "eve@example.com"])
         {
             var user = NewUser(name) with { Identities = [Octocat] };

@@ -2,14 +2,14 @@ using Increment.Bench;
 
 namespace Increment.Tests.Benchmarks;
 
-/// <summary>A service as it is built, in a process of its own, with the settings that are measured.</summary>
+/// <summary>A built service in its own process, with the measured settings.</summary>
 static class BuiltService
 {
-    /// <summary>Starts it without waiting for it to serve.</summary>
-    /// <param name="name">Without the <c>Increment.</c> before it.</param>
-    /// <param name="folder">Gets its store, NAME.db, and its log.</param>
+    /// <summary>Starts the service without waiting until it serves.</summary>
+    /// <param name="name">The name without the <c>Increment.</c> prefix.</param>
+    /// <param name="folder">The folder for its store, NAME.db, and its log.</param>
     /// <param name="auth">AuthService's address; null for AuthService itself.</param>
-    /// <param name="store">Gets its store, if that is elsewhere.</param>
+    /// <param name="store">The connection string of its store, if that is elsewhere.</param>
     public static Server Launch(string name, DirectoryInfo folder, Uri? auth, DirectoryInfo? store = null)
     {
         var port = Server.FreePort();

@@ -4,7 +4,7 @@ using Increment.Bench;
 
 namespace Increment.Tests.Benchmarks;
 
-/// <summary>That what the benchmarks measure is what is shipped, with nothing left out for speed.</summary>
+/// <summary>The benchmarks measure the shipped configuration, with nothing disabled for speed.</summary>
 [Trait("Category", "System")]
 public sealed class MeasuredConfigurationTests : IAsyncLifetime
 {
@@ -36,7 +36,7 @@ public sealed class MeasuredConfigurationTests : IAsyncLifetime
         foreach (var server in servers)
         {
             var names = File.ReadAllText($"/proc/{server.ProcessId}/environ").Split('\0', StringSplitOptions.RemoveEmptyEntries).Select(v => v.Split('=')[0]);
-            // PWD is the shell's own.
+            // The shell sets PWD.
             Assert.Empty(names.Except(Necessary).Except(Server.Inherited).Except(["PWD"]));
         }
     }

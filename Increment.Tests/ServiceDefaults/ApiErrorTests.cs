@@ -6,7 +6,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.ServiceDefaults;
 
-/// <summary>What failures of the services' parts are at the edge.</summary>
+/// <summary>The errors that clients get for failures inside the services.</summary>
 public sealed class ApiErrorTests
 {
     public static TheoryData<Exception, string> Passing => new()

@@ -11,7 +11,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>How AuthService is asked, over HTTP: what is tried again, when it is left alone, and which answers are believed.</summary>
+/// <summary>Calls to AuthService over HTTP: retries, the pause after repeated failures, and the validation of answers.</summary>
 public sealed class AuthServiceClientTests : IAsyncLifetime
 {
     const string Token = "ann";
@@ -214,7 +214,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
 
     async Task<Principal?> AskAsync(string token = Token) => await client.VerifyAsync(token.AsMemory(), ct);
 
-    /// <summary>Two who are being asked about, each until its gate opens: as many requests as there are at a time.</summary>
+    /// <summary>Occupies both concurrent requests with a call each, which waits until its gate opens.</summary>
     async Task<(Held First, Held Second)> HoldTwoAsync() => (await HoldAsync("first"), await HoldAsync("second"));
 
     async Task<Held> HoldAsync(string token)
@@ -269,7 +269,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
         }
     }
 
-    /// <summary>The clock, put on as a test likes.</summary>
+    /// <summary>A clock that a test can move forward.</summary>
     sealed class LaterTime : TimeProvider
     {
         public TimeSpan Later { get; set; }

@@ -5,7 +5,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>That a request is served by a thread of the pool, not by the one that waits for all sockets.</summary>
+/// <summary>A request runs on a thread of the pool, not on the thread that waits for all sockets.</summary>
 public sealed class BlockedThreadTests : IStartupFilter, IDisposable
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -18,7 +18,7 @@ public sealed class BlockedThreadTests : IStartupFilter, IDisposable
         await using var server = new AuthServer { Configure = services => services.AddSingleton<IStartupFilter>(this) };
         using var others = new HttpClient { BaseAddress = server.Http.BaseAddress, Timeout = TimeSpan.FromSeconds(20) };
         Task AskAsync() => Task.WhenAll(Enumerable.Range(0, 16).Select(async _ => (await others.GetAsync("alive", ct)).EnsureSuccessStatusCode()));
-        // A connection's first request is served by the thread that accepted it.
+        // The first request of a connection runs on the thread that accepted it, so all connections are opened first.
         await AskAsync();
         await server.Http.GetAsync("alive", ct);
 

@@ -13,7 +13,7 @@ using Microsoft.Extensions.Options;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>That the streams of clients that have vanished end soon.</summary>
+/// <summary>Streams of vanished clients end soon.</summary>
 public sealed class DeadPeerTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -21,7 +21,7 @@ public sealed class DeadPeerTests
     [Theory, InlineData(true), InlineData(false)]
     public async Task A_stream_ends_when_its_client_has_vanished(bool isBeingSent)
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Packets are dropped by a filter of Linux.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "The test drops packets with a socket filter of Linux.");
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
@@ -54,7 +54,7 @@ public sealed class DeadPeerTests
     [Fact]
     public async Task Connections_of_the_services_have_a_timeout_of_half_a_minute()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux bounds how long what was sent stays without an acknowledgement.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux limits how long sent data may stay unacknowledged.");
         await using var server = new AuthServer();
         (await server.Http.GetAsync("alive", ct)).EnsureSuccessStatusCode();
         var sockets = server.Services.GetRequiredService<IOptions<SocketTransportOptions>>().Value;
@@ -71,7 +71,7 @@ public sealed class DeadPeerTests
         Assert.Equal(30, (int)accepted.GetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime)!);
     }
 
-    /// <summary>As where a client has no power: its system neither acknowledges nor refuses what arrives (socket(7), SO_ATTACH_FILTER).</summary>
+    /// <summary>Simulates a client without power: its system neither acknowledges nor refuses packets (socket(7), SO_ATTACH_FILTER).</summary>
     static void DropWhatArrives(Socket socket)
     {
         const int SocketLevel = 1, AttachFilter = 26;

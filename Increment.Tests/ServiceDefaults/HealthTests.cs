@@ -7,7 +7,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>What the services, as processes, tell of their health: only an own store that is down unreadies one.</summary>
+/// <summary>The health reports of the services as processes: only a service's own store can make it unready.</summary>
 [Trait("Category", "System")]
 public sealed class HealthTests : IAsyncLifetime
 {
@@ -113,7 +113,7 @@ public sealed class HealthTests : IAsyncLifetime
             health.GetProperty("checks").TryGetProperty(check, out var one) ? one.GetProperty("status").GetString() : null);
     }
 
-    /// <summary>Spoils a database that is in use, after a write that makes those who have read it read it again.</summary>
+    /// <summary>Damages a database in use, after a write that makes other connections read it again.</summary>
     static void Damage(string file)
     {
         using (var connection = new SqliteConnection($"Data Source={file};Pooling=False"))

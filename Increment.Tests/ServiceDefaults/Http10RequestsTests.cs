@@ -4,12 +4,12 @@ using Increment.ServiceDefaults.Kestrel;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>What is added to the requests of an HTTP/1.0 connection, in however many pieces they come.</summary>
+/// <summary>The header that is added to requests of an HTTP/1.0 connection, however the requests are split.</summary>
 public sealed class Http10RequestsTests
 {
     const string Added = "Content-Length: 0\r\n";
 
-    /// <summary>In each text <c>{0}</c> stands where something is added.</summary>
+    /// <summary>In each text <c>{0}</c> marks the place of an added header.</summary>
     [Theory]
     [InlineData("POST /a HTTP/1.0\r\n{0}\r\n")]
     [InlineData("PUT /a HTTP/1.0\r\nA: b\r\n{0}\r\n")]

@@ -6,7 +6,7 @@ using Increment.Tests.Kubernetes;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>That what Kestrel refuses before any middleware sees it is answered as every other error is.</summary>
+/// <summary>Requests that Kestrel refuses before any middleware runs get the same error format as others.</summary>
 public sealed class KestrelRefusalTests(AuthFixture fixture) : IClassFixture<AuthFixture>
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

@@ -14,7 +14,7 @@ using StackExchange.Redis;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>The token cache of two processes over a real Redis, which a relay between them cuts off or holds up.</summary>
+/// <summary>The token caches of two processes over a real Redis, behind a relay that can cut or delay connections.</summary>
 [Trait("Category", "System")]
 public sealed class RedisTokenCacheTests : IAsyncLifetime
 {
@@ -74,7 +74,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
         Assert.False(await B.Layer.TryAddAsync(TokenHash.Of(token), Store.PrincipalNow));
     }
 
-    /// <summary>A hundred tokens in use by both processes are revoked one after the other; it tells how long each lived on.</summary>
+    /// <summary>Revokes a hundred tokens, one after the other, while both processes use them, and measures how long each stays valid.</summary>
     [Fact]
     public async Task A_hundred_tokens_revoked_under_load_are_refused_at_once()
     {
@@ -124,8 +124,8 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
         Assert.NotNull(await A.Verify(known));
         Assert.NotNull(await A.Verify(store.New()));
 
-        // Nobody hears of this revocation before Redis is back. It may be published before B has subscribed again, and B not
-        // hear of it then either; that it is in Redis is what counts.
+        // No process receives this revocation before Redis is back. It may be published before B has subscribed again, so B
+        // may miss it even then. What counts is that the revocation is in Redis.
         await Revoke(revoked);
         var subscribed = B.NextSubscription();
         relay.Start();
@@ -149,8 +149,8 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     }
 
     /// <summary>
-    /// What somebody may write who can write to Redis and does not know the secret, for a token that AuthService does not
-    /// know: it is taken for nothing, AuthService is asked, and where it knows the token its answer takes the place.
+    /// An entry that was written to Redis without the secret, for a token that AuthService does not know: it is ignored,
+    /// AuthService is asked, and where it knows the token its answer replaces the entry.
     /// </summary>
     [Theory]
     [InlineData("no MAC"), InlineData("an empty MAC"), InlineData("a MAC by another secret"), InlineData("the MAC alone of another token")]
@@ -190,7 +190,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
                 case "an empty MAC": changed["Mac"] = ""; break;
                 case "the MAC alone of another token": changed["UserId"] = "2"; goto case "another token's entry";
                 case "another token's entry":
-                    // Only for the token that it was not written for is it forged.
+                    // The entry is only forged for a token other than its own.
                     var third = store.New();
                     await A.Verify(third);
                     var thirds = JsonNode.Parse((string)(await database.StringGetAsync(Key(third)))!)!.AsObject();
@@ -228,7 +228,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
         var hash = TokenHash.Of(Guid.NewGuid().ToString());
         var checkedAt = DateTimeOffset.UtcNow.AddSeconds(secondsFromNow);
         await new Process(A.Redis, store, new FakeTimeProvider(checkedAt)).Layer.TryAddAsync(hash, Store.PrincipalNow with { CheckedAt = checkedAt });
-        // As somebody does who replays it.
+        // A replayed entry can have a longer lifetime.
         Assert.True(await A.Redis.GetDatabase().KeyExpireAsync("token:" + hash, TimeSpan.FromDays(1)));
         Assert.Null(await A.Layer.FindAsync(hash));
     }
@@ -256,7 +256,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
         Assert.InRange(kept.Expiry!.Value, TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(1));
     }
 
-    /// <summary>In a rolling update both run: that one takes the value for a Principal, and the tombstones are the same.</summary>
+    /// <summary>During a rolling update both versions run: the old one reads the value as a Principal, and the tombstones are the same.</summary>
     [Fact]
     public async Task The_version_without_MACs_can_read_an_entry()
     {
@@ -367,7 +367,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
             return heard.Task;
         }
 
-        /// <summary>Ends when an answer that this process asked for reaches the other one.</summary>
+        /// <summary>Completes when an answer that this process requested reaches the other process.</summary>
         public async Task NextUseAsync(Store store, Process other, CancellationToken ct)
         {
             while (true)

@@ -6,7 +6,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>What a service that is asked to end does for those who are still there.</summary>
+/// <summary>The shutdown of a service with connected clients.</summary>
 [Trait("Category", "System")]
 public sealed class ShutdownTests : IAsyncLifetime
 {
@@ -75,7 +75,7 @@ public sealed class ShutdownTests : IAsyncLifetime
         Assert.Equal(0, await service.ExitAsync(ct));
     }
 
-    /// <summary>HTTP by hand.</summary>
+    /// <summary>A raw HTTP connection.</summary>
     sealed class Connection : IDisposable
     {
         readonly TcpClient client = new() { NoDelay = true };
@@ -89,7 +89,7 @@ public sealed class ShutdownTests : IAsyncLifetime
             return connection;
         }
 
-        /// <summary>Null when nobody listens there.</summary>
+        /// <summary>Null when no process listens.</summary>
         public static async Task<Connection?> TryOpenAsync(IPEndPoint address, CancellationToken cancellationToken)
         {
             try
@@ -114,7 +114,7 @@ public sealed class ShutdownTests : IAsyncLifetime
             return head.ToString();
         }
 
-        /// <summary>All that comes until the service closes the connection.</summary>
+        /// <summary>The bytes that arrive until the service closes the connection.</summary>
         public Task<string> ReadToEndAsync(CancellationToken cancellationToken) => reader.ReadToEndAsync(cancellationToken);
 
         public void Dispose()

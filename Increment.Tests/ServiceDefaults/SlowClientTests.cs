@@ -7,7 +7,7 @@ using Microsoft.Extensions.Options;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>That a client who sends a request byte by byte, or never to its end, does not keep a connection for long.</summary>
+/// <summary>A client that sends a request byte by byte, or never completes it, does not keep a connection for long.</summary>
 public sealed class SlowClientTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

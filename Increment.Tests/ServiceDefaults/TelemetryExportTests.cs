@@ -5,11 +5,11 @@ using Increment.Tests.Counters.Faults;
 
 namespace Increment.Tests.Defaults;
 
-/// <summary>Telemetry never costs a request, whatever becomes of the receiver.</summary>
+/// <summary>Telemetry never delays or fails a request, whatever state the receiver is in.</summary>
 [Trait("Category", "System")]
 public sealed class TelemetryExportTests
 {
-    // More than the exporter's queue holds (2,048 spans), so that it is full for most of them.
+    // More than the exporter's queue holds (2,048 spans), so the queue is full for most of them.
     const int Requests = 6_000;
 
     [Theory]
@@ -25,7 +25,7 @@ public sealed class TelemetryExportTests
         var counter = await processes.StartAsync(
             ("OTEL_EXPORTER_OTLP_ENDPOINT", $"http://{receiver.LocalEndpoint}"), ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
             ("OTEL_TRACES_SAMPLER", "always_on"), ("OTEL_BSP_SCHEDULE_DELAY", "100"),
-            // Aspire sets it, in run mode and in the manifest; with it an export is tried again until the stop gives up.
+            // Aspire sets this in run mode and in the manifest. With it an export is retried until the shutdown times out.
             ("OTEL_DOTNET_EXPERIMENTAL_OTLP_RETRY", "in_memory"));
         using var http = new HttpClient { BaseAddress = new($"http://{counter.Address}/v1/") };
         http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "t-somebody");
@@ -39,7 +39,7 @@ public sealed class TelemetryExportTests
 
         Assert.Equal($"{Requests + 1}", await NextAsync(http, limit.Token));
         counter.Terminate();
-        // The limit is 2 s. A stop that waits as long as OpenTelemetry does takes three times 5 s.
+        // The limit is 2 s. A shutdown that waits as long as OpenTelemetry does would take three times 5 s.
         limit.CancelAfter(TimeSpan.FromSeconds(8));
         Assert.Equal(0, await counter.ExitAsync(limit.Token));
     }

@@ -5,9 +5,9 @@ using Microsoft.Extensions.Time.Testing;
 namespace Increment.Tests.Defaults;
 
 /// <summary>
-/// Two processes' caches, their shared layer and AuthService in a made-up world where everything that takes time is taken
-/// apart into steps, and a seed says which step comes next, when who is down, and what is revoked. Each answer is held
-/// against what may be answered.
+/// Simulates the caches of two processes, their shared layer and AuthService. Every asynchronous operation is split into
+/// steps, and a seed chooses the next step, the outages and the revocations. Each answer is checked against what is
+/// allowed.
 /// </summary>
 public sealed class TokenCacheSimulationTests
 {
@@ -27,7 +27,7 @@ public sealed class TokenCacheSimulationTests
                 throw new InvalidOperationException($"Seed {seed}: {e.Message}", e);
             }
         }
-        // What never happened has not been tried.
+        // An event that never happened was not tested.
         Assert.True(totals is { Good: > 1000, Refused: > 1000, Unavailable: > 1000, Stale: > 100, AfterRevocation: > 1000 }, totals.ToString());
     }
 
@@ -40,7 +40,7 @@ public sealed class TokenCacheSimulationTests
         public int AfterRevocation { get; set; }
     }
 
-    /// <summary>Runs on one thread; the order of everything that was posted is the seed's.</summary>
+    /// <summary>A single thread, on which the seed chooses the order of all posted callbacks.</summary>
     sealed class World : SynchronizationContext
     {
         static readonly TimeSpan Step = TimeSpan.FromMilliseconds(20);
@@ -112,7 +112,7 @@ public sealed class TokenCacheSimulationTests
                         Array.ForEach(layers, layer => layer.Subscribe());
                     break;
                 case 46:
-                    Let(TimeSpan.FromSeconds(random.Next(12)));
+                    PassTime(TimeSpan.FromSeconds(random.Next(12)));
                     break;
                 default:
                     RunOne();
@@ -120,12 +120,12 @@ public sealed class TokenCacheSimulationTests
             }
         }
 
-        /// <summary>Time goes on by a little with each step; by more only while nothing is under way.</summary>
-        void Let(TimeSpan pass)
+        /// <summary>Time advances a little with each step, and by more only while nothing is pending.</summary>
+        void PassTime(TimeSpan duration)
         {
             while (posted.Count > 0)
                 RunOne();
-            time.Advance(pass);
+            time.Advance(duration);
         }
 
         void RunOne()
@@ -133,7 +133,7 @@ public sealed class TokenCacheSimulationTests
             time.Advance(Step);
             if (posted.Count == 0)
                 return;
-            // Nothing is put off for long.
+            // No callback is delayed for long.
             var next = posted.FindIndex(item => item.At < time.GetUtcNow() - CallTimeout / 4);
             next = next >= 0 ? next : random.Next(posted.Count);
             var (callback, state, _) = posted[next];
@@ -163,29 +163,29 @@ public sealed class TokenCacheSimulationTests
                     totals.Refused++;
                     state.RefusedBy.Add(cache);
                     if (state.RevokedAt is null && !(state.ExpiresAt <= time.GetUtcNow()))
-                        violations.Add($"{token.Key} was refused and is good");
+                        violations.Add($"{token.Key} was refused although it is valid");
                     return;
                 }
                 totals.Good++;
                 if (refusedHere)
-                    violations.Add($"{token.Key} was let in after a refusal");
+                    violations.Add($"{token.Key} was accepted after a refusal");
                 if (state.ExpiresAt <= begun)
-                    violations.Add($"{token.Key} was let in after its end");
+                    violations.Add($"{token.Key} was accepted after its expiry");
                 if (announced)
-                    violations.Add($"{token.Key} was let in after its revocation was announced to all");
+                    violations.Add($"{token.Key} was accepted after its revocation was announced to all");
                 var age = begun - principal.CheckedAt;
                 if (age > TokenCache.MaxAge)
                     totals.Stale++;
-                // A failed call counts for a while; after that, who wants to know waits so long for the next one.
+                // A failed call counts as an outage for a while. After that, a lookup waits this long for the next call.
                 if (authIsDown || calls.Exists(call => call <= time.GetUtcNow() - TokenCache.OutagePatience))
                     lastAuthTrouble = time.GetUtcNow();
                 var reachable = begun - lastAuthTrouble;
                 var outageIsOver = reachable > TokenCache.ProbeInterval + TokenCache.MaxInquiry
                     && time.GetUtcNow() - begun < TokenCache.OutagePatience;
                 if (age > TokenCache.MaxAge && outageIsOver)
-                    violations.Add($"{token.Key} was let in by an answer that is {age} old, {reachable} after an outage");
+                    violations.Add($"{token.Key} was accepted by an answer that is {age} old, {reachable} after an outage");
                 if (revokedAt is { } revoked && begun - revoked > TokenCache.MaxAge && outageIsOver)
-                    violations.Add($"{token.Key} was let in {begun - revoked} after its revocation");
+                    violations.Add($"{token.Key} was accepted {begun - revoked} after its revocation");
             }
             catch (AuthServiceUnavailableException)
             {

@@ -43,7 +43,7 @@ public sealed class TokenCacheTests
         for (var i = 0; i < 1000; i++)
         {
             if (!IsAnswered(cache.VerifyAsync(header[7..], ct)))
-                Assert.Fail("went asynchronous");
+                Assert.Fail("The lookup did not complete synchronously.");
         }
         Assert.Equal(0, GC.GetAllocatedBytesForCurrentThread() - before);
     }
@@ -216,7 +216,7 @@ public sealed class TokenCacheTests
             Assert.Null(await small.VerifyAsync($"rubbish {i}".AsMemory(), ct));
         Assert.True(IsAnswered(small.VerifyAsync(Token.AsMemory(), ct)));
 
-        // And of the rubbish itself only the last sixteen are remembered.
+        // Of the unknown tokens only the last sixteen are remembered.
         var calls = auth.Calls;
         await small.VerifyAsync("rubbish 984".AsMemory(), ct);
         Assert.Equal(calls, auth.Calls);
@@ -276,11 +276,11 @@ public sealed class TokenCacheTests
         await Verify();
         auth.IsDown = true;
         time.Advance(TokenCache.MaxAge);
-        await Verify(); // finds out
+        await Verify(); // detects the outage
         Assert.Equal(2, auth.Calls);
 
         auth.IsDown = false;
-        auth.Hold(); // as when packets are lost
+        auth.Hold(); // like lost packets
         for (var i = 0; i < 10; i++)
             Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
         Assert.Equal(2, auth.Calls);
@@ -310,7 +310,7 @@ public sealed class TokenCacheTests
         Assert.Null(await Verify());
         auth.IsDown = true;
         time.Advance(TokenCache.MaxAge);
-        await Assert.ThrowsAsync<AuthServiceUnavailableException>(() => Verify()); // never again after a refusal was seen
+        await Assert.ThrowsAsync<AuthServiceUnavailableException>(() => Verify()); // never again after a refusal was received
     }
 
     [Fact]
@@ -381,7 +381,7 @@ public sealed class TokenCacheTests
         Assert.NotNull(await Verify());
         Assert.Equal(1, auth.Calls);
 
-        // And it is as old here as there.
+        // The answer keeps its age in the other cache.
         time.Advance(TokenCache.MaxAge - TimeSpan.FromTicks(1));
         auth.Good.Remove(Token);
         auth.Hold();
@@ -411,7 +411,7 @@ public sealed class TokenCacheTests
         await shared.AnnounceAsync([TokenHash.Of(Token)]);
         Assert.Null(await Verify());
         Assert.Null(await neighbour.VerifyAsync(Token.AsMemory(), ct));
-        Assert.Equal(1, auth.Calls); // the shared layer knew
+        Assert.Equal(1, auth.Calls); // the shared layer had the answer
     }
 
     [Fact]
@@ -429,7 +429,7 @@ public sealed class TokenCacheTests
     {
         auth.Hold();
         var asked = Verify();
-        await auth.Called(1); // AuthService has seen it good
+        await auth.Called(1); // AuthService has found the token valid
         auth.Good.Remove(Token);
         await shared.AnnounceAsync([TokenHash.Of(Token)]);
         var askedAfter = Verify();
@@ -523,7 +523,7 @@ public sealed class TokenCacheTests
         public static Principal PrincipalAt(DateTimeOffset checkedAt, DateTimeOffset? expiresAt = null) =>
             new("1", "ann", "t1", Scopes.OfUsers, expiresAt, checkedAt);
 
-        /// <summary>From now on looks the token up, and answers only when released.</summary>
+        /// <summary>From now on the fake looks the token up, but answers only when released.</summary>
         public void Hold() => held = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public void Release()
