@@ -32,7 +32,7 @@ public sealed class MeasuredConfigurationTests : IAsyncLifetime
     [Fact]
     public void A_measured_service_gets_only_its_required_settings()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "This machine lacks /proc, where a process's environment can be read.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs /proc to read a process's environment, which this machine lacks.");
         foreach (var server in servers)
         {
             var names = File.ReadAllText($"/proc/{server.ProcessId}/environ").Split('\0', StringSplitOptions.RemoveEmptyEntries).Select(v => v.Split('=')[0]);

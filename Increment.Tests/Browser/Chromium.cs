@@ -6,7 +6,7 @@ using Microsoft.Playwright;
 
 namespace Increment.Tests.Browser;
 
-/// <summary>Debian's Chromium, headless, one for all tests; it starts with the first visit.</summary>
+/// <summary>Debian's Chromium, headless, shared by all tests. It starts with the first visit.</summary>
 public sealed class Chromium : IAsyncDisposable
 {
     const string Executable = "/usr/bin/chromium";
@@ -24,11 +24,11 @@ public sealed class Chromium : IAsyncDisposable
         playwright.Dispose();
     }
 
-    /// <summary>A page of somebody with own cookies. Skips the test where there is nothing to show it with.</summary>
+    /// <summary>Opens a page for a new visitor with separate cookies. Skips the test if Chromium is missing.</summary>
     public async Task<Visit> VisitAsync(Uri address, bool isPhone = false)
     {
-        Assert.SkipUnless(File.Exists(Executable), $"needs Chromium at {Executable} (Debian's package chromium)");
-        Assert.SkipUnless(File.Exists(Axe), "needs axe-core: run 'npm ci' in Increment.Tests/Browser, then build");
+        Assert.SkipUnless(File.Exists(Executable), $"Needs Chromium at {Executable} (Debian's package chromium)");
+        Assert.SkipUnless(File.Exists(Axe), "Needs axe-core: run 'npm ci' in Increment.Tests/Browser, then build");
         var context = await (await started.Value).Browser.NewContextAsync(new()
         {
             BaseURL = address.ToString(),
@@ -49,21 +49,21 @@ public sealed class Chromium : IAsyncDisposable
         return (playwright, await playwright.Chromium.LaunchAsync(new()
         {
             ExecutablePath = Executable,
-            IgnoreDefaultArgs = ["--hide-scrollbars"], // they take room, as on most desktops
+            IgnoreDefaultArgs = ["--hide-scrollbars"], // scroll bars take room, as on most desktops
             Args = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"],
         }));
     }
 }
 
-/// <summary>One person's page, and what it complained of.</summary>
+/// <summary>The page of one visitor, and its errors.</summary>
 public sealed class Visit : IAsyncDisposable
 {
     static readonly (int Width, int Height)[] Sizes = [(1280, 860), (360, 740)];
 
-    /// <summary>The folder that gets a picture of each screen, if there is one.</summary>
+    /// <summary>The folder for a picture of each screen, if there is one.</summary>
     static readonly string? Pictures = Environment.GetEnvironmentVariable("INCREMENT_PICTURES");
 
-    readonly ConcurrentQueue<string> complaints = [];
+    readonly ConcurrentQueue<string> errors = [];
 
     public Visit(IBrowserContext context, IPage page)
     {
@@ -76,7 +76,7 @@ public sealed class Visit : IAsyncDisposable
 
     public IPage Page { get; }
 
-    /// <summary>A second tab of the same person.</summary>
+    /// <summary>A second tab of the same visitor.</summary>
     public async Task<IPage> OpenTabAsync()
     {
         var page = await Context.NewPageAsync();
@@ -85,8 +85,8 @@ public sealed class Visit : IAsyncDisposable
     }
 
     /// <summary>
-    /// Looks at what is shown, light and dark, on a desktop and a phone: the accessibility checker finds nothing serious,
-    /// and nothing is wider than the screen. <c>INCREMENT_PICTURES</c> names a folder for pictures of it.
+    /// Checks the current screen, light and dark, on a desktop and a phone: the accessibility checker finds nothing serious,
+    /// and no element is wider than the screen. <c>INCREMENT_PICTURES</c> names a folder for pictures of it.
     /// </summary>
     public async Task LookAsync(string screen)
     {
@@ -118,19 +118,19 @@ public sealed class Visit : IAsyncDisposable
         await Page.SetViewportSizeAsync(Sizes[0].Width, Sizes[0].Height);
     }
 
-    /// <summary>The page ran without an error of its own, and asked for nothing that its Content-Security-Policy forbids.</summary>
-    public void AssertNoComplaints() => Assert.Empty(complaints);
+    /// <summary>The page ran without script errors and requested nothing that its Content-Security-Policy forbids.</summary>
+    public void AssertNoErrors() => Assert.Empty(errors);
 
     public ValueTask DisposeAsync() => Context.DisposeAsync();
 
     void Watch(IPage page)
     {
-        page.PageError += (_, error) => complaints.Enqueue(error);
+        page.PageError += (_, error) => errors.Enqueue(error);
         page.Console += (_, message) =>
         {
-            // A refused or failed request is told by the browser as well; what the page makes of it is what tests look at.
+            // The browser reports every refused or failed request too. The tests check how the page handles these.
             if (message.Type is "error" or "warning" && !message.Text.StartsWith("Failed to load resource", StringComparison.Ordinal))
-                complaints.Enqueue(message.Text);
+                errors.Enqueue(message.Text);
         };
     }
 }

@@ -3,12 +3,12 @@ using static Microsoft.Playwright.Assertions;
 
 namespace Increment.Tests.Browser;
 
-/// <summary>What the tests do on the counter page again and again.</summary>
+/// <summary>Steps on the counter page that many tests share.</summary>
 static class CounterPage
 {
     public const string Password = "correct horse battery";
 
-    /// <summary>Creates an account for somebody new, and answers the e-mail address.</summary>
+    /// <summary>Creates an account for a new user and returns the e-mail address.</summary>
     public static async Task<string> SignUpAsync(IPage page)
     {
         var email = $"{Guid.NewGuid():n}@example.com";
@@ -17,7 +17,7 @@ static class CounterPage
         return email;
     }
 
-    /// <summary>Fills in the form of the welcome and presses one of its buttons.</summary>
+    /// <summary>Fills in the form of the welcome page and presses one of its buttons.</summary>
     public static async Task SubmitAsync(IPage page, string email, string password, string button)
     {
         await page.GetByLabel("E-mail").FillAsync(email);

@@ -12,7 +12,7 @@ using static Microsoft.Playwright.Assertions;
 
 namespace Increment.Tests.Browser;
 
-/// <summary>The counter page as a new user meets it, over the whole system.</summary>
+/// <summary>The counter page from a new user's view, over the whole system.</summary>
 [Collection(nameof(EmbeddedCollection))]
 [Trait("Category", "System")]
 public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
@@ -104,7 +104,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Sign in" })).ToBeVisibleAsync();
         await page.ReloadAsync();
         await Expect(page.GetByLabel("E-mail")).ToBeVisibleAsync();
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -123,7 +123,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The password needs at least 8 characters.");
         await SubmitAsync(page, email, Password, "Create account");
         await Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("There is an account with this e-mail address.");
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -145,7 +145,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await elsewhere.DeleteAsync("v1/counters/orders", ct);
         await Expect(page.GetByText("Only the default one so far.")).ToBeVisibleAsync();
         await Expect(tab.GetByRole(AriaRole.Heading, new() { Name = "Default counter" })).ToBeVisibleAsync();
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -161,7 +161,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Next(page).ClickAsync();
         await Expect(page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "past the end of the range" })).ToBeVisibleAsync();
         await visit.LookAsync("the end of the range");
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -178,7 +178,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Expect(page.GetByText("Not live")).ToBeVisibleAsync();
         await Expect(page.GetByText("The service does not answer. Trying again; what you see may be old.")).ToBeVisibleAsync();
         await visit.LookAsync("a service that is down");
-        await Next(page).ClickAsync(); // waits in the page, under its idempotency key
+        await Next(page).ClickAsync(); // waits in the page with its idempotency key
         await commands.ExecuteCommandAsync("counter", KnownResourceCommands.StartCommand, ct);
         await system.App.ResourceNotifications.WaitForResourceHealthyAsync("counter", ct);
 
@@ -195,7 +195,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await ShowsAsync(page, "3");
         await Next(page).ClickAsync();
         await Expect(page.GetByText("You took 4.")).ToBeVisibleAsync();
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -211,7 +211,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await visit.Context.SetOfflineAsync(false);
         await ShowsAsync(page, "3");
         await Expect(page.GetByText("You are offline.")).ToBeHiddenAsync();
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -226,7 +226,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
                 await elsewhere.DeleteAsync($"v1/tokens/{token.GetProperty("id").GetString()}", ct);
 
         await Expect(page.GetByText("Your session has ended. Sign in again.")).ToBeVisibleAsync(new() { Timeout = 30_000 });
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -258,7 +258,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Expect(page.GetByText("Your account is deleted.")).ToBeVisibleAsync();
         await SubmitAsync(page, email, "staple by the shelf", "Sign in");
         await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The e-mail or the password is wrong.");
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -344,7 +344,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await page.GetByLabel("New password").FillAsync("staple by the shelf");
         await page.EvaluateAsync("document.querySelector('#new-password').form.requestSubmit()");
         await Expect(page.GetByText("The current password is wrong.")).ToBeVisibleAsync();
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -431,7 +431,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await SignUpAsync(page);
         await Expect(page.GetByText("Live", new() { Exact = true })).ToBeVisibleAsync();
         await Expect(page.GetByText("key takes the next")).ToBeHiddenAsync();
-        await page.Keyboard.PressAsync("n"); // whoever does not see the option cannot turn it off
+        await page.Keyboard.PressAsync("n"); // the shortcut is off here: a user without the option on the screen could not turn it off
         await Next(page).TapAsync();
         await Expect(page.GetByText("You took 1.")).ToBeVisibleAsync();
         await ShowsAsync(page, "1");
@@ -466,7 +466,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Expect(alert).ToContainTextAsync($"Increment:PublicOrigin to {counter.Origin}");
         await Expect(alert).Not.ToContainTextAsync("send");
         await visit.LookAsync("an origin that the service does not know");
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     async Task<Visit> VisitAsync()
@@ -477,7 +477,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         return visit;
     }
 
-    /// <summary>The same user, from elsewhere.</summary>
+    /// <summary>The same user with a different client.</summary>
     async Task<HttpClient> ClientOfAsync(string email)
     {
         var http = system.CreateClient("counter");

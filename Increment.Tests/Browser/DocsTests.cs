@@ -36,7 +36,7 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
         await Expect(result).ToContainTextAsync("401");
         await Expect(result).ToContainTextAsync("\"code\": \"unauthorized\"");
         await visit.LookAsync($"the reference of {service}");
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -61,7 +61,7 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
         await take.GetByLabel("Answer as").SelectOptionAsync("text/plain");
         await take.GetByRole(AriaRole.Button, new() { Name = "Send POST" }).ClickAsync();
         await Expect(take.GetByRole(AriaRole.Status)).ToContainTextAsync("9223372036854775807");
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -81,7 +81,7 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
         await visit.LookAsync("a reference that could not be loaded");
     }
 
-    /// <summary>Sends an operation's request, and finds its answer.</summary>
+    /// <summary>Sends an operation's request and finds its response.</summary>
     static async Task<ILocator> SendAsync(ILocator article)
     {
         var send = article.GetByRole(AriaRole.Button, new() { NameRegex = new("^Send ") });

@@ -7,8 +7,8 @@ using static Microsoft.Playwright.Assertions;
 namespace Increment.Tests.Browser;
 
 /// <summary>
-/// Signing in through a provider and linking one, in a browser that goes to another site and comes back: the page is at
-/// localhost, the provider at 127.0.0.1, so that cookies and the Content-Security-Policy have to prove themselves.
+/// Signing in through a provider and linking one, in a browser that goes to another site and comes back. The page is at
+/// localhost and the provider at 127.0.0.1, so cookies and the Content-Security-Policy apply as between sites.
 /// </summary>
 [Trait("Category", "System")]
 public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
@@ -51,7 +51,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await Expect(page.GetByRole(AriaRole.Heading, new() { Name = "Change the password" })).ToBeHiddenAsync();
         await visit.LookAsync("the account of a provider");
         await SignsInAndTakesAsync(page, 2);
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -71,7 +71,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         Assert.EndsWith("/#/account", page.Url, StringComparison.Ordinal);
 
         await SignsInAndTakesAsync(page, 2);
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -110,7 +110,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await SignInAgainAsync(page, "another horse");
         await Expect(Link(page)).ToBeVisibleAsync();
         await Expect(Linked(page)).ToBeHiddenAsync();
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -127,7 +127,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await Expect(page.GetByText("Signed in as eve@example.com")).ToBeVisibleAsync();
         await DeleteAsync(page);
         await Expect(page.GetByText("Your account is deleted.")).ToBeVisibleAsync();
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
 
         static async Task DeleteAsync(IPage page)
         {
@@ -165,7 +165,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await visit.LookAsync("an address that has an account");
         await page.GotoAsync("/v1/oauth/nobody");
         await Expect(page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("There is no such provider here");
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -181,7 +181,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await Tab(page, "Account").ClickAsync();
         await Link(page).ClickAsync();
         await Expect(page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Example did not answer, or not as it should." })).ToBeVisibleAsync();
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     async Task<Visit> VisitAsync()
@@ -192,7 +192,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         return visit;
     }
 
-    /// <summary>Leaves the page for the provider's, and comes back by the link there: the way back begins on the other site.</summary>
+    /// <summary>Leaves for the provider's page and returns by the link there, so the navigation back starts on the other site.</summary>
     static async Task GoThroughAsync(IPage page, ILocator way)
     {
         await way.ClickAsync();

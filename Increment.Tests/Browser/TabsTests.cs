@@ -18,7 +18,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
-    /// <summary>The tabs that opened a stream, in their order.</summary>
+    /// <summary>The tabs that opened a stream, in order.</summary>
     readonly ConcurrentQueue<IPage> streams = [];
 
     Visit visit = null!;
@@ -60,7 +60,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
         foreach (var tab in tabs)
             await ShowsAsync(tab, "20");
         Assert.Equal(2, streams.Count);
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Theory]
@@ -79,7 +79,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
                 await leader.EvaluateAsync("() => { Object.defineProperty(document, 'hidden', { get: () => true }); document.dispatchEvent(new Event('visibilitychange')); }");
                 break;
             case "frozen":
-                await leader.EvaluateAsync("() => document.dispatchEvent(new Event('freeze'))"); // Chromium freezes no tab in sight
+                await leader.EvaluateAsync("() => document.dispatchEvent(new Event('freeze'))"); // Chromium does not freeze a visible tab
                 break;
             default:
                 await leader.EvaluateAsync("() => { BroadcastChannel.prototype.postMessage = () => {}; }");
@@ -92,7 +92,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
         await elsewhere.PostAsync("v1/next?count=3", null, ct);
         foreach (var tab in tabs)
             await ShowsAsync(tab, "3");
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -108,7 +108,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
         await follower.EvaluateAsync("() => { delete document.hidden; document.dispatchEvent(new Event('visibilitychange')); }");
         await ShowsAsync(follower, "3");
         Assert.Single(streams);
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -134,7 +134,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
             await Tab(tab, "Account").ClickAsync();
             await Expect(tab.GetByText($"Signed in as {email}")).ToBeVisibleAsync();
         }
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
     [Fact]
@@ -146,10 +146,10 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
         await elsewhere.PostAsync("v1/next?count=3", null, ct);
         foreach (var tab in tabs)
             await ShowsAsync(tab, "3");
-        visit.AssertNoComplaints();
+        visit.AssertNoErrors();
     }
 
-    /// <summary>Signs somebody new up in the first of some tabs, and answers when all are live.</summary>
+    /// <summary>Signs a new user up in the first of several tabs and returns when all tabs are live.</summary>
     async Task<List<IPage>> OpenAsync(int count)
     {
         List<IPage> tabs = [visit.Page];

@@ -6,15 +6,15 @@ using Increment.Tests.Kubernetes;
 namespace Increment.Tests.Containers;
 
 /// <summary>
-/// The images of the three services, built once by <c>build-images</c>, pushed to a registry and pulled from it. The
-/// registry is the one that <c>INCREMENT_TEST_REGISTRY</c> names, else a container; the base image is
-/// <c>INCREMENT_TEST_BASE_IMAGE</c>, else .NET's own.
+/// The images of the three services, built once by <c>build-images</c>, pushed to a registry and pulled from it.
+/// <c>INCREMENT_TEST_REGISTRY</c> names the registry, by default a container; <c>INCREMENT_TEST_BASE_IMAGE</c> names the
+/// base image, by default .NET's own.
 /// </summary>
 public sealed class BuiltImages : IAsyncDisposable
 {
     const string RegistryVariable = "INCREMENT_TEST_REGISTRY", RegistryImage = "docker.io/library/registry:3.0.0";
 
-    /// <summary>The repository, where build-images and compose.yaml are.</summary>
+    /// <summary>The repository, which contains build-images and compose.yaml.</summary>
     internal static readonly string Root = Path.GetDirectoryName(Rendered.Folder)!;
 
     static readonly string[] Services = ["auth", "jobs", "counter"];
@@ -24,10 +24,10 @@ public sealed class BuiltImages : IAsyncDisposable
 
     public BuiltImages() => built = new(BuildAsync);
 
-    /// <summary>The version of the images: no other run has it.</summary>
+    /// <summary>The version of the images, unique to this run.</summary>
     public string Version { get; } = $"0.0.0-test.t{Guid.NewGuid():n}";
 
-    /// <summary>What stands before a service's name in its image's.</summary>
+    /// <summary>The prefix of an image's name before the service's name.</summary>
     public string Prefix => $"{registry}/increment-test";
 
     public string Of(string service) => $"{Prefix}/{service}:{Version}";
@@ -39,10 +39,10 @@ public sealed class BuiltImages : IAsyncDisposable
         await built.Value;
     }
 
-    /// <summary>Waits until <c>/health</c> answers 200, two minutes at most.</summary>
-    /// <param name="http">Its base address is the service's.</param>
-    /// <param name="withDependencies">Whether it waits for what the service depends on too.</param>
-    /// <param name="log">What the container wrote, for the message of a failure.</param>
+    /// <summary>Waits until <c>/health</c> answers 200, for at most two minutes.</summary>
+    /// <param name="http">A client whose base address is the service's.</param>
+    /// <param name="withDependencies">Whether it waits for the service's dependencies too.</param>
+    /// <param name="log">Returns the container's log, for the message of a failure.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     internal static async Task WaitForHealthAsync(HttpClient http, bool withDependencies, Func<Task<string>> log, CancellationToken cancellationToken)
     {
@@ -61,7 +61,7 @@ public sealed class BuiltImages : IAsyncDisposable
                 last = e.Message;
             }
             if (DateTime.UtcNow > deadline)
-                Assert.Fail($"{http.BaseAddress}health did not answer 200 but {last}\n{await log()}");
+                Assert.Fail($"{http.BaseAddress}health did not answer 200. Its last answer: {last}\n{await log()}");
         }
     }
 
@@ -70,14 +70,14 @@ public sealed class BuiltImages : IAsyncDisposable
         registry = Environment.GetEnvironmentVariable(RegistryVariable) is { Length: > 0 } given ? given : await StartRegistryAsync();
         var environment = new Dictionary<string, string>
         {
-            // No server of the compiler or of MSBuild outlives the build, and holds its output open.
+            // A compiler or MSBuild server would outlive the build and keep its output open.
             ["MSBUILDDISABLENODEREUSE"] = "1",
             ["UseSharedCompilation"] = "false",
         };
         if (Environment.GetEnvironmentVariable("INCREMENT_TEST_BASE_IMAGE") is { Length: > 0 } baseImage)
             environment["ContainerBaseImage"] = baseImage;
         var (exitCode, output, error) = await Tool.TryRunAsync(Root, environment, "bash", "build-images", Version, Prefix);
-        Assert.True(exitCode == 0, $"build-images ended with {exitCode} (INCREMENT_TEST_BASE_IMAGE names a base image where .NET's own cannot be pulled):\n{output}{error}");
+        Assert.True(exitCode == 0, $"build-images ended with {exitCode} (INCREMENT_TEST_BASE_IMAGE names a base image if .NET's own cannot be pulled):\n{output}{error}");
         foreach (var service in Services)
             await ContainerEngine.PullFromHereAsync(Of(service));
     }
@@ -103,7 +103,7 @@ public sealed class BuiltImages : IAsyncDisposable
             await RemoveFromRegistryAsync();
     }
 
-    /// <summary>Removes the images from a registry that stays: https://distribution.github.io/distribution/spec/api/#deleting-an-image</summary>
+    /// <summary>Removes the images from a registry that outlives the run: https://distribution.github.io/distribution/spec/api/#deleting-an-image</summary>
     async Task RemoveFromRegistryAsync()
     {
         using var http = new HttpClient { BaseAddress = new($"http://{registry}") };
@@ -120,6 +120,6 @@ public sealed class BuiltImages : IAsyncDisposable
     }
 }
 
-/// <summary>Tests that use the <see cref="BuiltImages"/>. The build takes all processors, so nothing else runs beside it.</summary>
+/// <summary>Tests that use the <see cref="BuiltImages"/>. The build uses all processors, so no other test runs beside it.</summary>
 [CollectionDefinition(nameof(ImagesCollection), DisableParallelization = true)]
 public sealed class ImagesCollection : ICollectionFixture<BuiltImages>;

@@ -6,7 +6,7 @@ using Increment.Tests.Kubernetes;
 
 namespace Increment.Tests.Containers;
 
-/// <summary>compose.yaml, brought up as docs/compose.md says.</summary>
+/// <summary>compose.yaml, started as docs/compose.md describes.</summary>
 [Collection(nameof(ImagesCollection))]
 [Trait("Category", "System")]
 public sealed class ComposeTests(BuiltImages images)
@@ -25,7 +25,7 @@ public sealed class ComposeTests(BuiltImages images)
         var keys = folder.CreateSubdirectory("keys").FullName;
         ReplicaTests.NewCertificate(keys, "certificate.pem", "key.pem");
         if (!OperatingSystem.IsWindows())
-            folder.UnixFileMode |= UnixFileMode.OtherRead | UnixFileMode.OtherExecute; // the services' user is another
+            folder.UnixFileMode |= UnixFileMode.OtherRead | UnixFileMode.OtherExecute; // the services run as a different user
         var environment = new Dictionary<string, string>
         {
             ["REGISTRY"] = images.Prefix,
@@ -50,7 +50,7 @@ public sealed class ComposeTests(BuiltImages images)
             await Walk.AsNewUserAsync(counter, jobs, ct);
             await Walk.AsDemoUserAsync(jobs, ct);
 
-            // Users of Redis: the operator's own password is none of theirs.
+            // The users of Redis: no service signs in with the operator's password.
             Assert.Equal(["auth", "counter", "default", "jobs"], (await ComposeAsync("exec", "-T", "cache", "redis-cli", "ACL", "USERS")).Split('\n').Select(user => user.Trim()).Order());
             foreach (var service in (string[])["auth", "jobs", "counter"])
                 Assert.Contains($"user={service} ", await ComposeAsync("exec", "-T", "cache", "redis-cli", "CLIENT", "LIST"), StringComparison.Ordinal);
@@ -77,11 +77,11 @@ public sealed class ComposeTests(BuiltImages images)
         }
     }
 
-    /// <summary>Whether the image that stands under MongoDB's name is MongoDB, and not one that knows the administrator alone.</summary>
+    /// <summary>Whether the image with MongoDB's name is MongoDB, and not a replacement that knows only the administrator.</summary>
     static async Task<bool> MongoHasUsersAsync() =>
         (await ContainerEngine.TryRunAsync("run", "--rm", "--entrypoint", "sh", "docker.io/library/mongo:8.3", "-c", "command -v mongod")).ExitCode == 0;
 
-    /// <summary>A file by which the services sign in to MongoDB as its administrator.</summary>
+    /// <summary>Writes a file with which the services sign in to MongoDB as its administrator.</summary>
     static string AsAdministrator(DirectoryInfo folder)
     {
         var file = Path.Combine(folder.FullName, "compose.administrator.yaml");
@@ -90,18 +90,18 @@ public sealed class ComposeTests(BuiltImages images)
         return file;
     }
 
-    /// <summary>Docker Compose for one project, with the environment variables that compose.yaml asks for.</summary>
+    /// <summary>Docker Compose for one project, with the environment variables that compose.yaml needs.</summary>
     static async Task<Func<string[], Task<(int ExitCode, string Output, string Error)>>> RequireComposeAsync(
         string project, IReadOnlyDictionary<string, string> environment, string[] overrides)
     {
         string[] command = Environment.GetEnvironmentVariable(ComposeVariable) is { Length: > 0 } named ? [named] : ["docker", "compose"];
         Assert.SkipUnless(Tool.IsThere(command[0]) && (await Tool.TryRunAsync(BuiltImages.Root, command[0], [.. command[1..], "ls"])).ExitCode == 0,
-            $"Takes Docker Compose on a container engine: install it, or name a command that runs it in {ComposeVariable}.");
+            $"Needs Docker Compose on a container engine: install it, or name a command that runs it in {ComposeVariable}.");
         return arguments => Tool.TryRunAsync(BuiltImages.Root, environment, command[0],
             [.. command[1..], "--project-name", project, "--file", "compose.yaml", .. overrides.SelectMany(file => (string[])["--file", file]), .. arguments]);
     }
 
-    /// <summary>The first three numbers of a network that no interface of this machine is in.</summary>
+    /// <summary>The first three numbers of a network that no interface of this machine uses.</summary>
     static string FreeNetwork()
     {
         var taken = NetworkInterface.GetAllNetworkInterfaces().SelectMany(i => i.GetIPProperties().UnicastAddresses).Select(a => a.Address.ToString()).ToList();

@@ -3,24 +3,24 @@ using Increment.AppHost;
 
 namespace Increment.Tests.Containers;
 
-/// <summary>The container engine of this machine, by its command line.</summary>
+/// <summary>The container engine of this machine, used through its command line.</summary>
 static class ContainerEngine
 {
-    /// <summary>Enough to fetch an image that is not there yet.</summary>
+    /// <summary>Long enough to fetch a missing image.</summary>
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(5);
 
-    /// <summary>The command, in the order in which Aspire looks for one; null where no engine answers.</summary>
+    /// <summary>The command, found in the same order as Aspire does; null if no engine answers.</summary>
     static readonly Lazy<string?> Command = new(() => ContainerRuntime.Find(Environment.GetEnvironmentVariable("ASPIRE_CONTAINER_RUNTIME")));
 
     public static bool IsThere => Command.Value is not null;
 
-    /// <summary>Skips the test where no engine answers.</summary>
-    /// <param name="otherwise">The environment variable that names a server for the test; null where a server alone is not enough.</param>
+    /// <summary>Skips the test if no engine answers.</summary>
+    /// <param name="otherwise">The environment variable that names a server for the test; null if a server alone is not enough.</param>
     public static void Require(string? otherwise = null) => Assert.SkipUnless(IsThere,
-        $"Takes a container engine that answers: start Docker or podman{(otherwise is null ? "" : $", or set {otherwise} to a server")}.");
+        $"Needs a container engine that answers: start Docker or podman{(otherwise is null ? "" : $", or set {otherwise} to a server")}.");
 
     /// <summary>Runs a command of the engine, such as <c>volume ls</c>, and returns the lines that it writes.</summary>
-    /// <exception cref="InvalidOperationException">It failed; the message is the engine's.</exception>
+    /// <exception cref="InvalidOperationException">The command failed; the message is the engine's.</exception>
     public static async Task<string[]> RunAsync(params string[] arguments)
     {
         var (exitCode, output, error) = await TryRunAsync(arguments);
@@ -51,16 +51,16 @@ static class ContainerEngine
         }
     }
 
-    /// <summary>Pulls an image from a registry of this machine, which has no TLS. Docker asks for none of localhost, podman does.</summary>
+    /// <summary>Pulls an image from a registry of this machine, which has no TLS. Docker does not require TLS of localhost, podman does.</summary>
     public static Task PullFromHereAsync(string image) => RunAsync(["pull", "--quiet", .. Command.Value is "podman" ? ["--tls-verify=false"] : (string[])[], image]);
 
-    /// <summary>The address at which a port of a container is published on this machine.</summary>
+    /// <summary>The address on this machine at which a container's port is published.</summary>
     public static async Task<Uri> PublishedAsync(string container, int port) => new($"http://{(await RunAsync("port", container, $"{port}/tcp"))[0]}");
 
-    /// <summary>The volumes that have this in their names.</summary>
+    /// <summary>The volumes whose names contain a text.</summary>
     public static Task<string[]> VolumesAsync(string name) => RunAsync("volume", "ls", "--quiet", "--filter", $"name={name}");
 
-    /// <summary>Removes the volumes that have this in their names.</summary>
+    /// <summary>Removes the volumes whose names contain a text.</summary>
     public static async Task RemoveVolumesAsync(string name)
     {
         foreach (var volume in await VolumesAsync(name))

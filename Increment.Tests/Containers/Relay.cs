@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Increment.Tests.Containers;
 
-/// <summary>A TCP relay to a server, which cuts its clients off or holds their answers up.</summary>
+/// <summary>A TCP relay to a server that can cut connections or delay the server's answers.</summary>
 sealed class Relay : IDisposable
 {
     readonly List<TcpClient> clients = [];
@@ -62,7 +62,7 @@ sealed class Relay : IDisposable
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException)
         {
-            // cut
+            // The relay was cut.
         }
     }
 
@@ -79,7 +79,7 @@ sealed class Relay : IDisposable
         }
         catch (Exception e) when (e is IOException or ObjectDisposedException or InvalidOperationException)
         {
-            // cut
+            // The relay was cut.
         }
         from.Dispose();
         to.Dispose();

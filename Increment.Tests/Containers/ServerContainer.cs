@@ -6,10 +6,10 @@ using MongoDB.Driver;
 
 namespace Increment.Tests.Containers;
 
-/// <summary>A server in a container of its own, on a free port of this machine. It can be killed and started again on its data.</summary>
+/// <summary>A server in its own container on a free port of this machine. It can be killed and started again on its data.</summary>
 sealed class ServerContainer : IAsyncDisposable
 {
-    /// <summary>By it the containers of tests that broke off are found.</summary>
+    /// <summary>The label that identifies containers of aborted tests.</summary>
     const string Label = "increment.tests";
 
     static readonly TimeSpan Patience = TimeSpan.FromMinutes(1);
@@ -20,10 +20,10 @@ sealed class ServerContainer : IAsyncDisposable
 
     ServerContainer(string id, string port, Func<IPEndPoint, CancellationToken, Task> ask) => (this.id, this.port, this.ask) = (id, port, ask);
 
-    /// <summary>Where it answers; another port after each start with some engines.</summary>
+    /// <summary>The server's address. With some engines the port changes with each start.</summary>
     public IPEndPoint Address { get; private set; } = null!;
 
-    /// <summary>Starts MongoDB, a standalone server without users as the image has it, and waits until it answers.</summary>
+    /// <summary>Starts MongoDB, a standalone server without users as in the image, and waits until it answers.</summary>
     public static Task<ServerContainer> StartMongoDBAsync() => StartAsync("docker.io/library/mongo:8.3", "27017/tcp", async (address, cancellationToken) =>
     {
         using var client = new MongoClient($"mongodb://{address}/");
@@ -33,9 +33,9 @@ sealed class ServerContainer : IAsyncDisposable
     /// <summary>Starts Redis and waits until it answers.</summary>
     public static Task<ServerContainer> StartRedisAsync() => StartRedisAsync([], []);
 
-    /// <summary>Starts Redis and waits until it answers, if only that it wants a password.</summary>
-    /// <param name="options">Of the container.</param>
-    /// <param name="command">Instead of the image's own.</param>
+    /// <summary>Starts Redis and waits until it answers, even if the answer only asks for a password.</summary>
+    /// <param name="options">Options of the container.</param>
+    /// <param name="command">The command, in place of the image's own.</param>
     public static Task<ServerContainer> StartRedisAsync(string[] options, string[] command) => StartAsync("docker.io/library/redis:8.6", "6379/tcp", async (address, cancellationToken) =>
     {
         using var client = new TcpClient();
@@ -47,13 +47,13 @@ sealed class ServerContainer : IAsyncDisposable
             throw new IOException("Redis does not answer PING.");
     }, options, command);
 
-    /// <summary>Ends the server at once, as <c>kill -9</c> does.</summary>
+    /// <summary>Kills the server at once, like <c>kill -9</c>.</summary>
     public Task KillAsync() => ContainerEngine.RunAsync("kill", "--signal", "KILL", id);
 
-    /// <summary>Stops the server's process, so that it keeps its connections and answers nothing, until <see cref="ContinueAsync"/>.</summary>
+    /// <summary>Pauses the server's process: it keeps its connections and answers nothing until <see cref="ContinueAsync"/>.</summary>
     public Task HangAsync() => ContainerEngine.RunAsync("kill", "--signal", "STOP", id);
 
-    /// <summary>Continues a hanging server.</summary>
+    /// <summary>Continues a paused server.</summary>
     public Task ContinueAsync() => ContainerEngine.RunAsync("kill", "--signal", "CONT", id);
 
     /// <summary>Starts a killed server again and waits until it answers.</summary>
@@ -63,7 +63,7 @@ sealed class ServerContainer : IAsyncDisposable
         await WaitAsync();
     }
 
-    /// <summary>A file in the container.</summary>
+    /// <summary>Reads a file of the container.</summary>
     public async Task<string> ReadAsync(string file) => string.Join('\n', await ContainerEngine.RunAsync("exec", id, "cat", file));
 
     public async ValueTask DisposeAsync() => await ContainerEngine.RunAsync("rm", "--force", "--volumes", id);

@@ -5,8 +5,8 @@ using Increment.Tests.Containers;
 namespace Increment.Tests.Containers;
 
 /// <summary>
-/// The servers that the tests of a run share: those that environment variables name, else containers, which are started
-/// when a test first asks for them and removed when the run ends.
+/// The servers that the tests of a run share. Environment variables name them; otherwise they are containers, which
+/// start with the first test that needs them and are removed when the run ends.
 /// </summary>
 public sealed class SharedServers : IAsyncDisposable
 {
@@ -16,11 +16,11 @@ public sealed class SharedServers : IAsyncDisposable
     static readonly Lazy<Task<ServerContainer>> Mongo = new(() => Task.Run(ServerContainer.StartMongoDBAsync));
     static readonly Lazy<Task<ServerContainer>> Redis = new(() => Task.Run(ServerContainer.StartRedisAsync));
 
-    /// <summary>The connection string of MongoDB. A test is skipped where there is neither a server nor a container engine.</summary>
+    /// <summary>The connection string of MongoDB. Skips the test if there is neither a server nor a container engine.</summary>
     internal static async Task<string> GetMongoDBAsync() =>
         Environment.GetEnvironmentVariable(MongoVariable) ?? $"mongodb://{await AddressAsync(Mongo, MongoVariable)}/";
 
-    /// <summary>The <c>host:port</c> of Redis. A test is skipped where there is neither a server nor a container engine.</summary>
+    /// <summary>The <c>host:port</c> of Redis. Skips the test if there is neither a server nor a container engine.</summary>
     internal static async Task<string> GetRedisAsync() =>
         Environment.GetEnvironmentVariable(RedisVariable) ?? await AddressAsync(Redis, RedisVariable);
 

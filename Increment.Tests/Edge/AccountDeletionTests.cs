@@ -10,7 +10,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Increment.Tests.Edge;
 
-/// <summary>Deleting an account through CounterApi: AuthService decides, and then nothing of it stays.</summary>
+/// <summary>Deleting an account through CounterApi: AuthService decides, and then all its data are removed.</summary>
 public sealed class AccountDeletionTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -92,12 +92,12 @@ public sealed class AccountDeletionTests : IAsyncLifetime
 
         Assert.Equal(HttpStatusCode.Unauthorized, (await SendAsync(counter, HttpMethod.Post, "/v1/next")).StatusCode);
         Assert.Null(await CounterAsync());
-        await SendAsync(replica, HttpMethod.Post, "/v1/next"); // which may not have heard of it yet
+        await SendAsync(replica, HttpMethod.Post, "/v1/next"); // the replica may not have received the revocation yet
         time.Advance(TimeSpan.FromMinutes(2));
         var deleted = counter.Services.GetRequiredService<DeletedAccounts>();
         await deleted.RunAsync(ct);
         Assert.Null(await CounterAsync());
-        // A replica that could not reach AuthService may have believed the token.
+        // A replica that could not reach AuthService may have accepted the token.
         await counter.Services.GetRequiredService<ICounterStore>().TakeAsync(new(userId, CounterName.Default), 1, null, null, ct);
         time.Advance(TimeSpan.FromDays(1));
         await deleted.RunAsync(ct);
@@ -123,7 +123,7 @@ public sealed class AccountDeletionTests : IAsyncLifetime
     ValueTask<CounterState?> CounterAsync() =>
         counter.Services.GetRequiredService<ICounterStore>().GetAsync(new(userId, CounterName.Default), ct);
 
-    /// <summary>Sends the text of a request unchanged, and returns the answer's first line.</summary>
+    /// <summary>Sends the text of a request unchanged and returns the first line of the response.</summary>
     async Task<string?> SendRawAsync(string request)
     {
         var address = new Uri(counter.Origin);

@@ -17,7 +17,7 @@ using Yarp.ReverseProxy.Forwarder;
 
 namespace Increment.Tests.Edge;
 
-/// <summary>What CounterApi hands on, over real HTTP to a server that tells what it got.</summary>
+/// <summary>The requests that CounterApi forwards, over real HTTP to a server that reports what it received.</summary>
 public sealed class AuthServiceForwarderTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -242,7 +242,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     [Fact]
     public async Task A_connect_that_hangs_is_503()
     {
-        // Its queue is full, so the system drops what asks to connect.
+        // The queue is full, so the system drops connection attempts.
         using var full = new Socket(SocketType.Stream, ProtocolType.Tcp);
         full.Bind(new IPEndPoint(IPAddress.Loopback, 0));
         full.Listen(0);
@@ -304,7 +304,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
         return edge;
     }
 
-    /// <summary>Reads a request with its body; false when the connection ended before it.</summary>
+    /// <summary>Reads a request with its body; false when the connection ended before a request.</summary>
     static async Task<bool> ReadRequestAsync(NetworkStream stream, CancellationToken cancellationToken)
     {
         var text = "";

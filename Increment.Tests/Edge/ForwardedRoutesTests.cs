@@ -9,7 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Edge;
 
-/// <summary>Which routes of AuthService a client of CounterApi reaches, whatever it writes into a path.</summary>
+/// <summary>The routes of AuthService that a client of CounterApi can reach, whatever the path contains.</summary>
 public sealed class ForwardedRoutesTests : IAsyncLifetime
 {
     const int Paths = 4_000;
@@ -31,7 +31,7 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
     AuthServer auth = null!;
     CounterServer counter = null!;
 
-    /// <summary>One that may use the account, but not delete it.</summary>
+    /// <summary>A token that may use the account, but not delete it.</summary>
     string key = "";
 
     public async ValueTask InitializeAsync()
@@ -116,7 +116,7 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
         return answer.StatusCode;
     }
 
-    /// <summary>Records the route by which AuthService answers each request; its own questions to itself are none.</summary>
+    /// <summary>Records the route by which AuthService answers each forwarded request. Its calls to itself are not recorded.</summary>
     sealed class Recorder(ConcurrentQueue<(string Method, string Route, string Path)> reached) : IStartupFilter
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
@@ -124,7 +124,7 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
             app.Use((context, rest) =>
             {
                 if (context.Request.Headers.ContainsKey("X-Forwarded-For"))
-                    context.Response.OnStarting(() => // by then a route is found, and the client has no answer yet
+                    context.Response.OnStarting(() => // by now the route is known, and the client has no response yet
                     {
                         reached.Enqueue((context.Request.Method, "/" + RouteOf(context).Trim('/'), context.Request.Path));
                         return Task.CompletedTask;
@@ -134,7 +134,7 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
             next(app);
         };
 
-        /// <summary>The path itself where there is no route, or where an error's answer has taken its place.</summary>
+        /// <summary>The path itself if there is no route, or if an error response replaced it.</summary>
         static string RouteOf(HttpContext context) => (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? context.Request.Path.Value!;
     }
 }

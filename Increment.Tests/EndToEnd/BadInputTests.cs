@@ -8,8 +8,8 @@ using Increment.Tests.OpenApi;
 namespace Increment.Tests.EndToEnd;
 
 /// <summary>
-/// Sends every endpoint of every service, as their OpenAPI documents have them, what it must refuse: each answer is a
-/// 4xx with a JSON:API error (or the <c>fail</c> of <c>/auth</c>), never a 500.
+/// Sends invalid input to every endpoint of every service, as listed in their OpenAPI documents. Each response is a 4xx
+/// with a JSON:API error (or the <c>fail</c> of <c>/auth</c>), never a 500.
 /// </summary>
 [Trait("Category", "System")]
 public abstract class BadInputTests(SystemFixture system)
@@ -28,7 +28,7 @@ public abstract class BadInputTests(SystemFixture system)
     [InlineData("auth", "counter", "/v1/", 50)]
     public async Task Every_endpoint_refuses_invalid_input(string describedBy, string service, string under, int atLeast)
     {
-        // A connection each: one on which too much was sent is closed, and the next request on it would be lost.
+        // One connection for each request: a connection with too much data is closed, and its next request would be lost.
         using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.Zero })
         {
             BaseAddress = system.App.GetEndpoint(service, "http"),
@@ -46,10 +46,10 @@ public abstract class BadInputTests(SystemFixture system)
                 {
                     await RefusesAsync(http, new(new(operation.Method), address), "no token", 401);
                     await RefusesAsync(http, WithToken(new(new(operation.Method), address), "rubbish"), "a wrong token", 401);
-                    await RefusesAsync(http, WithToken(new(new(operation.Method), address), "(/\"\\,;=)"), "a token that is none", 401);
+                    await RefusesAsync(http, WithToken(new(new(operation.Method), address), "(/\"\\,;=)"), "a malformed token", 401);
                 }
                 if (operation is { Method: "DELETE", Path: "/v1/me" })
-                    continue; // it takes anything, and would be right to
+                    continue; // it accepts any input, correctly, and would delete the account
                 await RefusesAsync(http, WithAccept(WithToken(new(new(operation.Method), address)), "application/vnd.api+json;ext=\"x\""), "an extension", 406);
                 if (operation.Fields is { } fields)
                     await RefusesBodiesAsync(http, operation.Method, address, fields);
@@ -71,13 +71,13 @@ public abstract class BadInputTests(SystemFixture system)
         foreach (var target in (string[])["/v1/%C3%28", "/health?x=%EF%F0", "/?token=%FF"])
             await RefusesAsync(http, new(HttpMethod.Get, target), "an address that is not UTF-8", 400);
 
-        // Kestrel refuses these before any middleware sees them.
+        // Kestrel refuses these before any middleware runs.
         await RefusesAsync(http, new(HttpMethod.Get, "/" + new string('x', 8 * 1024)), "a long address", 414);
         await RefusesAsync(http, WithHeader(new(HttpMethod.Get, "/health"), "X-Long", new('x', 16 * 1024)), "a long header", 431);
         await RefusesAsync(http, WithHeader(new(HttpMethod.Get, "/health"), "Host", "no host"), "a Host that is none", 400);
         var (_, refusal) = await SendAsync(http, WithHeader(new(HttpMethod.Get, "/health"), "Host", "no host"));
         if (refusal.Contains("no host", StringComparison.Ordinal))
-            wrong.Add($"A refusal repeats what was sent, which may be a secret: {refusal}");
+            wrong.Add($"A refusal repeats the input, which may be a secret: {refusal}");
 
         Assert.True(wrong.Count == 0, string.Join('\n', wrong));
         Assert.InRange(sent, atLeast, int.MaxValue);
@@ -126,7 +126,7 @@ public abstract class BadInputTests(SystemFixture system)
         {
             var request = WithToken(new(new(method), address));
             request.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body));
-            // A body that is refused for its size is not sent, or the connection may break under it before the answer is read.
+            // A body that is refused for its size is not sent: the connection could break before the response is read.
             request.Headers.ExpectContinue = body.Length > 64 * 1024;
             if (type is not null)
                 request.Content.Headers.TryAddWithoutValidation("Content-Type", type);
@@ -142,7 +142,7 @@ public abstract class BadInputTests(SystemFixture system)
             ("multipart/form-data; boundary=b", [.. "--b\r\nContent-Disposition: form-data; name="u8, .. field, .. "\r\n\r\n"u8, .. cp1251, .. "\r\n--b--\r\n"u8]),
         ];
         foreach (var (type, body) in notUtf8)
-            await RefusesAsync(http, With(type, body), $"bytes of {type} that are not UTF-8", 400, 403); // 403: the demo token has not every scope
+            await RefusesAsync(http, With(type, body), $"bytes of {type} that are not UTF-8", 400, 403); // 403: the demo token does not have every scope
         foreach (var coding in (string[])["br", "gzip, br", "nonsense"])
         {
             var compressed = With(json, Encoding.UTF8.GetBytes(Object("\"1\"")));
@@ -159,7 +159,7 @@ public abstract class BadInputTests(SystemFixture system)
         }
     }
 
-    /// <summary>A 4xx, one of some if any are named, told as JSON:API tells errors.</summary>
+    /// <summary>The response is a 4xx, one of the given statuses if there are any, with a JSON:API error.</summary>
     async Task RefusesAsync(HttpClient http, HttpRequestMessage request, string what, params int[] statuses)
     {
         var (answer, body) = await SendAsync(http, request);
@@ -169,12 +169,12 @@ public abstract class BadInputTests(SystemFixture system)
         else if (request.RequestUri!.AbsolutePath == "/auth" && body == "fail" && status == 401)
             return;
         else if (request.Method != HttpMethod.Head && !IsError(answer, body, status))
-            wrong.Add($"{request.Method} {request.RequestUri} with {what}: {status}, but as {answer.Content.Headers.ContentType} {body}");
+            wrong.Add($"{request.Method} {request.RequestUri} with {what}: {status}, but with the content {answer.Content.Headers.ContentType} {body}");
         else if (status == 405 && answer.Content.Headers.Allow.Count == 0)
             wrong.Add($"{request.Method} {request.RequestUri}: 405 without Allow");
     }
 
-    /// <summary>Anything but a failure of the service's own.</summary>
+    /// <summary>The response is anything but a server error.</summary>
     async Task SurvivesAsync(HttpClient http, HttpRequestMessage request, string what)
     {
         var (answer, body) = await SendAsync(http, request);
@@ -186,7 +186,7 @@ public abstract class BadInputTests(SystemFixture system)
     {
         sent++;
         var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, ct);
-        // A stream of events that was asked for rightly has no end.
+        // A stream of events that was requested correctly has no end.
         var body = answer.IsSuccessStatusCode ? "" : await answer.Content.ReadAsStringAsync(ct);
         if (answer.IsSuccessStatusCode)
             answer.Dispose();
@@ -212,7 +212,7 @@ public abstract class BadInputTests(SystemFixture system)
         return request;
     }
 
-    /// <summary>What the service's description says that it has.</summary>
+    /// <summary>The operations that the service's OpenAPI document describes.</summary>
     async Task<IReadOnlyList<ApiDescription.Operation>> ReadOperationsAsync(string service)
     {
         using var http = system.CreateClient(service);

@@ -5,8 +5,8 @@ using Increment.Tests.Hosting;
 namespace Increment.Tests.EndToEnd;
 
 /// <summary>
-/// The promise, kept by the whole system on MongoDB and Redis in containers while parts of it are killed under load. Each
-/// test leaves the system whole.
+/// The counters' guarantee in the whole system on MongoDB and Redis in containers, while parts of it are killed under
+/// load. Each test leaves the whole system running.
 /// </summary>
 [Collection(nameof(ContainerCollection))]
 [Trait("Category", "System")]
@@ -28,9 +28,9 @@ public sealed class ContainerFaultTests(ContainerSystem fixture)
         var crowd = await system.KillUnderLoadAsync(["cache", "cache", "cache"], answersMeanwhile: true);
         Assert.DoesNotContain(crowd.History.Calls, call => call.IsLost);
 
-        // The services connect again at moments of their own.
+        // Each service connects again at its own time.
         var watch = Stopwatch.StartNew();
         while (await system.RevokeAsync() > TimeSpan.FromSeconds(1))
-            Assert.True(watch.Elapsed < TimeSpan.FromMinutes(1), "A minute after Redis was back a service did not hear of a revocation.");
+            Assert.True(watch.Elapsed < TimeSpan.FromMinutes(1), "A minute after Redis was back a service had not received a revocation.");
     }
 }

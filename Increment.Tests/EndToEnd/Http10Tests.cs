@@ -7,7 +7,7 @@ using Increment.Tests.Kubernetes;
 
 namespace Increment.Tests.EndToEnd;
 
-/// <summary>What clients of the original services send: HTTP/1.0, a POST without a body and without its length.</summary>
+/// <summary>Requests of clients of the original services: HTTP/1.0, with a POST without a body and without a length.</summary>
 [Trait("Category", "System")]
 public abstract partial class Http10Tests(SystemFixture system)
 {
@@ -25,7 +25,7 @@ public abstract partial class Http10Tests(SystemFixture system)
     [InlineData("POST /jobs HTTP/1.0\r\nContent-Length: many\r\n\r\n", "400")]
     public async Task A_raw_request_is_answered_however_it_is_split(string request, string status)
     {
-        // What is refused is refused before its last piece is sent.
+        // A bad request is refused before its last piece is sent, so it is sent whole.
         foreach (var pieceLength in (int[])(status == "400" ? [request.Length] : [request.Length, 25, 1]))
         {
             var answer = await ExchangeAsync(request, pieceLength);
@@ -55,7 +55,7 @@ public abstract partial class Http10Tests(SystemFixture system)
     [Fact]
     public async Task Endless_headers_are_refused_and_not_buffered()
     {
-        // No more than Kestrel takes, so that nothing is left unread when it closes the connection.
+        // No more than Kestrel reads, so that no data are left unread when it closes the connection.
         var answer = await ExchangeAsync("POST /jobs HTTP/1.0\r\nX: " + new string('x', 16 * 1024), 4096);
         Assert.StartsWith("HTTP/1.1 431 ", answer, StringComparison.Ordinal);
     }
@@ -67,7 +67,7 @@ public abstract partial class Http10Tests(SystemFixture system)
     [InlineData("counter", "PUT", "/v1/current", 200)] // it lacks the integer; a refusal keeps the connection too
     public async Task ApacheBench_keeps_its_connections(string service, string method, string path, int refusals)
     {
-        Assert.SkipUnless(Tool.IsThere("ab"), "Takes ApacheBench: Debian's package apache2-utils.");
+        Assert.SkipUnless(Tool.IsThere("ab"), "Needs ApacheBench: Debian's package apache2-utils.");
         var port = system.App.GetEndpoint(service, "http").Port;
 
         var (exitCode, output, error) = await Tool.TryRunAsync(AppContext.BaseDirectory, "ab", "-k", "-q", "-l", "-s", "10", "-m", method, "-n", "200", "-c", "4",
@@ -80,7 +80,7 @@ public abstract partial class Http10Tests(SystemFixture system)
         Assert.Equal(200, Count(output, "Keep-Alive requests"));
     }
 
-    /// <summary>A number in ab's report, which leaves a line out when it has nothing to count.</summary>
+    /// <summary>A number in ab's report, which omits a line when it has nothing to count.</summary>
     static int Count(string report, string what) =>
         Regex.Match(report, $@"^{what}: +(\d+)", RegexOptions.Multiline) is { Success: true } match ? int.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) : 0;
 
@@ -97,7 +97,7 @@ public abstract partial class Http10Tests(SystemFixture system)
         var stream = socket.GetStream();
         foreach (var (index, piece) in Encoding.ASCII.GetBytes(request).Chunk(pieceLength).Index())
         {
-            // While another connection is answered the service reads the piece that was sent last, so that it is one there too.
+            // While another connection is answered the service reads the previous piece, so that it arrives as a separate piece.
             if (index > 0)
                 await ExchangeAsync("GET /hello HTTP/1.0\r\n\r\n", int.MaxValue);
             await stream.WriteAsync(piece, ct);

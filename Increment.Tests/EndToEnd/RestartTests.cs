@@ -7,7 +7,7 @@ using MongoDB.Driver;
 
 namespace Increment.Tests.EndToEnd;
 
-/// <summary>The AppHost, stopped and started again on its data.</summary>
+/// <summary>The AppHost, stopped and started again on the same data.</summary>
 [Collection(nameof(OwnSystemCollection))]
 [Trait("Category", "System")]
 public sealed class RestartTests
@@ -21,7 +21,7 @@ public sealed class RestartTests
     {
         await using var system = new TestSystem(engine);
         await system.StartAsync();
-        // MongoDB takes no other password than the one that it was first started with.
+        // MongoDB accepts only the password of its first start.
         var passwordOfMongo = engine is Engine.Containers ? await PasswordOfMongoAsync(system) : null;
         using var before = system.CreateClient("counter");
         var (email, token) = await before.RegisterAsync(Password);

@@ -20,8 +20,8 @@ static class Revocation
     }
 
     /// <summary>
-    /// Makes a key, uses it at every service, revokes it, and returns how long after the revocation's answer the last service
-    /// began to refuse it.
+    /// Makes a key, uses it at every service, revokes it, and returns the time from the response of the revocation until the
+    /// last service refused the key.
     /// </summary>
     public static async Task<TimeSpan> RevokeAsync(this TestSystem system)
     {
@@ -57,7 +57,7 @@ static class Revocation
             if (statuses.All(status => status == HttpStatusCode.Unauthorized))
                 return watch.Elapsed;
             Assert.All(statuses, status => Assert.True(status is HttpStatusCode.OK or HttpStatusCode.Unauthorized, $"A service answered {status}."));
-            Assert.True(watch.Elapsed < Patience, $"A service takes the revoked key after {Patience}.");
+            Assert.True(watch.Elapsed < Patience, $"A service accepts the revoked key after {Patience}.");
             await Task.Delay(20, ct);
         }
     }

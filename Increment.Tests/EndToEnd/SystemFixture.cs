@@ -4,14 +4,14 @@ using Increment.Tests.Hosting;
 
 namespace Increment.Tests.EndToEnd;
 
-/// <summary>A system that is started once for the tests that share it.</summary>
+/// <summary>A system that starts once for the tests that share it.</summary>
 public abstract class SystemFixture(Engine engine) : IAsyncLifetime
 {
     TestSystem? system;
 
     public Engine Engine => engine;
 
-    /// <summary>The system that runs. Without a container engine a test that takes one is skipped here.</summary>
+    /// <summary>The running system. Skips a test that needs containers if there is no container engine.</summary>
     public TestSystem System
     {
         get
@@ -64,6 +64,6 @@ public sealed class EmbeddedCollection : ICollectionFixture<EmbeddedSystem>;
 [CollectionDefinition(nameof(ContainerCollection), DisableParallelization = true)]
 public sealed class ContainerCollection : ICollectionFixture<ContainerSystem>;
 
-/// <summary>Tests that start a system for themselves; they run one after the other, with no other test beside them.</summary>
+/// <summary>Tests that start their own system; they run one after the other, with no other test beside them.</summary>
 [CollectionDefinition(nameof(OwnSystemCollection), DisableParallelization = true)]
 public sealed class OwnSystemCollection;

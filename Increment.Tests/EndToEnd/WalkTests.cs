@@ -6,7 +6,7 @@ using Increment.Tests.Hosting;
 
 namespace Increment.Tests.EndToEnd;
 
-/// <summary>README's walk: what a new user does in the first five minutes.</summary>
+/// <summary>The README's walk: the first five minutes of a new user.</summary>
 [Trait("Category", "System")]
 public abstract class WalkTests(SystemFixture system)
 {
@@ -45,7 +45,7 @@ public abstract class WalkTests(SystemFixture system)
     }
 
     /// <summary>
-    /// Through Redis every service hears of a revocation; without one each asks AuthService again before its answer is 10 s old.
+    /// With Redis every service receives the revocation; without it each asks AuthService again before its answer is 10 s old.
     /// </summary>
     [Fact]
     public async Task A_revoked_key_is_refused_by_every_service_within_a_second_or_ten_without_Redis() =>
@@ -60,10 +60,10 @@ public sealed class EmbeddedWalkTests(EmbeddedSystem system) : WalkTests(system)
 [Trait("Category", "System")]
 public sealed class ContainerWalkTests(ContainerSystem system) : WalkTests(system);
 
-/// <summary>The steps of README's walk, wherever the system runs.</summary>
+/// <summary>The steps of the README's walk, for any running system.</summary>
 static class Walk
 {
-    /// <summary>Registers, counts, resets, counts on as text and by a block, and reads the jobs.</summary>
+    /// <summary>Registers, counts, resets, counts on as text and in a block, and reads the jobs.</summary>
     public static async Task AsNewUserAsync(HttpClient counter, HttpClient jobs, CancellationToken ct)
     {
         var registered = await counter.PostAsJsonAsync("v1/register", new { email = $"{Guid.NewGuid():n}@example.com", password = "correct horse battery" }, ct);

@@ -9,12 +9,12 @@ using Increment.Tests.Containers;
 namespace Increment.Tests.Hosting;
 
 /// <summary>
-/// A program that runs the AppHost, in a process of its own: the AppHost itself or a test host. All that it starts is
-/// found by a variable in its environment, which its children inherit, and by the names of its volumes. Linux only.
+/// A program that runs the AppHost in its own process: the AppHost itself or a test host. Its child processes are
+/// found by an environment variable that they inherit, and its containers by the names of their volumes. Linux only.
 /// </summary>
 sealed partial class AppHostProcess : IAsyncDisposable
 {
-    /// <summary>The AppHost in its own build folder; the copy beside the tests lacks files without which it does not run.</summary>
+    /// <summary>The AppHost in its own build folder. The copy beside the tests lacks files that it needs.</summary>
     public static readonly string AppHost = Path.Combine(Projects.Increment_AppHost.ProjectPath, "bin",
         typeof(AppHostProcess).Assembly.GetCustomAttribute<AssemblyConfigurationAttribute>()!.Configuration, "net10.0", "Increment.AppHost.dll");
 
@@ -25,11 +25,11 @@ sealed partial class AppHostProcess : IAsyncDisposable
     readonly List<string> output = [];
     readonly Engine engine;
 
-    /// <param name="engine">Where it keeps its data. Without a container engine a test that takes one is skipped.</param>
-    /// <param name="command">What <c>dotnet</c> runs; null for the AppHost.</param>
+    /// <param name="engine">Where the system keeps its data. Skips a test that needs containers if there is no container engine.</param>
+    /// <param name="command">The program that <c>dotnet</c> runs; null for the AppHost.</param>
     public AppHostProcess(Engine engine, string[]? command = null)
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Finds what the AppHost started in /proc, which this machine lacks.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs /proc to find the processes of the AppHost, which this machine lacks.");
         if (engine is Engine.Containers)
             ContainerEngine.Require();
         this.engine = engine;
@@ -70,7 +70,7 @@ sealed partial class AppHostProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Waits until each service answers that it is healthy.</summary>
+    /// <summary>Waits until each service reports that it is healthy.</summary>
     public async Task WaitForHealthAsync(CancellationToken ct)
     {
         using var http = new HttpClient();
@@ -85,7 +85,7 @@ sealed partial class AppHostProcess : IAsyncDisposable
             }, $"{service} was not healthy in time", ct);
     }
 
-    /// <summary>Waits until the AppHost names the address that signs in to the dashboard.</summary>
+    /// <summary>Waits until the AppHost prints the address that signs in to the dashboard.</summary>
     public async Task<Uri> SignInAddressAsync(CancellationToken ct)
     {
         Match named = Match.Empty;
@@ -93,19 +93,19 @@ sealed partial class AppHostProcess : IAsyncDisposable
         return new(named.Groups[1].Value);
     }
 
-    /// <summary>Waits until nothing is left of what it started, which may take 30 s.</summary>
+    /// <summary>Waits until no process and no container of the AppHost is left, which may take 30 s.</summary>
     public async Task WaitForEndAsync(CancellationToken ct)
     {
         var limit = Stopwatch.StartNew();
         List<string> left;
         while ((left = [.. Processes().Select(process => $"process {process} {NameOf(process)}"), .. await ContainersAsync()]).Count > 0)
         {
-            Assert.True(limit.Elapsed < TimeSpan.FromSeconds(30), $"30 s later there is still: {string.Join(", ", left)}");
+            Assert.True(limit.Elapsed < TimeSpan.FromSeconds(30), $"After 30 s these are left: {string.Join(", ", left)}");
             await Task.Delay(200, ct);
         }
     }
 
-    /// <summary>Waits until a process of that name is there.</summary>
+    /// <summary>Waits until a process of that name runs.</summary>
     public Task WaitForProcessAsync(string name, CancellationToken ct) =>
         PollAsync(() => Task.FromResult(Processes().Any(process => NameOf(process) == name)), $"{name} did not start in time", ct);
 
@@ -120,7 +120,7 @@ sealed partial class AppHostProcess : IAsyncDisposable
             }
             catch (ArgumentException)
             {
-                // It has ended.
+                // The process has ended.
             }
         }
         await Process.WaitForExitAsync();
@@ -184,7 +184,7 @@ sealed partial class AppHostProcess : IAsyncDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return ""; // It has ended, or is somebody else's.
+            return ""; // The process has ended, or belongs to another user.
         }
     }
 

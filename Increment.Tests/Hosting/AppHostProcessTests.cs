@@ -4,7 +4,7 @@ using Increment.Tests.EndToEnd;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>However the AppHost ends, everything that it started ends with it.</summary>
+/// <summary>However the AppHost ends, everything that it started ends too.</summary>
 [Collection(nameof(OwnSystemCollection))]
 [Trait("Category", "System")]
 public sealed class AppHostProcessTests
@@ -61,7 +61,7 @@ public sealed class AppHostProcessTests
         await testHost.WaitForEndAsync(ct);
     }
 
-    /// <summary>Runs in the test host of <see cref="A_killed_test_host_leaves_no_process_and_no_container"/>, and nowhere else.</summary>
+    /// <summary>Runs only in the test host of <see cref="A_killed_test_host_leaves_no_process_and_no_container"/>.</summary>
     [Fact(Explicit = true)]
     public async Task Runs_the_system_until_it_is_killed()
     {

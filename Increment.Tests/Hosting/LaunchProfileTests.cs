@@ -11,8 +11,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Increment.Tests.Hosting;
 
 /// <summary>
-/// Each service by itself, as <c>dotnet run --project Increment.AuthService</c> starts it, and that the settings of its
-/// launch profile have no effect elsewhere.
+/// Each service alone, as <c>dotnet run --project Increment.AuthService</c> starts it. The settings of its launch profile
+/// have no effect elsewhere.
 /// </summary>
 [Trait("Category", "System")]
 public sealed class LaunchProfileTests : IDisposable
@@ -50,7 +50,7 @@ public sealed class LaunchProfileTests : IDisposable
         // The working directory is the project's folder.
         Assert.All(files, file => Assert.Equal(".data", Path.GetDirectoryName(file)));
         Assert.Contains(".data/", File.ReadAllLines(Path.Combine(Root, ".gitignore")));
-        Assert.All(Services, service => Assert.True(Directory.Exists(Path.Combine(Root, $"Increment.{service}", ".data")), $"The build made no .data of {service}."));
+        Assert.All(Services, service => Assert.True(Directory.Exists(Path.Combine(Root, $"Increment.{service}", ".data")), $"The build created no .data folder of {service}."));
     }
 
     [Fact]
@@ -70,7 +70,7 @@ public sealed class LaunchProfileTests : IDisposable
             var profile = Profile(name);
             Assert.Equal("Development", environment["ASPNETCORE_ENVIRONMENT"]);
             Assert.All(profile.Keys.Except(["ASPNETCORE_ENVIRONMENT", Urls]), variable => Assert.NotEqual(profile[variable], environment[variable]));
-            // Aspire gives its address the first number that is free, and the service reads number 0.
+            // Aspire gives its address the first free number; the service reads number 0.
             Assert.Equal(name is "AuthService" ? [] : [AuthAddress + "0"], environment.Keys.Where(variable => variable.StartsWith(AuthAddress, StringComparison.Ordinal)));
         }
     }
@@ -102,7 +102,7 @@ public sealed class LaunchProfileTests : IDisposable
             "/bin/sh", "-c", "cd \"$0\" && exec dotnet \"$1\"", project.FullName, Path.Combine(AppContext.BaseDirectory, $"Increment.{service}.dll")).ReadyAsync("/health");
     }
 
-    /// <summary>The environment that the launch profile gives the service.</summary>
+    /// <summary>The environment variables that the launch profile gives the service.</summary>
     static Dictionary<string, string> Profile(string service)
     {
         var profile = Read(service, "Properties/launchSettings.json")["profiles"]!["http"]!;

@@ -6,19 +6,19 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>The application as its AppHost starts it, and all that was told of its resources since.</summary>
+/// <summary>The application as its AppHost starts it, with all reports of its resources since then.</summary>
 public sealed class LifecycleFixture : IAsyncLifetime
 {
     public TestSystem System { get; } = new(Engine.Embedded);
 
-    /// <summary>What was told until all services were healthy for the first time.</summary>
+    /// <summary>The reports until all services were healthy for the first time.</summary>
     public List<(string Name, string? State, HealthStatus? Health)> Start { get; } = [];
 
     public InvalidOperationException TooEarly { get; private set; } = null!;
 
     public async ValueTask InitializeAsync()
     {
-        // The AppHost starts all at once; here one waits.
+        // The AppHost starts all services at once; in this test one waits for another.
         var app = await System.BuildAsync(builder => builder.Resources.Single(r => r.Name == "jobs").Annotations.Add(
             new WaitAnnotation(builder.Resources.Single(r => r.Name == "auth"), WaitType.WaitUntilHealthy)));
         TooEarly = Assert.Throws<InvalidOperationException>(() => app.GetEndpoint("jobs", "http"));
@@ -38,7 +38,7 @@ public sealed class LifecycleFixture : IAsyncLifetime
     public ValueTask DisposeAsync() => System.DisposeAsync();
 }
 
-/// <summary>Who waits for whom, and what commands and crashes do to a service. Each test leaves all services healthy.</summary>
+/// <summary>Waiting between services, and the effects of commands and crashes. Each test leaves all services healthy.</summary>
 [Trait("Category", "System")]
 public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<LifecycleFixture>
 {

@@ -6,7 +6,7 @@ using Increment.Tests.EndToEnd;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>Services in two processes each, behind one address each.</summary>
+/// <summary>Services with two processes each, behind one address each.</summary>
 [Collection(nameof(OwnSystemCollection))]
 [Trait("Category", "System")]
 public sealed class ReplicaTests

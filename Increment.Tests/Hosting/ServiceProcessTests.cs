@@ -3,7 +3,7 @@ using Increment.Tests.Auth;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>The services as processes: on a machine that has little left, and with settings that cannot be used.</summary>
+/// <summary>The services as processes: on a machine with few resources left, and with invalid settings.</summary>
 [Trait("Category", "System")]
 public sealed class ServiceProcessTests
 {
@@ -13,7 +13,7 @@ public sealed class ServiceProcessTests
     [InlineData("AuthService"), InlineData("JobsService"), InlineData("CounterApi")]
     public async Task A_service_starts_where_its_user_has_no_inotify_instance_left(string service)
     {
-        Assert.SkipUnless(await MayUnshareAsync(), "Takes user namespaces: unshare --user --map-root-user.");
+        Assert.SkipUnless(await MayUnshareAsync(), "Needs user namespaces: unshare --user --map-root-user.");
         await using var file = new SqliteFile();
         using var process = Start(service, file, [], unshare: true);
         try

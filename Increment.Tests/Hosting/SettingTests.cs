@@ -9,7 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>What the AppHost cannot use ends it with one sentence that says what to do.</summary>
+/// <summary>An invalid setting ends the AppHost with one sentence that explains how to fix it.</summary>
 [Trait("Category", "System")]
 public sealed class SettingTests
 {
@@ -61,7 +61,7 @@ public sealed class SettingTests
             Assert.Equal("7", environment["Increment__Limits__register__Permits"]);
             Assert.Equal("id", environment["Increment__OAuth__Providers__GitHub__ClientId"]);
             Assert.DoesNotContain(environment.Keys, name => name.StartsWith("Increment__Storage", StringComparison.Ordinal) || name == "Increment__Replicas");
-            // A path with a ';' is one path.
+            // A path with a ';' is a single path.
             Assert.Equal(Path.Combine(folder.FullName, service.Name + ".db"), new Microsoft.Data.Sqlite.SqliteConnectionStringBuilder(environment["ConnectionStrings__increment"]).DataSource);
         }
         folder.Delete(recursive: true);
@@ -94,7 +94,7 @@ public sealed class SettingTests
         return socket;
     }
 
-    /// <summary>The sentence with which it ends, with exit code 1.</summary>
+    /// <summary>Asserts that the AppHost ends with exit code 1 and this sentence.</summary>
     async Task<string> RefusesAsync(string[] arguments, params (string Name, string Value)[] environment)
     {
         var folder = Directory.CreateTempSubdirectory("increment-settings-");

@@ -5,7 +5,7 @@ using AppHostStorage = Increment.AppHost.Storage;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>Which engine keeps the data, and that a container engine which comes or goes never begins counters anew.</summary>
+/// <summary>The choice of the engine that keeps the data. A container engine that appears or disappears never restarts the counters.</summary>
 [Trait("Category", "System")]
 public sealed class StorageTests : IDisposable
 {
@@ -106,12 +106,12 @@ public sealed class StorageTests : IDisposable
 
     AppHostStorage Choose(bool engineAnswers, params string[] arguments)
     {
-        Assert.SkipWhen(OperatingSystem.IsWindows(), "Takes the commands true and false, which Windows lacks.");
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Needs the commands true and false, which Windows lacks.");
         return AppHostStorage.Choose(DistributedApplication.CreateBuilder(new DistributedApplicationOptions
         {
             AssemblyName = "Increment.AppHost",
             DisableDashboard = true,
-            // In a container engine's place: a command that succeeds or fails whatever it is asked.
+            // In place of a container engine: a command that always succeeds or always fails.
             Args = [$"--ASPIRE_CONTAINER_RUNTIME={(engineAnswers ? "true" : "false")}", $"--Increment:Storage:Path={folder.FullName}", .. arguments],
         }));
     }

@@ -8,7 +8,7 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>Where a system that is tested keeps its data.</summary>
+/// <summary>Where a tested system keeps its data.</summary>
 public enum Engine
 {
     /// <summary>SQLite files.</summary>
@@ -19,8 +19,8 @@ public enum Engine
 }
 
 /// <summary>
-/// The whole system, as its AppHost starts it, on free ports, with data of its own: it may be started again on them, and
-/// they are removed in the end.
+/// The whole system, as its AppHost starts it, on free ports with its own data. It can be started again on the same
+/// data, which are removed at the end.
 /// </summary>
 public sealed class TestSystem : IAsyncDisposable
 {
@@ -29,15 +29,15 @@ public sealed class TestSystem : IAsyncDisposable
     readonly Engine engine;
     readonly DirectoryInfo folder;
 
-    /// <summary>Aspire names volumes by the AppHost's hash, of which a user's volumes have the real one.</summary>
+    /// <summary>Aspire names volumes by the AppHost's hash. A separate hash keeps the user's own volumes apart.</summary>
     readonly string hash = RandomNumberGenerator.GetHexString(64, lowercase: true);
 
-    /// <summary>What was healthy since the start.</summary>
+    /// <summary>The replicas that have been healthy since the start.</summary>
     readonly HashSet<(string Service, string Id)> healthy = [];
 
     DistributedApplication? app;
 
-    /// <param name="engine">Where it keeps its data. Without a container engine a test that takes one is skipped.</param>
+    /// <param name="engine">Where the system keeps its data. Skips a test that needs containers if there is no container engine.</param>
     public TestSystem(Engine engine)
     {
         if (engine is Engine.Containers)
@@ -47,18 +47,18 @@ public sealed class TestSystem : IAsyncDisposable
     }
 
     /// <summary>The application that was built last.</summary>
-    public DistributedApplication App => app ?? throw new InvalidOperationException("It is not built.");
+    public DistributedApplication App => app ?? throw new InvalidOperationException("The application is not built.");
 
     public HttpClient CreateClient(string service) => App.CreateHttpClient(service, "http");
 
     /// <summary>Builds the application.</summary>
-    /// <param name="change">What the test changes in it.</param>
-    /// <param name="arguments">More of the AppHost's settings.</param>
+    /// <param name="change">The test's changes to the application.</param>
+    /// <param name="arguments">Additional settings of the AppHost.</param>
     public async Task<DistributedApplication> BuildAsync(Action<IDistributedApplicationTestingBuilder>? change = null, params string[] arguments)
     {
         var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>(
             [$"--Increment:Storage:Engine={engine}".ToLowerInvariant(), $"--Increment:Storage:Path={folder.FullName}", $"--AppHostSha={hash}", .. arguments]);
-        // Without a dashboard nobody takes the telemetry, and a service that ends would wait for its last to be taken.
+        // Without a dashboard no process receives telemetry, and a service that stops would wait for its last export.
         foreach (var service in builder.Resources.OfType<ProjectResource>())
             builder.CreateResourceBuilder(service).WithEnvironment("OTEL_EXPORTER_OTLP_ENDPOINT", "");
         change?.Invoke(builder);
@@ -101,7 +101,7 @@ public sealed class TestSystem : IAsyncDisposable
     /// <summary>The ids of a service's replicas.</summary>
     public string[] ReplicasOf(string service) => [.. healthy.Where(replica => replica.Service == service).Select(replica => replica.Id)];
 
-    /// <summary>Waits until a resource, or one replica of it, is as a condition says.</summary>
+    /// <summary>Waits until a resource, or one of its replicas, meets a condition.</summary>
     public async Task<CustomResourceSnapshot> WaitAsync(string resource, Func<CustomResourceSnapshot, bool> condition)
     {
         using var timeout = new CancellationTokenSource(Patience);
@@ -120,10 +120,10 @@ public sealed class TestSystem : IAsyncDisposable
         catch (OperationCanceledException)
         {
         }
-        throw new TimeoutException($"{resource} was not as expected within {Patience}; it is {last}.");
+        throw new TimeoutException($"{resource} did not meet the condition within {Patience}. Its last report: {last}.");
     }
 
-    /// <summary>Ends a resource at once, as <c>kill -9</c> does, waits until Aspire knows, and returns what it knows.</summary>
+    /// <summary>Kills a resource at once, like <c>kill -9</c>, waits until Aspire reports it, and returns the report.</summary>
     public async Task<CustomResourceSnapshot> KillAsync(string resource)
     {
         var running = await WaitAsync(resource, snapshot => snapshot.State?.Text == KnownResourceStates.Running);
@@ -133,16 +133,16 @@ public sealed class TestSystem : IAsyncDisposable
         }
         else
         {
-            // The process that Aspire knows is dotnet run; the service is its child, and would outlive it.
+            // Aspire knows the process of dotnet run; the service is its child, and would outlive it.
             using var process = Process.GetProcessById(ProcessIdOf(running));
             process.Kill(entireProcessTree: true);
         }
         return await WaitAsync(resource, snapshot => KnownResourceStates.TerminalStates.Contains(snapshot.State?.Text));
     }
 
-    /// <summary>Gives a resource the start command of the dashboard, and waits until it is healthy again.</summary>
-    /// <param name="resource">Its name, or a replica's id.</param>
-    /// <param name="ended">What was known when it had ended.</param>
+    /// <summary>Runs the dashboard's start command on a resource and waits until it is healthy again.</summary>
+    /// <param name="resource">The name of the resource, or a replica's id.</param>
+    /// <param name="ended">The report of its end.</param>
     public async Task<CustomResourceSnapshot> StartAgainAsync(string resource, CustomResourceSnapshot ended)
     {
         var started = await App.ResourceCommands.ExecuteCommandAsync(resource, KnownResourceCommands.StartCommand);
@@ -152,7 +152,7 @@ public sealed class TestSystem : IAsyncDisposable
 
     public static int ProcessIdOf(CustomResourceSnapshot snapshot) => Assert.IsType<int>(Property(snapshot, "executable.pid"));
 
-    /// <summary>Stops the application; its data stay.</summary>
+    /// <summary>Stops the application and keeps its data.</summary>
     public async Task StopAsync()
     {
         if (app is null)

@@ -5,7 +5,7 @@ using static Increment.Tests.Kubernetes.Rendered;
 
 namespace Increment.Tests.Kubernetes;
 
-/// <summary>Rules that the YAML keeps, whatever is in it.</summary>
+/// <summary>Rules for the YAML, whatever it contains.</summary>
 [Trait("Category", "System")]
 public sealed partial class DeploymentTests
 {
@@ -83,7 +83,7 @@ public sealed partial class DeploymentTests
             CultureInfo.InvariantCulture).TotalSeconds;
         var sleep = (int)container["lifecycle"]!["preStop"]!["sleep"]!["seconds"]!;
         Assert.True(drain > 0 && sleep > 0);
-        // The host gives what is under way 10 s after the drain (GracefulShutdown).
+        // After the drain the host gives requests under way 10 s (GracefulShutdown).
         Assert.True((int)pod["terminationGracePeriodSeconds"]! > sleep + drain + 10);
 
         Assert.Equal(["kubernetes.io/hostname", "topology.kubernetes.io/zone"],
@@ -145,7 +145,7 @@ public sealed partial class DeploymentTests
         Assert.Equal((string)jobs["spec"]!["rules"]![0]!["host"]!, (string)shown["spec"]!["rules"]![0]!["host"]!);
         Assert.NotNull(rendered.Find("NetworkPolicy", "auth-svc"));
 
-        // HAProxy looks for a prefix in the path as it came, /auth-svc/../v1/login, from which the service takes the dots: so no prefix.
+        // HAProxy matches a prefix against the raw path, such as /auth-svc/../v1/login. The service removes the dots, so a prefix is unsafe.
         var paths = Items(Assert.Single(Items(shown["spec"]!["rules"]))["http"]!["paths"]).ToList();
         Assert.All(paths, path => Assert.Equal("""{"name":"auth","port":{"name":"http"}}""", path["backend"]!["service"]!.ToJsonString()));
         Assert.All(paths, path => Assert.Equal("Exact", (string)path["pathType"]!));
@@ -167,7 +167,7 @@ public sealed partial class DeploymentTests
         Assert.Null((await Of(Production)).Find("NetworkPolicy", "oauth"));
     }
 
-    /// <summary>The production overlay with a component on that is off.</summary>
+    /// <summary>The production overlay with a component enabled that is off by default.</summary>
     internal static async Task<Rendered> WithComponentAsync(string component)
     {
         Tool.Require("kubectl");
@@ -213,7 +213,7 @@ public sealed partial class DeploymentTests
                 var volumes = Items(pod["volumes"]).Concat(Items(workload["spec"]!["volumeClaimTemplates"]).Select(v => v["metadata"]!)).Select(v => (string)v["name"]!);
                 Assert.All(Items(container["volumeMounts"]), mount => Assert.Contains((string)mount["name"]!, volumes));
             });
-            // Only what asks the API server about the cluster has a token for it.
+            // Only pods that query the API server have a token for it.
             Assert.True((bool)pod["automountServiceAccountToken"]! is false || pod["serviceAccountName"] is not null);
         }
     }
@@ -245,7 +245,7 @@ public sealed partial class DeploymentTests
             Assert.All(claims, claim => Assert.NotNull(rendered.Find("PersistentVolumeClaim", claim)));
         }
 
-        // A password is a reference, never a text: in variables by name, in connection strings by place.
+        // A password is always a reference: checked in variables by name, and in connection strings by position.
         var variables = rendered.Workloads().SelectMany(w => ContainersOf(w.Template)).SelectMany(c => Items(c["env"])).Where(e => e["value"] is not null);
         Assert.All(variables.Where(v => PasswordName().IsMatch((string)v["name"]!)), v => Assert.Matches(@"^\$\(\w+\)$|_FILE$|^/", (string)v["value"]!));
         Assert.All(rendered.Objects.SelectMany(o => Texts(o)), t => Assert.DoesNotMatch(@"://[^/\s:@]+:(?!\$\()[^/\s@]+@|password=(?!\$\()", t.Text));

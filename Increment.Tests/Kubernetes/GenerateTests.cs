@@ -2,7 +2,7 @@ using Aspire.Hosting.Testing;
 
 namespace Increment.Tests.Kubernetes;
 
-/// <summary>What is committed under <c>aspire-manifest/</c> is what the generators write from the sources of today.</summary>
+/// <summary>The committed files under <c>aspire-manifest/</c> equal the generators' output for the current sources.</summary>
 [Trait("Category", "System")]
 public sealed class GenerateTests
 {
@@ -36,11 +36,11 @@ public sealed class GenerateTests
     [Fact]
     public Task The_committed_base_is_what_aspirate_writes()
     {
-        Assert.SkipUnless(Tool.IsThere("aspirate"), "Takes the tool aspirate on the PATH: dotnet tool install --global aspirate --version 9.1.0");
+        Assert.SkipUnless(Tool.IsThere("aspirate"), "Needs the tool aspirate on the PATH: dotnet tool install --global aspirate --version 9.1.0");
         return AssertGenerates("aspirate");
     }
 
-    /// <summary>Runs the documented command in a copy of what it reads.</summary>
+    /// <summary>Runs the documented command in a copy of its input.</summary>
     static async Task AssertGenerates(string program, params string[] arguments)
     {
         var copy = Directory.CreateTempSubdirectory("increment-generate-").FullName;

@@ -37,7 +37,7 @@ public sealed class ImageTests : IDisposable
     {
         var (_, output, _) = await TryBuildAsync(Digest, "1.4.2", "registry.example.com/increment");
         Assert.Equal($"auth={Digest}\njobs={Digest}\ncounter={Digest}\n", output);
-        (_, output, _) = await TryBuildAsync(Digest, "1.4.2"); // stays on this machine
+        (_, output, _) = await TryBuildAsync(Digest, "1.4.2"); // without a registry the image stays on this machine
         Assert.Empty(output);
         (var exitCode, output, var error) = await TryBuildAsync("", "1.4.2", "registry.example.com/increment");
         Assert.Equal((1, ""), (exitCode, output));
@@ -131,7 +131,7 @@ public sealed class ImageTests : IDisposable
             Assert.True(File.Exists(Path.Combine(Root, script)));
         }
         var overlay = File.ReadAllText(Path.Combine(Folder, Production, "kustomization.yaml"));
-        Assert.Matches(@"(?m)^  newName: .*/auth$", overlay); // the release asks the overlay for its registry
+        Assert.Matches(@"(?m)^  newName: .*/auth$", overlay); // the release reads its registry from the overlay
     }
 
     [Fact]
@@ -140,10 +140,10 @@ public sealed class ImageTests : IDisposable
         var release = Release();
         Assert.Equal("${{ github.sha }}", (string)Assert.Single(Items(release["deploy"]!["steps"]), Uses("actions/checkout"))["with"]!["ref"]!);
         Assert.All((string[])["test", "images", "sbom", "attest"], job => Assert.All(Items(release[job]!["steps"]).Where(step => Uses("actions/checkout")(step)), step => Assert.Null(step["with"]?["ref"])));
-        Assert.Null(release["deploy"]!["permissions"]); // it writes nothing into the repository
+        Assert.Null(release["deploy"]!["permissions"]); // it does not write to the repository
     }
 
-    /// <summary>Between two jobs a tag can be moved to an image that somebody else built.</summary>
+    /// <summary>Between two jobs a tag could be moved to an image from a different build.</summary>
     [Fact]
     public void A_release_attests_and_deploys_what_it_pushed_by_its_digest()
     {
@@ -197,7 +197,7 @@ public sealed class ImageTests : IDisposable
         Assert.All(uses, line => Assert.Matches(@"^ *-? uses: [\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line));
     }
 
-    /// <summary>Directory.Packages.props says the version of each, so that no restore takes another.</summary>
+    /// <summary>Directory.Packages.props pins each version, so that every restore takes the same.</summary>
     [Theory]
     [InlineData("AuthService")]
     [InlineData("JobsService")]
@@ -274,10 +274,10 @@ public sealed class ImageTests : IDisposable
         var network = Assert.Single(Items(compose["networks"]!["default"]!["ipam"]!["config"]));
         var (subnet, givenOut) = (IPNetwork.Parse(Default(network["subnet"])), IPNetwork.Parse(Default(network["ip_range"])));
         Assert.True(subnet.Contains(address) && subnet.Contains(givenOut.BaseAddress) && subnet.PrefixLength <= givenOut.PrefixLength);
-        Assert.False(givenOut.Contains(address), $"{address} is among the addresses that are given out, {givenOut}");
+        Assert.False(givenOut.Contains(address), $"{address} is in the range of dynamic addresses, {givenOut}");
         Assert.Equal(address.ToString(), Default(compose["services"]!["auth"]!["environment"]!["Increment__Proxies"]));
 
-        // compose.yaml's ${NAME:-value} without a NAME.
+        // The value of compose.yaml's ${NAME:-value} without NAME.
         static string Default(JsonNode? value) => Regex.Replace((string)value!, @"\$\{\w+:-([^}]*)\}", "$1");
     }
 
@@ -302,7 +302,7 @@ public sealed class ImageTests : IDisposable
         return File.ReadAllLines(Path.Combine(folder, "commands"));
     }
 
-    /// <summary>Runs build-images with a dotnet that notes down what it is asked and answers with a digest.</summary>
+    /// <summary>Runs build-images with a fake dotnet that records its arguments and prints a digest.</summary>
     Task<(int ExitCode, string Output, string Error)> TryBuildAsync(string digest, params string[] arguments) => Tool.TryRunAsync(Root, "bash",
         ["-c", $$"""dotnet() { echo "$@" >> '{{folder}}/commands'; echo '{{digest}}'; }; export -f dotnet; ./build-images "$@" """, "build-images", .. arguments]);
 

@@ -4,7 +4,7 @@ using static Increment.Tests.Kubernetes.Rendered;
 
 namespace Increment.Tests.Kubernetes;
 
-/// <summary>The YAML holds what the AppHost's manifest says: services, references, ports, variables.</summary>
+/// <summary>The YAML contains the services, references, ports and variables of the AppHost's manifest.</summary>
 [Trait("Category", "System")]
 public sealed partial class ManifestTests
 {
@@ -34,7 +34,7 @@ public sealed partial class ManifestTests
             Assert.Equal([port], Items(service["spec"]!["ports"]).Select(p => (int)p["port"]!));
             Assert.Equal((string)container["ports"]![0]!["name"]!, (string)service["spec"]!["ports"]![0]!["targetPort"]!);
 
-            // The replica set of production makes its users by itself.
+            // The replica set of production creates its users on its own.
             var variables = Manifest[name]!["env"]!.AsObject().Where(v => !v.Value!.ToString().Contains(".bindings.https.", StringComparison.Ordinal)
                 && !(kustomization is Production && v.Key.StartsWith("MONGO_INITDB", StringComparison.Ordinal)));
             Assert.All(variables, v => Assert.Contains(v.Key, Items(container["env"]).Select(e => (string)e["name"]!)));
@@ -63,13 +63,13 @@ public sealed partial class ManifestTests
                 foreach (var variable in Items(container["env"]))
                 {
                     Assert.All(Reference().Matches((string?)variable["value"] ?? ""), m => Assert.Contains(m.Groups[1].Value, known));
-                    Assert.True(known.Add((string)variable["name"]!), $"{variable["name"]} is there twice");
+                    Assert.True(known.Add((string)variable["name"]!), $"{variable["name"]} is defined twice");
                 }
             }
         }
     }
 
-    /// <summary>One arrow for each expression in a variable of one resource that names another.</summary>
+    /// <summary>One edge for each expression in a variable of one resource that names another resource.</summary>
     [Fact]
     public async Task The_network_policies_allow_only_the_edges_of_the_AppHosts_graph()
     {
@@ -83,7 +83,7 @@ public sealed partial class ManifestTests
         var labels = resources.ToDictionary(name => name, name =>
             (rendered.Find("Deployment", name) ?? rendered.Find("StatefulSet", name))!["spec"]!["template"]!["metadata"]!["labels"]!);
 
-        // A packet passes when its sender may send it and its receiver may take it.
+        // A packet passes if its sender may send it and its receiver may accept it.
         bool Passes(string from, string to, string direction)
         {
             var (self, peer) = direction is "egress" ? (from, to) : (to, from);

@@ -3,7 +3,7 @@ using static Increment.Tests.Kubernetes.Rendered;
 
 namespace Increment.Tests.Kubernetes;
 
-/// <summary>The monitoring component: its rules, and that its parts fit each other.</summary>
+/// <summary>The monitoring component: its rules, and the connections between its parts.</summary>
 [Trait("Category", "System")]
 public sealed class MonitoringTests
 {
@@ -42,7 +42,7 @@ public sealed class MonitoringTests
     {
         Tool.Require("promtool");
         var configuration = Read("prometheus", "prometheus.yml").AsObject();
-        // Debian's Prometheus is older than the OTLP receiver, and built without Kubernetes discovery.
+        // Debian's Prometheus is older than the OTLP receiver and built without Kubernetes discovery.
         configuration.Remove("otlp");
         foreach (var job in Items(configuration["scrape_configs"]))
             job.AsObject().Remove("kubernetes_sd_configs");
@@ -78,7 +78,7 @@ public sealed class MonitoringTests
         {
             File.Delete(file);
         }
-        // What a query names as recorded is recorded.
+        // Every recorded metric that a query uses is recorded by a rule.
         var recorded = AllRules().Select(rule => (string?)rule["record"]).OfType<string>().ToHashSet();
         Assert.All(queries.Concat(AllRules().Select(rule => (string)rule["expr"]!))
             .SelectMany(query => query.Split([' ', '(', ')', '{', '\n'])).Where(word => word.Contains(':', StringComparison.Ordinal) && word.Contains('_', StringComparison.Ordinal)

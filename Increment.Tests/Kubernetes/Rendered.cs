@@ -21,7 +21,7 @@ sealed class Rendered
     public string Text { get; }
     public IReadOnlyList<JsonNode> Objects { get; }
 
-    /// <summary>Renders a folder under <c>aspire-manifest/</c>, once; a warning counts as a failure.</summary>
+    /// <summary>Renders a folder under <c>aspire-manifest/</c> once. A warning counts as a failure.</summary>
     public static Task<Rendered> Of(string kustomization)
     {
         Tool.Require("kubectl");
@@ -32,7 +32,7 @@ sealed class Rendered
 
     public JsonNode? Find(string kind, string name) => OfKind(kind).SingleOrDefault(o => NameOf(o) == name);
 
-    /// <summary>Everything that makes pods, with its pod template.</summary>
+    /// <summary>Every object that creates pods, with its pod template.</summary>
     public IEnumerable<(JsonNode Workload, JsonNode Template)> Workloads() =>
         OfKind("Deployment", "StatefulSet", "DaemonSet", "Job").Select(o => (o, o["spec"]!["template"]!))
             .Concat(OfKind("CronJob").Select(o => (o, o["spec"]!["jobTemplate"]!["spec"]!["template"]!)));
@@ -44,7 +44,7 @@ sealed class Rendered
 
     public static string NameOf(JsonNode resource) => (string)resource["metadata"]!["name"]!;
 
-    /// <summary>Every text in a resource, with the names that lead to it.</summary>
+    /// <summary>Every text in a resource, with the path of names that leads to it.</summary>
     public static IEnumerable<(string Path, string Text)> Texts(JsonNode? node, string path = "") => node switch
     {
         JsonObject map => map.SelectMany(member => Texts(member.Value, $"{path}/{member.Key}")),
@@ -59,7 +59,7 @@ sealed class Rendered
         return JsonNode.Parse(new SerializerBuilder().JsonCompatible().Build().Serialize(value))!;
     }
 
-    /// <summary>Copies <c>aspire-manifest/</c>, for a test to change it.</summary>
+    /// <summary>Copies <c>aspire-manifest/</c> so that a test can change it.</summary>
     public static void CopyTo(string folder)
     {
         foreach (var file in Directory.GetFiles(Folder, "*", SearchOption.AllDirectories))
@@ -82,14 +82,14 @@ sealed class Rendered
 /// <summary>A program that a test runs.</summary>
 static class Tool
 {
-    /// <summary>Skips the test where the machine does not have the program.</summary>
+    /// <summary>Skips the test if the machine does not have the program.</summary>
     public static void Require(string program) =>
         Assert.SkipUnless(IsThere(program), $"{program} is not on the PATH of this machine.");
 
     public static bool IsThere(string program) => Environment.GetEnvironmentVariable("PATH")!
         .Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, program)));
 
-    /// <summary>Runs a program to its end and gives what it wrote; it fails if it ends with an error or wrote one.</summary>
+    /// <summary>Runs a program to its end and returns its output. Fails if the program fails or writes to standard error.</summary>
     public static async Task<string> RunAsync(string folder, string program, params string[] arguments)
     {
         var (exitCode, output, error) = await TryRunAsync(folder, program, arguments);

@@ -8,7 +8,7 @@ using Increment.Tests.Hosting;
 
 namespace Increment.Tests.Kubernetes;
 
-/// <summary>What a rolling update does to callers: nothing.</summary>
+/// <summary>A rolling update does not affect callers.</summary>
 [Trait("Category", "System")]
 public sealed class RollingUpdateTests : IAsyncDisposable
 {
@@ -39,8 +39,8 @@ public sealed class RollingUpdateTests : IAsyncDisposable
     }
 
     /// <summary>
-    /// One call after the other on a kept connection that is given up only when the service says so; unlike
-    /// <see cref="HttpClient"/> it repeats nothing, so that a connection that breaks is a failure.
+    /// Makes one call after the other on a kept connection, which is closed only when the service asks for it. Unlike
+    /// <see cref="HttpClient"/> it retries nothing, so a broken connection is a failure.
     /// </summary>
     static async Task<List<long>> CallAsync(Uri service, CancellationToken until)
     {
@@ -71,7 +71,7 @@ public sealed class RollingUpdateTests : IAsyncDisposable
                 connection.Dispose();
                 connection = null;
             }
-            // A connection that nobody uses at the moment is what a stop without a drain would break.
+            // A shutdown without a drain would break a connection that is idle at that moment.
             await Task.Delay(20, CancellationToken.None);
         }
         connection?.Dispose();

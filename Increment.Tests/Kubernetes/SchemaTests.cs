@@ -4,7 +4,7 @@ using static Increment.Tests.Kubernetes.Rendered;
 
 namespace Increment.Tests.Kubernetes;
 
-/// <summary>An API server of Kubernetes 1.32 would take the YAML with strict validation.</summary>
+/// <summary>An API server of Kubernetes 1.32 would accept the YAML with strict validation.</summary>
 [Trait("Category", "System")]
 public sealed class SchemaTests
 {

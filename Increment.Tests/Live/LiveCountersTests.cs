@@ -12,7 +12,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Increment.Tests.Live;
 
-/// <summary>What those who watch their counters are told, over a real store that others write to as well.</summary>
+/// <summary>The events that watchers of counters receive, over a real store with another writer.</summary>
 public sealed class LiveCountersTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -77,10 +77,10 @@ public sealed class LiveCountersTests : IAsyncLifetime
             Assert.Equal("snapshot", (await Next(watcher)).Event);
 
         await store.MarksAsync(2, ct);
-        var look = store.NextLookAsync(ct);
+        var query = store.NextQueryAsync(ct);
         await another.TakeAsync(new("user3", "orders"), 1, null, null, ct);
 
-        Assert.Equal(10, (await look).Count);
+        Assert.Equal(10, (await query).Count);
         watchers.ForEach(watcher => watcher.Dispose());
     }
 
@@ -92,10 +92,10 @@ public sealed class LiveCountersTests : IAsyncLifetime
         using var bob = live.Watch("bob");
         await Next(bob);
         await store.MarksAsync(2, ct);
-        var look = store.NextLookAsync(ct);
+        var query = store.NextQueryAsync(ct);
         await another.TakeAsync(new("ann", "orders"), 1, null, null, ct);
 
-        Assert.Equal(["bob"], await look);
+        Assert.Equal(["bob"], await query);
     }
 
     [Fact]
@@ -104,9 +104,9 @@ public sealed class LiveCountersTests : IAsyncLifetime
         using var watcher = live.Watch("ann");
         await Next(watcher);
         await store.MarksAsync(2, ct);
-        var looks = store.Looks;
+        var queries = store.Queries;
         await store.MarksAsync(10, ct);
-        Assert.Equal(looks, store.Looks);
+        Assert.Equal(queries, store.Queries);
 
         await another.TakeAsync(new("ann", "orders"), 1, null, null, ct);
         Assert.Equal(("change", "orders=1"), await Next(watcher));
@@ -195,10 +195,10 @@ public sealed class LiveCountersTests : IAsyncLifetime
             Assert.Equal("change", (await Next(reader)).Event);
         }
 
-        var told = 0;
+        var received = 0;
         await foreach (var _ in sleeper.News.ReadAllAsync(ct))
-            told++;
-        Assert.Equal(LiveCounters.Backlog, told);
+            received++;
+        Assert.Equal(LiveCounters.Backlog, received);
     }
 
     [Fact]
@@ -227,15 +227,15 @@ public sealed class LiveCountersTests : IAsyncLifetime
         return (item.EventType, string.Join(' ', counters.Order(StringComparer.Ordinal)));
     }
 
-    /// <summary>The store, with its looks for watchers told to the test.</summary>
+    /// <summary>A store that records the queries for watchers.</summary>
     sealed class ObservedStore(SqliteCounterStore inner) : UnusedCounterStore, IDisposable
     {
         readonly SemaphoreSlim marks = new(0);
-        TaskCompletionSource<IReadOnlyCollection<string>> look = new(TaskCreationOptions.RunContinuationsAsynchronously);
+        TaskCompletionSource<IReadOnlyCollection<string>> query = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
         public Exception? Failure { get; set; }
 
-        public int Looks { get; private set; }
+        public int Queries { get; private set; }
 
         public void Dispose()
         {
@@ -243,7 +243,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
             inner.Dispose();
         }
 
-        /// <summary>Waits until the store was asked so often whether anything was committed.</summary>
+        /// <summary>Waits until the store was asked this many times whether anything was committed.</summary>
         public async Task MarksAsync(int count, CancellationToken cancellationToken)
         {
             while (marks.Wait(0, CancellationToken.None)) { }
@@ -257,12 +257,12 @@ public sealed class LiveCountersTests : IAsyncLifetime
             return inner.GetMarkAsync(cancellationToken);
         }
 
-        public Task<IReadOnlyCollection<string>> NextLookAsync(CancellationToken cancellationToken) => look.Task.WaitAsync(cancellationToken);
+        public Task<IReadOnlyCollection<string>> NextQueryAsync(CancellationToken cancellationToken) => query.Task.WaitAsync(cancellationToken);
 
         public override ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken)
         {
-            Looks++;
-            Interlocked.Exchange(ref look, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult(owners);
+            Queries++;
+            Interlocked.Exchange(ref query, new(TaskCreationOptions.RunContinuationsAsynchronously)).SetResult(owners);
             return Failure is null ? inner.ListManyAsync(owners, cancellationToken) : throw Failure;
         }
     }

@@ -9,8 +9,8 @@ using Increment.Tests.EndToEnd;
 namespace Increment.Tests.OpenApi;
 
 /// <summary>
-/// What the running services answer, to good and to bad requests, is what their OpenAPI documents say: status, media
-/// type, headers and body. It changes the jobs, so the system is its own.
+/// The responses of the running services to good and bad requests match their OpenAPI documents: status, media type,
+/// headers and body. The test changes the jobs, so it has its own system.
 /// </summary>
 [Trait("Category", "System")]
 public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<EmbeddedSystem>
@@ -18,7 +18,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
     const string JsonApi = "application/vnd.api+json";
     const string Password = "correct horse battery";
 
-    /// <summary>What takes an outage, an overload or a mistake to see.</summary>
+    /// <summary>Responses that only an outage, an overload or a fault can produce.</summary>
     static readonly string[] NotProvoked = ["429", "500", "503", "504"];
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -34,7 +34,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
         await check.ReadDocumentAsync(ct);
         using var http = new HttpClient(check) { BaseAddress = check.Address };
 
-        // The way through a provider takes one, which is what OAuthTests and StolenTokenTests have.
+        // These operations need a provider. OAuthTests and StolenTokenTests cover them.
         var operations = check.Api.Operations.Where(
             operation => !operation.Path.Contains("{provider}", StringComparison.Ordinal) && !operation.Path.Contains("identities", StringComparison.Ordinal)).ToList();
         foreach (var operation in operations)
@@ -43,12 +43,12 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             await SendBadAsync(http, operation);
         }
         if (service == "counter")
-            await SendWhatOnlyCountersHaveAsync(http);
+            await SendCounterRequestsAsync(http);
         if (service == "jobs")
-            await SendWhatOnlyJobsHaveAsync(http);
+            await SendJobRequestsAsync(http);
 
         Assert.Empty(check.Problems);
-        // The answers that are described, and that no request here has brought about.
+        // Every described response must have been produced by a request here.
         Assert.Empty(from operation in operations
                      from status in operation.Responses.Keys
                      where !NotProvoked.Contains(status) && !check.Seen.Contains((operation.Name, status))
@@ -124,7 +124,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
     }
 
     /// <summary>Preconditions, repeated keys, blocks, text, and the end of the range.</summary>
-    async Task SendWhatOnlyCountersHaveAsync(HttpClient http)
+    async Task SendCounterRequestsAsync(HttpClient http)
     {
         http.DefaultRequestHeaders.Authorization = new("Bearer", (await RegisterAsync()).Token);
         foreach (var path in (string[])["/v1", "/v1/counters/invoices"])
@@ -157,7 +157,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
     }
 
     /// <summary>Preconditions.</summary>
-    async Task SendWhatOnlyJobsHaveAsync(HttpClient http)
+    async Task SendJobRequestsAsync(HttpClient http)
     {
         http.DefaultRequestHeaders.Authorization = new("Bearer", "mytoken");
         var added = await Expect(201, http.PostAsJsonAsync("v1/jobs", new { title = "Tester", description = "Careful" }, ct));
@@ -197,12 +197,12 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             request.Headers.TryAddWithoutValidation("Accept", accept);
         if (!string.IsNullOrEmpty(type))
             request.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body!)) { Headers = { ContentType = MediaTypeHeaderValue.Parse(type) } };
-        // A body that is refused for its size is not sent, or the connection may break under it before the answer is read.
+        // A body that is refused for its size is not sent: the connection could break before the response is read.
         request.Headers.ExpectContinue = body?.Length > 64 * 1024;
         return http.SendAsync(request, ct);
     }
 
-    /// <summary>A token that may do what the operation does: the demo user's for changing jobs, else the user's own.</summary>
+    /// <summary>A token with the scope of the operation: the demo user's for changing jobs, otherwise the user's own.</summary>
     async Task<string?> TokenAsync((string Email, string Token) user, ApiDescription.Operation operation)
     {
         if (operation.Scope is "counters" && operation.Path.Contains("{name}", StringComparison.Ordinal))
@@ -227,7 +227,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
         return operation.Path.Replace("{name}", "invoices", StringComparison.Ordinal).Replace("{id}", id, StringComparison.Ordinal);
     }
 
-    /// <summary>One user does for all operations but those that end an account, a password or a token.</summary>
+    /// <summary>One user serves all operations except those that end an account, a password or a token.</summary>
     async Task<(string Email, string Token)> UserForAsync(ApiDescription.Operation operation) =>
         operation.Scope is "account" ? await RegisterAsync() : common ??= await RegisterAsync();
 
@@ -247,7 +247,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
     async Task<string> ReadTokenAsync(HttpResponseMessage answer) => (await answer.EnsureSuccessStatusCode().Content.ReadFromJsonAsync<JsonElement>(ct))
         .GetProperty("data").GetProperty("attributes").GetProperty("token").GetString()!;
 
-    /// <summary>Holds every answer against the service's document.</summary>
+    /// <summary>Checks every response against the service's document.</summary>
     sealed class Checker(Uri address) : DelegatingHandler(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false })
     {
         public Uri Address => address;

@@ -4,7 +4,7 @@ using System.Text.RegularExpressions;
 
 namespace Increment.Tests.OpenApi;
 
-/// <summary>A service's OpenAPI document, and what it says of answers.</summary>
+/// <summary>A service's OpenAPI document and its descriptions of responses.</summary>
 sealed class ApiDescription
 {
     readonly JsonElement document;
@@ -21,7 +21,7 @@ sealed class ApiDescription
 
     public IReadOnlyList<Operation> Operations { get; }
 
-    /// <summary>The operation that a request is, by its path.</summary>
+    /// <summary>Finds the operation of a request by its path.</summary>
     public Operation? Find(HttpRequestMessage request) => Operations.OrderBy(operation => operation.Path.Count(c => c == '{'))
         .FirstOrDefault(operation => operation.Method == request.Method.Method && operation.Matches(request.RequestUri!.AbsolutePath));
 
@@ -36,26 +36,26 @@ sealed class ApiDescription
 
         public string Name => $"{method} {path}";
 
-        /// <summary>The scope that a token must have; null where none is needed.</summary>
+        /// <summary>The scope that a token must have; null if none is needed.</summary>
         public string? Scope => description.TryGetProperty("security", out var security)
             ? security[0].GetProperty("token")[0].GetString() : null;
 
         public IReadOnlyDictionary<string, JsonElement> Responses { get; } = description.GetProperty("responses").EnumerateObject()
             .ToDictionary(response => response.Name, response => JsonSchema.Resolve(api.document, response.Value));
 
-        /// <summary>The body's media types, with an example of each, as text.</summary>
+        /// <summary>The media types of the body, with an example of each, as text.</summary>
         public IReadOnlyDictionary<string, string> Bodies { get; } = description.TryGetProperty("requestBody", out var body)
             ? JsonSchema.Resolve(api.document, body).GetProperty("content").EnumerateObject().ToDictionary(content => content.Name,
                 content => content.Value.GetProperty("example") is { ValueKind: JsonValueKind.String } text ? text.GetString()! : content.Value.GetProperty("example").GetRawText())
             : new Dictionary<string, string>();
 
-        /// <summary>The fields of a JSON body; null when it has none, or is about something else than a body that must be there.</summary>
+        /// <summary>The fields of a JSON body; null if there is no such body, or if it has no fields.</summary>
         public string[]? Fields => description.TryGetProperty("requestBody", out var body)
             && JsonSchema.Resolve(api.document, body).GetProperty("content").TryGetProperty("application/json", out var content)
             && JsonSchema.Resolve(api.document, content.GetProperty("schema")).TryGetProperty("properties", out var properties)
             ? [.. properties.EnumerateObject().Select(property => property.Name)] : null;
 
-        /// <summary>The query's parameters.</summary>
+        /// <summary>The parameters of the query.</summary>
         public IEnumerable<string> QueryParameters => Parameters.Where(parameter => parameter.GetProperty("in").ValueEquals("query"))
             .Select(parameter => parameter.GetProperty("name").GetString()!);
 
@@ -64,7 +64,7 @@ sealed class ApiDescription
 
         public bool Matches(string address) => pattern.IsMatch(address);
 
-        /// <summary>Why an answer is not what is described; nothing when it is.</summary>
+        /// <summary>The differences between a response and its description; empty if there are none.</summary>
         public IEnumerable<string> Check(HttpResponseMessage answer, string body)
         {
             var status = $"{(int)answer.StatusCode}";

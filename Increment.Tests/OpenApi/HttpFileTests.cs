@@ -3,12 +3,12 @@ using System.Text.RegularExpressions;
 
 namespace Increment.Tests.OpenApi;
 
-/// <summary>Increment.http, with which a developer tries the API, beside the OpenAPI documents.</summary>
+/// <summary>Increment.http, a file of example calls for developers, compared with the OpenAPI documents.</summary>
 public sealed partial class HttpFileTests
 {
     static readonly string Root = Path.GetDirectoryName(Projects.Increment_AppHost.ProjectPath)!;
 
-    /// <summary>What only AuthService's own address, or a provider's redirect, reaches.</summary>
+    /// <summary>Routes that are reached only at AuthService's own address or by a provider's redirect.</summary>
     static readonly string[] NotCalled = ["POST /auth", "GET /.well-known/jwks.json", "GET /v1/oauth/{provider}/callback"];
 
     readonly List<(string Method, string Path)> requests = [.. RequestLine().Matches(File.ReadAllText(Path.Combine(Root, "Increment.http")))

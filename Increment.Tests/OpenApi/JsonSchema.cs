@@ -4,14 +4,14 @@ using System.Text.RegularExpressions;
 namespace Increment.Tests.OpenApi;
 
 /// <summary>
-/// The part of JSON Schema (https://json-schema.org/draft/2020-12/json-schema-validation) that the documents use; a word
-/// that it does not know is an error, so that none goes unchecked.
+/// The part of JSON Schema (https://json-schema.org/draft/2020-12/json-schema-validation) that the documents use. An
+/// unknown keyword is an error, so that none is ignored.
 /// </summary>
 static class JsonSchema
 {
     static readonly string[] Annotations = ["description", "example", "default"];
 
-    /// <summary>Why a value is not what a schema says; nothing when it is.</summary>
+    /// <summary>The differences between a value and its schema; empty if there are none.</summary>
     public static IEnumerable<string> Check(JsonElement document, JsonElement schema, JsonElement value, string at)
     {
         foreach (var word in schema.EnumerateObject().Where(word => !Annotations.Contains(word.Name)))
@@ -19,7 +19,7 @@ static class JsonSchema
                 yield return problem;
     }
 
-    /// <summary>What a <c>$ref</c> points to; anything else is itself.</summary>
+    /// <summary>The target of a <c>$ref</c>; any other schema is returned unchanged.</summary>
     public static JsonElement Resolve(JsonElement document, JsonElement value)
     {
         while (value.ValueKind == JsonValueKind.Object && value.TryGetProperty("$ref", out var reference))
@@ -71,7 +71,7 @@ static class JsonSchema
             case "format":
                 return When(isText && !word.Value.ValueEquals("date-time") || isText && !value.TryGetDateTimeOffset(out _), $"is no {word.Value}");
             default:
-                throw new NotSupportedException($"The schema word '{word.Name}' is not checked.");
+                throw new NotSupportedException($"The schema keyword '{word.Name}' is not checked.");
         }
 
         IEnumerable<string> When(bool wrong, string what) => wrong ? [$"{at} {what}: {value}"] : [];

@@ -14,7 +14,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.Tests.OpenApi;
 
-/// <summary>The OpenAPI documents describe every route, and nothing else.</summary>
+/// <summary>The OpenAPI documents describe every route and nothing else.</summary>
 public sealed class RoutesTests
 {
     [Fact]
@@ -40,7 +40,7 @@ public sealed class RoutesTests
         new ApiDescription(OpenApiDocument.Read(service).ToJsonString()).Operations
             .Select(operation => KeyValuePair.Create(operation.Name, operation.Scope)).OrderBy(route => route.Key, StringComparer.Ordinal));
 
-    /// <summary>The routes by method and pattern, with the scope that each requires.</summary>
+    /// <summary>The routes by method and pattern, with their required scopes.</summary>
     static async Task<Dictionary<string, string?>> RoutesOfAsync<TService>() where TService : class
     {
         await using var file = new SqliteFile();

@@ -45,7 +45,7 @@ public sealed class DeadPeerTests
         await client.ConnectAsync("127.0.0.1", new Uri(server.Urls.Single()).Port, ct);
         await client.GetStream().WriteAsync("GET / HTTP/1.1\r\nHost: test\r\n\r\n"u8.ToArray(), ct);
         Assert.NotEqual(0, await client.GetStream().ReadAsync(new byte[1], ct));
-        DropWhatArrives(client.Client);
+        DropIncomingPackets(client.Client);
         vanish.SetResult();
 
         await ended.Task.WaitAsync(TimeSpan.FromMinutes(2), ct);
@@ -72,7 +72,7 @@ public sealed class DeadPeerTests
     }
 
     /// <summary>Simulates a client without power: its system neither acknowledges nor refuses packets (socket(7), SO_ATTACH_FILTER).</summary>
-    static void DropWhatArrives(Socket socket)
+    static void DropIncomingPackets(Socket socket)
     {
         const int SocketLevel = 1, AttachFilter = 26;
         byte[] dropAll = [0x06, 0, 0, 0, 0, 0, 0, 0]; // BPF_RET | BPF_K, 0

@@ -54,7 +54,7 @@ public sealed class KestrelRefusalTests(AuthFixture fixture) : IClassFixture<Aut
     [Fact]
     public async Task A_client_that_begins_with_HTTP_2_reads_why_it_is_refused()
     {
-        Assert.SkipUnless(Tool.IsThere("curl"), "Takes curl: Debian's package curl.");
+        Assert.SkipUnless(Tool.IsThere("curl"), "Needs curl: Debian's package curl.");
         var (exitCode, output, error) = await Tool.TryRunAsync(AppContext.BaseDirectory, "curl",
             "-s", "-S", "-m", "10", "--http2-prior-knowledge", "-w", "\n%{http_version} %{content_type}", fixture.Server.Origin + "/alive");
         Assert.True(exitCode == 0, error);

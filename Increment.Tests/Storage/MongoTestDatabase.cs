@@ -5,8 +5,8 @@ using MongoDB.Driver.Core.Events;
 namespace Increment.Tests.Storage;
 
 /// <summary>
-/// A database of its own name on the MongoDB server of the tests, dropped in the end. Without one its user is skipped. What
-/// a store sends to it must be within the rights of its service's user, which the server of the tests does not know.
+/// A database with its own name on the tests' MongoDB server, dropped at the end. Skips the test if there is no server.
+/// Every command of a store must be within the rights of its service's user, which the tests' server does not check.
 /// </summary>
 public sealed class MongoTestDatabase : IAsyncDisposable
 {
@@ -19,12 +19,12 @@ public sealed class MongoTestDatabase : IAsyncDisposable
 
     public MongoTestDatabase()
     {
-        // Tests make it in a field, which cannot await; only the first waits, for the server's start.
+        // Tests create it in a field initializer, which cannot await. Only the first one waits, for the server's start.
         ConnectionString = SharedServers.GetMongoDBAsync().GetAwaiter().GetResult();
         Database = Client.Value.GetDatabase($"increment_test_{Guid.NewGuid():n}");
     }
 
-    /// <summary>The server's; known once a database was made.</summary>
+    /// <summary>The server's connection string; known once a database was created.</summary>
     public static string? ConnectionString { get; private set; }
 
     public IMongoDatabase Database { get; }

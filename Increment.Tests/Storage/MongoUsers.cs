@@ -7,7 +7,7 @@ using MongoDB.Driver.Core.Events;
 
 namespace Increment.Tests.Storage;
 
-/// <summary>The services' users of MongoDB, and what their rights, as <c>mongo.js</c> says them, let through.</summary>
+/// <summary>The services' users of MongoDB, and the commands that their rights in <c>mongo.js</c> allow.</summary>
 static partial class MongoUsers
 {
     public static readonly string Script = Path.Combine(Rendered.Folder, "components/store-users/mongo.js");
@@ -19,10 +19,10 @@ static partial class MongoUsers
     public static readonly IReadOnlyDictionary<string, string[]> Collections =
         CollectionsOfService().Matches(Text).ToDictionary(m => m.Groups[1].Value, m => Names(m.Groups[2].Value));
 
-    /// <summary>What each service may do with each of its collections.</summary>
+    /// <summary>The rights of each service on each of its collections.</summary>
     public static readonly string[] Actions = Names(ActionsOfAll().Match(Text).Groups[1].Value);
 
-    /// <summary>Notes a command that no service's user may send.</summary>
+    /// <summary>Notes a command that no service's user may run.</summary>
     public static void Check(CommandStartedEvent sent)
     {
         foreach (var (collection, action) in Needs(sent.CommandName, sent.Command))
@@ -32,11 +32,11 @@ static partial class MongoUsers
         }
     }
 
-    /// <summary>What <see cref="Check"/> noted of a database.</summary>
+    /// <summary>The notes of <see cref="Check"/> about a database.</summary>
     public static IEnumerable<string> RefusedIn(IMongoDatabase database) =>
         Refused.Where(r => r.Database == database.DatabaseNamespace.DatabaseName).Select(r => r.What).Distinct();
 
-    /// <summary>The rights that a command takes: https://www.mongodb.com/docs/manual/reference/privilege-actions/</summary>
+    /// <summary>The rights that a command needs: https://www.mongodb.com/docs/manual/reference/privilege-actions/</summary>
     static IEnumerable<(string Collection, string Action)> Needs(string name, BsonDocument command)
     {
         IEnumerable<string> actions = name switch
@@ -47,8 +47,8 @@ static partial class MongoUsers
             "delete" => ["remove"],
             "findAndModify" => ["find", command.GetValue("remove", false).ToBoolean() ? "remove" : "update", .. Upserts(command) ? ["insert"] : (string[])[]],
             "createIndexes" => ["createIndex"],
-            "dropDatabase" => [], // of the tests
-            "buildInfo" or "endSessions" or "hello" or "isMaster" or "killCursors" or "ping" => [], // everybody may
+            "dropDatabase" => [], // used only by the tests
+            "buildInfo" or "endSessions" or "hello" or "isMaster" or "killCursors" or "ping" => [], // allowed to every user
             _ => [name],
         };
         var collection = command.GetValue(name is "getMore" ? "collection" : name, "").ToString()!;

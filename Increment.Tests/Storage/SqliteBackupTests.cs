@@ -11,7 +11,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.Storage;
 
-/// <summary>The commands <c>backup</c> and <c>restore</c>; what is the counters' own is in <c>SqliteCounterStoreTests</c>.</summary>
+/// <summary>The commands <c>backup</c> and <c>restore</c>. <c>SqliteCounterStoreTests</c> covers the counters' own parts.</summary>
 [Trait("Category", "System")]
 public sealed class SqliteBackupTests : IDisposable
 {
@@ -113,7 +113,7 @@ public sealed class SqliteBackupTests : IDisposable
         Assert.Equal((0, ""), (exitCode, error.ToString()));
     }
 
-    /// <summary>Acts while writes go on, which have begun before it and end after it.</summary>
+    /// <summary>Runs an action during continuous writes that begin before it and end after it.</summary>
     static async Task WhileBusyAsync(Func<Task> write, Action act, int times)
     {
         var (begun, over) = (new TaskCompletionSource(), false);
@@ -124,7 +124,7 @@ public sealed class SqliteBackupTests : IDisposable
                 await write();
                 begun.TrySetResult();
             }
-            Assert.True(Volatile.Read(ref over), "The writes were over before the backup was.");
+            Assert.True(Volatile.Read(ref over), "The writes ended before the backup did.");
         });
         await Task.WhenAny(begun.Task, busy);
         act();

@@ -13,13 +13,13 @@ using StackExchange.Redis;
 namespace Increment.Tests.Storage;
 
 /// <summary>
-/// The scripts that make MongoDB's users and the replica set, run against a database of JavaScript: no MongoDB whose users
-/// can be made is at hand everywhere. What stores send is held against the rights by <see cref="MongoUsers"/>.
+/// The scripts that create MongoDB's users and the replica set, run against a fake database in JavaScript, because a
+/// MongoDB with user management is not available everywhere. <see cref="MongoUsers"/> checks the commands of the stores.
 /// </summary>
 [Trait("Category", "System")]
 public sealed partial class MongoUserScriptTests : IDisposable
 {
-    /// <summary>A database that knows users and roles, and refuses to make what it has and to change what it has not.</summary>
+    /// <summary>A database with users and roles that refuses to create an existing one and to change a missing one.</summary>
     const string Fake = """
         const fs = require("fs");
         const state = { users: {}, roles: {}, calls: [], ...JSON.parse(process.env.STATE) };
@@ -39,7 +39,7 @@ public sealed partial class MongoUserScriptTests : IDisposable
         console.log(JSON.stringify(state));
         """;
 
-    /// <summary>A member of a replica set that is not there at first, and is refused once.</summary>
+    /// <summary>A member of a replica set that does not exist at first, and whose creation is refused once.</summary>
     const string FakeMember = """
         const state = { calls: [], ...JSON.parse(process.env.STATE) };
         const admin = {
@@ -123,8 +123,8 @@ public sealed partial class MongoUserScriptTests : IDisposable
 
     [Theory]
     [InlineData("mongo-0", """{"primary":true}""", true, "initiate rs0 " + Members, "initiate rs0 " + Members, "createUser admin root")]
-    [InlineData("mongo-1", """{"primary":true}""", false)] // the first makes the set
-    [InlineData("mongo-1", """{"set":"rs0"}""", false)] // the primary makes the user
+    [InlineData("mongo-1", """{"primary":true}""", false)] // the first member creates the set
+    [InlineData("mongo-1", """{"set":"rs0"}""", false)] // the primary creates the user
     [InlineData("mongo-1", """{"set":"rs0","primary":true}""", true, "createUser admin root")]
     [InlineData("mongo-0", """{"set":"rs0","primary":true,"admin":"root"}""", true)]
     public async Task The_replica_set_and_its_administrator_are_made_once(string host, string state, bool ends, params string[] calls)
@@ -179,7 +179,7 @@ public sealed class RedisWithUsers : IAsyncLifetime
     public ValueTask DisposeAsync() => Server?.DisposeAsync() ?? ValueTask.CompletedTask;
 }
 
-/// <summary>Each service's user of Redis may do what the service does, and nothing else.</summary>
+/// <summary>Each service's user of Redis has the rights that the service needs, and no others.</summary>
 [Trait("Category", "System")]
 public sealed class RedisUserTests(RedisWithUsers redis) : IClassFixture<RedisWithUsers>, IAsyncLifetime
 {
@@ -221,7 +221,7 @@ public sealed class RedisUserTests(RedisWithUsers redis) : IClassFixture<RedisWi
         await Task.WhenAll(heard).WaitAsync(TimeSpan.FromSeconds(10), ct);
         Assert.Null((await Layer(counter).FindAsync(hash))!.Value.Principal);
 
-        // Of all that a service sends nothing is refused but what the library asks about a cluster, and for the server's configuration.
+        // The only refused commands are the client library's queries about a cluster and the server's configuration.
         Assert.All(await RefusedAsync(), refused => Assert.Matches(@"^(cluster|config)\|", refused));
 
         static ITokenCacheLayer Layer(WebApplication service) => service.Services.GetRequiredService<ITokenCacheLayer>();
@@ -288,7 +288,7 @@ public sealed class RedisUserTests(RedisWithUsers redis) : IClassFixture<RedisWi
 
     async Task<ConnectionMultiplexer> ConnectAsync(string user) => await ConnectionMultiplexer.ConnectAsync(ConnectionString(user));
 
-    /// <summary>What every service has, with the connection string that the manifest gives this one.</summary>
+    /// <summary>The services' common setup, with the connection string that the manifest gives this service.</summary>
     async Task<WebApplication> StartAsync(string service)
     {
         var builder = WebApplication.CreateBuilder();

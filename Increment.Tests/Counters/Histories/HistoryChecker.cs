@@ -71,7 +71,7 @@ static class HistoryChecker
             .OrderBy(c => c.Kind != CallKind.Set).ThenBy(c => c.IsLost ? c.Argument : c.Answer).ThenBy(c => c.Kind == CallKind.Read).ThenBy(c => c.End)
             .Select(call => (Call: call, Epoch: number))).ToList();
 
-        // The deadline of a gap's lost call is the latest instant at which it may happen: before the end of every later call.
+        // The latest instant for a lost call in the gap before a call: the end of that call or of any later one.
         var deadlines = new long[order.Count];
         for (var (i, earliestEnd) = (order.Count - 1, long.MaxValue); i >= 0; i--)
             deadlines[i] = earliestEnd = Math.Min(earliestEnd, order[i].Call.End);

@@ -1,6 +1,6 @@
-// Reads a JSON array of Kubernetes objects from standard input and prints what an API server of Kubernetes 1.32 would
-// refuse with strict validation, one a line: unknown fields and wrong types (by the OpenAPI types of the official client),
-// missing and malformed ones (by the schemas of kubernetes-models).
+// Reads a JSON array of Kubernetes objects from standard input and prints, one per line, the errors that an API server
+// of Kubernetes 1.32 would report with strict validation: unknown fields and wrong types (by the OpenAPI types of the
+// official client), missing and malformed fields (by the schemas of kubernetes-models).
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
