@@ -51,7 +51,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_mark_changes_with_each_write_of_another_replica()
+    public async Task The_mark_changes_with_each_write_of_another_replica_and_stays_the_same_without()
     {
         var other = await OpenAsync(new());
         await other.TakeAsync(new("alice", "first"), 1, null, null, ct);

@@ -92,7 +92,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task Tokens_that_are_due_for_renewal_together_share_one_call()
+    public async Task Tokens_that_are_due_for_renewal_within_a_moment_are_asked_for_together()
     {
         var alone = new TokenCache(auth, time);
         string[] tokens = [Token, "another"];
