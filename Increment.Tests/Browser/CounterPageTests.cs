@@ -199,6 +199,20 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
+    public async Task The_page_reports_that_the_session_is_not_answered_and_continues_when_it_is()
+    {
+        await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
+        var page = visit.Page;
+        var isUp = false;
+        await page.RouteAsync("**/v1/session", route => isUp ? route.ContinueAsync() : route.FulfillAsync(new() { Status = 503, Body = "" }));
+        await page.GotoAsync("/");
+        await Expect(page.GetByText("The service does not answer. Trying again")).ToBeVisibleAsync();
+        isUp = true;
+        await Expect(page.GetByLabel("E-mail")).ToBeVisibleAsync();
+        await Expect(page.GetByText("The service does not answer.")).ToBeHiddenAsync();
+    }
+
+    [Fact]
     public async Task The_page_reports_being_offline_and_continues_when_online()
     {
         await using var visit = await VisitAsync();

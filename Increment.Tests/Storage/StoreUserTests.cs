@@ -114,7 +114,7 @@ public sealed partial class MongoUserScriptTests : IDisposable
     [InlineData("counter", "CounterApi")]
     public void A_service_has_rights_to_the_collections_that_it_names_and_to_no_other(string service, string project)
     {
-        var named = Directory.GetFiles(Path.Combine(Rendered.Folder, "..", $"Increment.{project}"), "Mongo*.cs", SearchOption.AllDirectories)
+        var named = Directory.GetFiles(Path.Combine(Rendered.Folder, "..", $"Increment.{project}"), "*.cs", SearchOption.AllDirectories)
             .SelectMany(file => Collection().Matches(File.ReadAllText(file))).Select(m => m.Groups[1].Value);
         Assert.Equal(named.Order(StringComparer.Ordinal), MongoUsers.Collections[service]);
     }
