@@ -6,8 +6,7 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.CounterApi.Accounts;
 
 /// <summary>
-/// Accounts, tokens and sign-up belong to AuthService, which has no public address: these routes of it, and no other, are
-/// forwarded to it.
+/// Accounts, tokens and sign-up belong to AuthService, which has no public address. Only these routes are forwarded to it.
 /// </summary>
 static class AccountEndpoints
 {
@@ -43,7 +42,7 @@ static class AccountEndpoints
     public static void MapAccounts(this WebApplication app)
     {
         var auth = app.Services.GetRequiredService<AuthServiceForwarder>();
-        // AuthService has limits of its own for what costs it most; this one keeps a flood away from it.
+        // AuthService limits its expensive endpoints itself. This limit protects it from floods of requests.
         var anonymous = new RateLimit("anonymous", 600, TimeSpan.FromMinutes(1));
         foreach (var (route, methods) in ForAnyone)
             app.MapMethods(route, methods, auth.ForwardAsync).LimitByAddress(anonymous).ExcludeFromDescription();
@@ -54,8 +53,8 @@ static class AccountEndpoints
     }
 
     /// <summary>
-    /// AuthService decides; a refused deletion has removed nothing. What is left when the removal here fails, and what
-    /// other replicas write until they hear that the tokens ended, <see cref="DeletedAccounts"/> removes.
+    /// AuthService decides; a refused deletion removes nothing. <see cref="DeletedAccounts"/> removes the counters that
+    /// are left after a failure here, and those that other replicas write until they learn that the tokens are revoked.
     /// </summary>
     static async Task DeleteAccountAsync(HttpContext context, AuthServiceForwarder auth, DeletedAccounts deleted)
     {

@@ -10,8 +10,9 @@ using Yarp.ReverseProxy.Forwarder;
 namespace Increment.CounterApi.Accounts;
 
 /// <summary>
-/// Hands a request on to AuthService and its answer back, both as streams (YARP: https://learn.microsoft.com/aspnet/core/fundamentals/servers/yarp/direct-forwarding).
-/// No redirect is followed, no cookie kept, and nothing that may have been sent is sent again.
+/// Forwards a request to AuthService and returns its response, both streamed (YARP:
+/// https://learn.microsoft.com/aspnet/core/fundamentals/servers/yarp/direct-forwarding). Redirects are not followed,
+/// cookies are not stored, and a request that may have been sent is not retried.
 /// </summary>
 sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration configuration) : IDisposable
 {
@@ -26,27 +27,30 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
         AllowAutoRedirect = false,
         AutomaticDecompression = DecompressionMethods.None,
         ConnectTimeout = TimeSpan.FromSeconds(2),
-        // Shorter than Kestrel keeps one, so that none is taken that AuthService is about to close.
+        // Shorter than Kestrel's keep-alive timeout, so that no connection is used that AuthService is about to close.
         PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30),
-        // New replicas are found when connections are made.
+        // New replicas are found when new connections are opened.
         PooledConnectionLifetime = TimeSpan.FromMinutes(1),
         RequestHeaderEncodingSelector = (_, _) => Encoding.UTF8,
         UseCookies = false,
         UseProxy = false,
     }));
 
-    /// <summary>Answers with what AuthService answers.</summary>
-    /// <exception cref="AuthServiceUnavailableException">It cannot be reached.</exception>
+    /// <summary>Forwards the request and returns AuthService's response.</summary>
+    /// <exception cref="AuthServiceUnavailableException">AuthService cannot be reached.</exception>
     public Task ForwardAsync(HttpContext context) => ForwardAsync(context, EveryAnswer);
 
-    /// <summary>Answers with what AuthService answers, once <paramref name="onAnswer"/> has seen its status.</summary>
-    /// <exception cref="AuthServiceUnavailableException">It cannot be reached.</exception>
+    /// <summary>
+    /// Forwards the request, calls <paramref name="onAnswer"/> with the status, and then returns AuthService's
+    /// response.
+    /// </summary>
+    /// <exception cref="AuthServiceUnavailableException">AuthService cannot be reached.</exception>
     public Task ForwardAsync(HttpContext context, Func<HttpStatusCode, Task> onAnswer) => ForwardAsync(context, new Hop(onAnswer));
 
     async Task ForwardAsync(HttpContext context, Hop hop)
     {
         var error = await forwarder.SendAsync(context, address, http, Http11, hop);
-        // A failure after the answer has begun ends the connection, so that the client does not take a part for the whole.
+        // A failure after the response has started ends the connection, so that the client detects that it is incomplete.
         if (error is ForwarderError.None || context.Response.HasStarted)
             return;
         context.RequestAborted.ThrowIfCancellationRequested();
@@ -65,34 +69,34 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
         _ => Find<T>(cause.InnerException),
     };
 
-    /// <summary>What this hop changes in a request and in an answer (RFC 9110, 7.6).</summary>
+    /// <summary>The header changes of this hop in requests and responses (RFC 9110, 7.6).</summary>
     sealed class Hop(Func<HttpStatusCode, Task>? onAnswer) : HttpTransformer
     {
-        // What this hop writes itself: its own Host, the client's address, the trace (which HttpClient adds), 100-continue.
-        // What the client says there is dropped.
+        // Headers that this hop sets itself: Host, the client's address, the trace (added by HttpClient), 100-continue.
+        // The client's values are dropped.
         static readonly string[] OwnHeaders =
         [
             HeaderNames.Host, HeaderNames.Expect, HeaderNames.TraceParent, HeaderNames.TraceState, HeaderNames.Baggage, HeaderNames.RequestId,
             "Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Prefix", "X-Forwarded-Port", "X-Real-IP",
         ];
 
-        static readonly UriCreationOptions AsItCame = new() { DangerousDisablePathAndQueryCanonicalization = true };
+        static readonly UriCreationOptions KeepEncoding = new() { DangerousDisablePathAndQueryCanonicalization = true };
 
         public override async ValueTask TransformRequestAsync(HttpContext context, HttpRequestMessage request, string destination, CancellationToken cancellationToken)
         {
             var incoming = context.Request;
             var named = NamedByConnection(incoming.Headers.Connection);
-            // Without them AuthService would see another caller than this service has seen.
+            // Without these headers, AuthService would see a different caller than this service.
             if (named.Contains(HeaderNames.Authorization, StringComparer.OrdinalIgnoreCase) || named.Contains(HeaderNames.Cookie, StringComparer.OrdinalIgnoreCase))
                 throw new ApiException(ApiError.BadRequest("invalid-connection",
-                    "The header 'Connection' must not name Authorization or Cookie, which are for the service itself.", ErrorSource.OfHeader("Connection")));
+                    "The header 'Connection' must not name Authorization or Cookie, because the service needs them.", ErrorSource.OfHeader("Connection")));
 
             foreach (var name in named)
                 incoming.Headers.Remove(name);
             await base.TransformRequestAsync(context, request, destination, cancellationToken);
             foreach (var name in OwnHeaders)
                 request.Headers.Remove(name);
-            request.RequestUri = new(destination + Escape(incoming.Path) + incoming.QueryString.ToUriComponent(), AsItCame);
+            request.RequestUri = new(destination + Escape(incoming.Path) + incoming.QueryString.ToUriComponent(), KeepEncoding);
 
             if (context.Connection.RemoteIpAddress is { } client)
                 request.Headers.TryAddWithoutValidation("X-Forwarded-For", (client.IsIPv4MappedToIPv6 ? client.MapToIPv4() : client).ToString());
@@ -107,7 +111,7 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
             if (onAnswer is not null)
                 await onAnswer(answer.StatusCode);
             var headers = context.Response.Headers;
-            // Its headers come in the place of what this service set already, not beside it.
+            // AuthService's headers replace those that this service has set.
             foreach (var (name, _) in answer.Headers.NonValidated.Concat(answer.Content.Headers.NonValidated))
                 headers.Remove(name);
             var copies = await base.TransformResponseAsync(context, answer, cancellationToken);
@@ -117,9 +121,9 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
         }
 
         /// <summary>
-        /// The path that the route was found by, escaped once: AuthService decodes it once, and must see what was seen here. Its
-        /// own escaping, <see cref="PathString.ToUriComponent()"/>, takes a '%' that was sent as '%25' for the beginning of
-        /// an escape, and AuthService would decode that a second time.
+        /// The decoded path of the route, escaped once, because AuthService decodes it once and must see the same path.
+        /// <see cref="PathString.ToUriComponent()"/> does not fit: it takes a '%' that was sent as '%25' for the
+        /// beginning of an escape, and AuthService would decode that a second time.
         /// </summary>
         static string Escape(PathString path) => string.Join('/', path.Value!.Split('/').Select(Uri.EscapeDataString));
 
@@ -128,8 +132,8 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
     }
 
     /// <summary>
-    /// Gives each request a body, if need be an empty one: <see cref="SocketsHttpHandler"/> sends a request without one
-    /// again when a connection that was used before ends unanswered, and a deletion may be done by then.
+    /// Gives each request a body, which may be empty. <see cref="SocketsHttpHandler"/> retries a request without a body
+    /// when a reused connection ends without an answer, and a deletion may be done by then.
     /// </summary>
     sealed class SendOnceHandler(HttpMessageHandler inner) : DelegatingHandler(inner)
     {

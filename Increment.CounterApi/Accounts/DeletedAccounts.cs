@@ -4,17 +4,20 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.CounterApi.Accounts;
 
 /// <summary>
-/// Removes the counters of deleted accounts: at once where the deletion passed through this process, and until it is
-/// done, by asking AuthService every now and then which accounts it deleted and confirming each to it. Replicas may do it
-/// at once.
+/// Removes the counters of deleted accounts: at once if the deletion was forwarded by this process. It also asks
+/// AuthService periodically for deleted accounts, removes their counters, and confirms each account. Several replicas
+/// may do so concurrently.
 /// </summary>
 sealed partial class DeletedAccounts(
     AuthServiceClient auth, TokenCache tokens, ICounterStore counters, TimeProvider time, ILogger<DeletedAccounts> logger) : BackgroundService
 {
     static readonly TimeSpan Interval = TimeSpan.FromSeconds(30);
 
-    /// <summary>Ends the account's tokens here and removes its counters. A failure is logged: the next round removes them.</summary>
-    /// <returns>Whether they are removed.</returns>
+    /// <summary>
+    /// Removes the account's tokens from the cache and its counters from the store. A failure is logged, and the next
+    /// round tries again.
+    /// </summary>
+    /// <returns>Whether the counters are removed.</returns>
     public async Task<bool> TryRemoveAsync(string userId)
     {
         tokens.ForgetUser(userId);
@@ -30,7 +33,7 @@ sealed partial class DeletedAccounts(
         }
     }
 
-    /// <summary>Removes the counters of each account that AuthService lists, and confirms it.</summary>
+    /// <summary>Removes the counters of each account that AuthService lists, and confirms the account.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         bool isThereMore;
@@ -58,11 +61,11 @@ sealed partial class DeletedAccounts(
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
-                LogFailure(e); // A store or AuthService may be down; there is a next time.
+                LogFailure(e); // The store or AuthService may be down. The next round tries again.
             }
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "Counters of deleted accounts are not removed yet; it will be tried again")]
+    [LoggerMessage(LogLevel.Warning, "Counters of deleted accounts are not removed yet. This will be retried")]
     partial void LogFailure(Exception exception);
 }

@@ -5,34 +5,34 @@ using Increment.ServiceDefaults.Storage;
 namespace Increment.CounterApi.Counters;
 
 /// <summary>
-/// Group commit: gathers the operations that arrive while a commit is under way and has them committed together. A
-/// caller who finds it idle commits at once, on his own thread; the others wait for the next batch, which the thread pool
-/// commits, so that nobody's answer waits for the work of those who came later.
+/// Group commit: operations that arrive during a commit are committed together in the next batch. A caller that finds
+/// the queue idle commits at once, on its own thread. The thread pool commits later batches, so no answer waits for the
+/// work of later callers.
 /// </summary>
 /// <remarks>
-/// Operations are committed in the order of their arrival, one batch after the other. The lock and the thread pool are
-/// behind virtual methods for the tests, which try every interleaving.
+/// Operations are committed in the order of arrival, one batch at a time. The lock and the thread pool are behind
+/// virtual methods so that tests can try every interleaving.
 /// </remarks>
-/// <typeparam name="T">The operations.</typeparam>
-/// <typeparam name="TResult">What an operation gives.</typeparam>
+/// <typeparam name="T">The type of the operations.</typeparam>
+/// <typeparam name="TResult">The result of an operation.</typeparam>
 /// <param name="commit">
 /// Commits a batch and sets each operation's <see cref="QueuedOperation{TResult}.Result"/>. The list is valid until the
-/// task ends. When it throws, every operation of the batch fails with that exception.
+/// task ends. If it throws, every operation of the batch fails with that exception.
 /// </param>
-/// <param name="capacity">How many operations may wait.</param>
-/// <param name="maxBatch">How many operations are committed together at most.</param>
+/// <param name="capacity">The maximum number of waiting operations.</param>
+/// <param name="maxBatch">The maximum number of operations in a batch.</param>
 class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capacity, int maxBatch = 1_000) : IThreadPoolWorkItem
     where T : QueuedOperation<TResult>
 {
     /// <summary>
-    /// How many waiting callers one thread goes on with, one after the other. To wake a thread for each would cost more
-    /// than what most of them do; to leave all to one would keep the last of a large batch waiting.
+    /// How many waiting callers one thread completes, one after the other. A thread for each caller would cost more
+    /// than the work that most callers do. One thread for all would delay the last callers of a large batch.
     /// </summary>
     const int CallersPerThread = 16;
 
     /// <summary>
-    /// After a batch of so many there is a moment before the next: most of those just answered are about to come back, and
-    /// to commit them too costs next to nothing more. Fewer do not wait for each other.
+    /// A batch of at least this size is followed by a short pause. Most clients of such a batch send their next request
+    /// at once, and a larger batch costs almost nothing more. Smaller batches are not followed by a pause.
     /// </summary>
     const int PauseFrom = 8;
 
@@ -43,13 +43,13 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     readonly List<T> batch = [];
     bool busy;
 
-    /// <summary>What is being committed while callers may wait for it; not what a commit does at once, on the caller's thread.</summary>
+    /// <summary>The operations of the current commit. Empty while a commit runs synchronously on a caller's thread.</summary>
     volatile T[] underWay = [];
     Completion? last;
 
-    /// <summary>Commits an operation, together with others if there are any, and gives its result when it is durable.</summary>
-    /// <exception cref="OverloadedException">Too many are waiting already.</exception>
-    /// <exception cref="OperationCanceledException">The caller had given up when it was the operation's turn; it is not done.</exception>
+    /// <summary>Commits an operation, together with others that wait, and returns its result when it is durable.</summary>
+    /// <exception cref="OverloadedException">Too many operations are waiting.</exception>
+    /// <exception cref="OperationCanceledException">The caller canceled before the operation was begun. It is not done.</exception>
     public ValueTask<TResult> EnqueueAsync(T operation, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -75,10 +75,11 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     }
 
     /// <summary>
-    /// Refuses those who have waited for <paramref name="patience"/>, with <see cref="OverloadedException"/>. What was not begun by then
-    /// (<see cref="QueuedOperation{TResult}.TryBegin"/>) is not done; whether the rest is done, nobody knows.
+    /// Fails operations that have waited for <paramref name="maxWait"/> with an <see cref="OverloadedException"/>. An
+    /// operation that was not begun by then (<see cref="QueuedOperation{TResult}.TryBegin"/>) is not done. The outcome
+    /// of the others is unknown.
     /// </summary>
-    public void RefuseLate(TimeSpan patience)
+    public void RefuseLate(TimeSpan maxWait)
     {
         for (; ; )
         {
@@ -93,12 +94,12 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             if (IsLate(operation))
                 Refuse(operation, CommitQueue.Overloaded());
 
-        bool IsLate(T operation) => Environment.TickCount64 - operation.WaitsSince >= patience.TotalMilliseconds;
+        bool IsLate(T operation) => Environment.TickCount64 - operation.WaitsSince >= maxWait.TotalMilliseconds;
     }
 
     /// <summary>
-    /// Lets those go on who were committed and whose thread does not get to them: whoever it let go on before them keeps
-    /// it. The next batch does so too, but it may be long in coming.
+    /// Completes operations of the last batch whose thread is blocked by an earlier caller. The next batch does so too,
+    /// but it may come much later.
     /// </summary>
     public void CompleteUnfinished()
     {
@@ -124,7 +125,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             EndLead();
             return new(operation.Result);
         }
-        // The answer does not wait for the commit, so that it can be given without.
+        // The answer has its own task source, so a timeout can complete it before the commit ends.
         operation.BeginToWait(cancellationToken);
         underWay = [operation];
         _ = AnswerLeaderAsync(committing, operation);
@@ -154,13 +155,13 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             Schedule(this);
     }
 
-    /// <summary>After a batch: whether there is another one; if not, the queue is idle from now on.</summary>
+    /// <summary>Whether operations wait after a batch. If not, the queue becomes idle.</summary>
     bool Continues()
     {
         Enter();
         var continues = busy = waiting.Count > 0;
         Exit();
-        // Not what busy says by now: whoever comes after the lock was given back may lead the next batch already.
+        // Not "busy": after the lock is released, a new caller may set it again.
         return continues;
     }
 
@@ -200,7 +201,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         while (Continues());
     }
 
-    /// <summary>Whether the caller has given up; if so, he is told.</summary>
+    /// <summary>Whether the caller has canceled. If so, its operation fails with <see cref="OperationCanceledException"/>.</summary>
     bool IsCanceled(T operation)
     {
         if (!operation.CancellationToken.IsCancellationRequested)
@@ -209,7 +210,10 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         return true;
     }
 
-    /// <summary>Refuses an operation that is not answered yet; on a thread of the pool, so that what its caller does then holds nobody up.</summary>
+    /// <summary>
+    /// Fails an operation that is not answered yet. Its caller continues on a thread of the pool, so that it does not
+    /// block this one.
+    /// </summary>
     void Refuse(T operation, Exception reason)
     {
         if (operation.TryRefuse())
@@ -227,7 +231,10 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         public void Execute() => operation.Refuse(reason);
     }
 
-    /// <summary>Lets the callers of a batch go on, first those that are left of the one before. Several threads share them.</summary>
+    /// <summary>
+    /// Completes the operations of a batch, after those that are left of the batch before. Several threads share the
+    /// work.
+    /// </summary>
     sealed class Completion(T[] operations, Exception? failure, Completion? before = null) : IThreadPoolWorkItem
     {
         Completion? before = before;
@@ -237,7 +244,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 
         public void Execute()
         {
-            // Not by recursion: where threads are scarce, batches without number may be committed before the first is answered.
+            // Not recursive: when threads are scarce, the chain of unanswered batches may be long enough to overflow the stack.
             Stack<Completion> chain = [];
             for (var completion = this; completion is not null; completion = completion.before)
                 chain.Push(completion);
@@ -256,6 +263,6 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 
 static class CommitQueue
 {
-    /// <summary>Too many are waiting already.</summary>
+    /// <summary>The error for a full queue or a timeout in it.</summary>
     public static OverloadedException Overloaded() => new("overloaded", "Too many writes are waiting for the store. Try again.");
 }

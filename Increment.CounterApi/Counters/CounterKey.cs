@@ -1,6 +1,6 @@
 namespace Increment.CounterApi.Counters;
 
-/// <summary>Which counter.</summary>
-/// <param name="Owner">The <see cref="ServiceDefaults.Tokens.Principal.UserId"/> of the user whose it is.</param>
-/// <param name="Name">Its name, unique for the owner; valid according to <see cref="CounterName"/>.</param>
+/// <summary>Identifies a counter.</summary>
+/// <param name="Owner">The <see cref="ServiceDefaults.Tokens.Principal.UserId"/> of the owner.</param>
+/// <param name="Name">The counter's name, unique per owner; valid according to <see cref="CounterName"/>.</param>
 readonly record struct CounterKey(string Owner, string Name);

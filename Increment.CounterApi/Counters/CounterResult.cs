@@ -1,34 +1,34 @@
 namespace Increment.CounterApi.Counters;
 
-/// <summary>How a write ended.</summary>
+/// <summary>The outcome of a write.</summary>
 enum CounterOutcome
 {
-    /// <summary>It is done and durable.</summary>
+    /// <summary>The write is done and durable.</summary>
     Done,
 
-    /// <summary>Fewer integers are left up to 2^63-1 than were asked for.</summary>
+    /// <summary>The counter has fewer integers left up to 2^63-1 than requested.</summary>
     EndOfRange,
 
-    /// <summary>The counter is not in a state that the precondition names.</summary>
+    /// <summary>The counter's state does not satisfy the precondition.</summary>
     PreconditionFailed,
 
-    /// <summary>The idempotency key was used for another count.</summary>
+    /// <summary>The idempotency key was used before with a different count.</summary>
     KeyReused,
 
-    /// <summary>The owner has as many idempotency keys as are remembered for one.</summary>
+    /// <summary>The owner has the maximum number of remembered idempotency keys.</summary>
     TooManyKeys,
 
-    /// <summary>The owner has as many counters as one may have.</summary>
+    /// <summary>The owner has the maximum number of counters.</summary>
     TooManyCounters,
 
-    /// <summary>There is no such counter.</summary>
+    /// <summary>The counter does not exist.</summary>
     NotFound,
 }
 
-/// <summary>What a write did.</summary>
-/// <param name="Outcome">How it ended; the rest holds only when it is done.</param>
+/// <summary>The result of a write.</summary>
+/// <param name="Outcome">The outcome. The other values are valid only for <see cref="CounterOutcome.Done"/>.</param>
 /// <param name="First">The first integer taken; the last one is <paramref name="Current"/>.</param>
-/// <param name="Current">The counter's integer after this write, as a repetition of an idempotent call tells it too.</param>
-/// <param name="Version">The counter's version after this write; 0 where it is not known (a take).</param>
-/// <param name="Creates">Whether a set made the counter.</param>
+/// <param name="Current">The counter's integer after this write. A repeated idempotent call returns the same integer.</param>
+/// <param name="Version">The counter's version after this write; 0 if unknown (a take).</param>
+/// <param name="Creates">Whether a set created the counter.</param>
 readonly record struct CounterResult(CounterOutcome Outcome, long First = 0, long Current = 0, long Version = 0, bool Creates = false);

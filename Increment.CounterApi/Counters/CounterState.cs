@@ -1,17 +1,17 @@
 namespace Increment.CounterApi.Counters;
 
-/// <summary>A counter as it is.</summary>
+/// <summary>The state of a counter.</summary>
 /// <param name="Current">The last integer taken or set, 0 to 2^63-1.</param>
 /// <param name="Version">
-/// Positive, another with every write. It begins at a random number when a counter is created, so that it does not come
-/// back after the counter was deleted and made anew.
+/// Positive, different after every write. It starts at a random number when a counter is created, so a counter that is
+/// deleted and created again does not repeat a version.
 /// </param>
 readonly record struct CounterState(long Current, long Version)
 {
-    /// <summary>The bits that a first version has: 62, which leaves room to count on.</summary>
+    /// <summary>The bits of a first version: 62, which leaves room to count up.</summary>
     public const long VersionBits = long.MaxValue >> 1;
 
-    /// <summary>A version for a counter that is created; never 0.</summary>
+    /// <summary>The first version of a new counter; never 0.</summary>
     public static long NewVersion() =>
         (BitConverter.ToInt64(System.Security.Cryptography.RandomNumberGenerator.GetBytes(sizeof(long))) & VersionBits) | 1;
 }
@@ -19,5 +19,5 @@ readonly record struct CounterState(long Current, long Version)
 /// <summary>A counter in a list.</summary>
 readonly record struct NamedCounter(string Name, CounterState State);
 
-/// <summary>Whether a write may find this state of a counter; null is a counter that does not exist.</summary>
+/// <summary>Whether a write is allowed in this state of a counter; null if the counter does not exist.</summary>
 delegate bool Precondition(CounterState? state);

@@ -4,10 +4,10 @@ using Increment.ServiceDefaults.Storage;
 
 namespace Increment.CounterApi.Counters;
 
-/// <summary>Chooses where the counters are kept.</summary>
+/// <summary>Chooses the store of the counters.</summary>
 static class CounterStores
 {
-    /// <summary>Registers the store that the connection string <c>increment</c> asks for, and its health check.</summary>
+    /// <summary>Registers the store that the connection string <c>increment</c> names, and its health check.</summary>
     public static WebApplicationBuilder AddCounterStore(this WebApplicationBuilder builder)
     {
         builder.Services.AddSingleton(CounterOptions.From(builder.Configuration));
@@ -26,7 +26,7 @@ static class CounterStores
             services.GetRequiredService<CounterOptions>(), services.GetRequiredService<ILogger<SqliteCounterStore>>()));
         builder.Services.AddSingleton<ICounterStore>(services => services.GetRequiredService<SqliteCounterStore>());
         builder.Services.AddHealthChecks().AddCheck<SqliteCounterStore>("store");
-        // A commit holds a thread while it waits for the disk; the processors have one each without it.
+        // A commit blocks a thread while it waits for the disk. The extra thread keeps every processor busy meanwhile.
         ThreadPool.GetMinThreads(out var workers, out var completionPorts);
         ThreadPool.SetMinThreads(Math.Max(workers, Environment.ProcessorCount + 1), completionPorts);
     }

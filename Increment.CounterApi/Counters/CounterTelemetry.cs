@@ -3,7 +3,10 @@ using System.Diagnostics.Metrics;
 
 namespace Increment.CounterApi.Counters;
 
-/// <summary>What the counters tell OpenTelemetry beside what ASP.NET Core and the MongoDB driver do. It costs nothing while nobody listens.</summary>
+/// <summary>
+/// The traces and metrics of the counters, in addition to those of ASP.NET Core and the MongoDB driver. They cost
+/// nothing without a listener.
+/// </summary>
 static class CounterTelemetry
 {
     const string Name = "Increment.CounterApi";
@@ -13,17 +16,17 @@ static class CounterTelemetry
 
     static long integers;
 
-    // Read when it is exported: to tell the listeners of each number would cost more than to add it up.
+    // Observable, so it is read only at export: a measurement per call would cost more than the addition.
     static readonly ObservableCounter<long> Integers = Meter.CreateObservableCounter(
-        "increment.counter.integers", () => Interlocked.Read(ref integers), "{integer}", "Integers told to callers");
+        "increment.counter.integers", () => Interlocked.Read(ref integers), "{integer}", "Integers returned to callers");
 
-    /// <summary>Whether what goes on here is sampled.</summary>
+    /// <summary>Whether the current activity is sampled.</summary>
     public static bool IsTraced => Activities.HasListeners() && Activity.Current is null or { Recorded: true };
 
-    /// <summary>Counts integers told to callers, repetitions of an idempotent call included.</summary>
+    /// <summary>Counts integers returned to callers, including those of repeated idempotent calls.</summary>
     public static void CountIntegers(int count) => Interlocked.Add(ref integers, count);
 
-    /// <summary>A call to the store (https://opentelemetry.io/docs/specs/semconv/database/database-spans/).</summary>
+    /// <summary>Traces a call to the store (https://opentelemetry.io/docs/specs/semconv/database/database-spans/).</summary>
     public static async ValueTask<T> TraceAsync<T>(string operation, Func<ValueTask<T>> call)
     {
         using var activity = Activities.StartActivity($"{operation} incremental_counter", ActivityKind.Client);

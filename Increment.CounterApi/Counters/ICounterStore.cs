@@ -1,29 +1,30 @@
 namespace Increment.CounterApi.Counters;
 
 /// <summary>
-/// Where the counters are kept. A write is answered only when it is durable; one whose outcome is not known throws. The
-/// writes of one counter take effect one after the other, in an order that agrees with real time.
+/// The store of the counters. A write completes only when it is durable; a write with an unknown outcome throws. Writes
+/// to one counter are linearizable.
 /// </summary>
 /// <remarks>
-/// A store that cannot do its work now throws an <see cref="ServiceDefaults.Hosting.UnavailableException"/>: the work is then either not done, or done without an answer (integers lost, allowed by the promise).
-/// A caller who cancels before his operation is taken up leaves no trace; after that it may be done all the same.
+/// A store that is unavailable throws an <see cref="ServiceDefaults.Hosting.UnavailableException"/>. The work is then
+/// either not done, or done without an answer: those integers are lost, which the service's guarantee allows. A caller
+/// that cancels before its operation is begun leaves no trace. After that, the operation may still be done.
 /// </remarks>
 interface ICounterStore
 {
     /// <summary>
-    /// Takes the next <paramref name="count"/> integers, and creates the counter if need be.
+    /// Takes the next <paramref name="count"/> integers, and creates the counter if it does not exist.
     /// </summary>
     /// <remarks>
-    /// With an idempotency key, that the integers were taken and that the key has them is one atomic fact: no crash comes
-    /// between. A repetition, also at another replica and while the first is under way, is answered with the first one's
-    /// integers. Only a <see cref="CounterOutcome.Done"/> is remembered, for at least
-    /// <see cref="CounterOptions.KeyRetention"/>, or until the counter is deleted.
+    /// The integers are taken and the idempotency key is stored atomically. A repeated call returns the first call's
+    /// integers, also at another replica and while the first call is in progress. Only <see
+    /// cref="CounterOutcome.Done"/> is remembered, for at least <see cref="CounterOptions.KeyRetention"/> or until the
+    /// counter is deleted.
     /// </remarks>
     /// <param name="counter">The counter.</param>
     /// <param name="count">How many, 1 to <see cref="CounterOptions.MaxCount"/>.</param>
-    /// <param name="idempotencyKey">The client's name for this call, unique for the counter; null for none.</param>
-    /// <param name="precondition">The state that the first call may find; a repetition is answered in any. Null for every state.</param>
-    /// <param name="cancellationToken">The caller gives up.</param>
+    /// <param name="idempotencyKey">The client's key for this call, unique per counter; null for none.</param>
+    /// <param name="precondition">The required state for the first call; a repeated call ignores it. Null for any state.</param>
+    /// <param name="cancellationToken">Cancels the call.</param>
     /// <returns>
     /// <see cref="CounterOutcome.Done"/> with the first and the last integer; or, with nothing changed,
     /// <see cref="CounterOutcome.EndOfRange"/>, <see cref="CounterOutcome.PreconditionFailed"/>, <see cref="CounterOutcome.KeyReused"/>,
@@ -31,7 +32,7 @@ interface ICounterStore
     /// </returns>
     ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, CancellationToken cancellationToken);
 
-    /// <summary>Sets the counter, and creates it if need be. Its idempotency keys stay.</summary>
+    /// <summary>Sets the counter, and creates it if it does not exist. Its idempotency keys are kept.</summary>
     /// <returns>
     /// <see cref="CounterOutcome.Done"/> with the new state; or, with nothing changed,
     /// <see cref="CounterOutcome.PreconditionFailed"/>, <see cref="CounterOutcome.TooManyCounters"/>.
@@ -46,34 +47,37 @@ interface ICounterStore
     ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition? precondition, CancellationToken cancellationToken);
 
     /// <summary>
-    /// The counter's committed state, never older than what any caller, also of another replica, had been told before
-    /// this call began; null when it does not exist.
+    /// The counter's committed state; null if it does not exist. It is never older than any answer that a caller of any
+    /// replica got before this call began.
     /// </summary>
     ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken);
 
     /// <summary>
-    /// The owner's counters by name, ordinally, those after <paramref name="after"/> (null for the first), at most
-    /// <paramref name="limit"/>.
+    /// The owner's counters in ordinal order of their names, after <paramref name="after"/> (null to start at the
+    /// first), at most <paramref name="limit"/>.
     /// </summary>
     ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken);
 
-    /// <summary>All counters of some owners in one look at the store.</summary>
+    /// <summary>All counters of several owners, read at once.</summary>
     ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken);
 
     /// <summary>
-    /// A mark that differs, by <see cref="object.Equals(object)"/>, from every earlier one once anything was committed
-    /// since, by whatever process; what was committed before it was asked for, a read that begins later sees. Null when
-    /// the store cannot say. It costs next to nothing, compared to a read.
+    /// A mark that changes, by <see cref="object.Equals(object)"/>, when any process commits; an earlier mark never
+    /// returns. A read that begins after the mark was returned sees every commit that the mark includes. Null if the
+    /// store cannot provide one. It is much cheaper than a read.
     /// </summary>
     ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken);
 
-    /// <summary>Deletes all counters of an owner and their idempotency keys. Repeated after a failure, it finishes the rest.</summary>
+    /// <summary>
+    /// Deletes all counters of an owner and their idempotency keys. After a failure, it can be called again to delete
+    /// the rest.
+    /// </summary>
     ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Forgets at most <paramref name="limit"/> idempotency keys that were first used before <paramref name="before"/>,
+    /// Deletes at most <paramref name="limit"/> idempotency keys that were first used before <paramref name="before"/>,
     /// the oldest first.
     /// </summary>
-    /// <returns>How many were forgotten; less than <paramref name="limit"/> when no more are that old.</returns>
+    /// <returns>How many were deleted; less than <paramref name="limit"/> when no older keys are left.</returns>
     ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken);
 }

@@ -1,11 +1,11 @@
 namespace Increment.CounterApi.Counters;
 
-/// <summary>Forgets idempotency keys that are older than <see cref="CounterOptions.KeyRetention"/>, a few at a time.</summary>
+/// <summary>Deletes idempotency keys that are older than <see cref="CounterOptions.KeyRetention"/>, in small batches.</summary>
 sealed partial class IdempotencyKeySweeper(ICounterStore store, CounterOptions options, TimeProvider time, ILogger<IdempotencyKeySweeper> logger) : BackgroundService
 {
     static readonly TimeSpan Interval = TimeSpan.FromMinutes(1);
 
-    /// <summary>So few that callers who wait for the same commit do not notice.</summary>
+    /// <summary>Small, so that other operations of the same commit are not delayed.</summary>
     const int Step = 100;
 
     protected override async Task ExecuteAsync(CancellationToken stoppingToken)
@@ -18,13 +18,13 @@ sealed partial class IdempotencyKeySweeper(ICounterStore store, CounterOptions o
                 while (await store.ForgetKeysAsync(time.GetUtcNow() - options.KeyRetention, Step, stoppingToken) == Step)
                     await Task.Delay(TimeSpan.FromMilliseconds(10), time, stoppingToken);
             }
-            catch (Exception e) when (!stoppingToken.IsCancellationRequested) // a canceled operation of the store's too
+            catch (Exception e) when (!stoppingToken.IsCancellationRequested) // also an OperationCanceledException of the store
             {
                 LogFailure(e);
             }
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "Old idempotency keys could not be swept; they will be in a minute")]
+    [LoggerMessage(LogLevel.Warning, "Old idempotency keys could not be deleted. The next attempt is in one minute")]
     partial void LogFailure(Exception exception);
 }

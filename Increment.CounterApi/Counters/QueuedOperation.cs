@@ -2,37 +2,43 @@ using System.Threading.Tasks.Sources;
 
 namespace Increment.CounterApi.Counters;
 
-/// <summary>Something that a <see cref="CommitQueue{T, TResult}"/> commits. Used once.</summary>
+/// <summary>An operation of a <see cref="CommitQueue{T, TResult}"/>. An instance is used once.</summary>
 abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
 {
-    const int Pending = 0, Begun = 1, LeftOut = 2, Refused = 3, Answered = 4;
+    const int Pending = 0, Begun = 1, Skipped = 2, Refused = 3, Answered = 4;
 
     ManualResetValueTaskSourceCore<TResult> source;
     int state;
 
-    /// <summary>What the operation gives; set while its batch is committed, told when that is durable.</summary>
+    /// <summary>The result. It is set while the batch is committed, and returned to the caller when that is durable.</summary>
     public TResult Result { get; set; } = default!;
 
-    /// <summary>What comes of <see cref="Complete"/>.</summary>
+    /// <summary>The task that <see cref="Complete"/> completes.</summary>
     internal ValueTask<TResult> Answer => new(this, source.Version);
 
-    /// <summary>Canceled when nobody wants it any more. It is looked at when it is the operation's turn: to be told at once would cost every operation something.</summary>
+    /// <summary>
+    /// Canceled when the caller gives up. It is checked when the operation is begun: a registration would cost every
+    /// operation time.
+    /// </summary>
     internal CancellationToken CancellationToken { get; private set; }
 
-    /// <summary>When it began to wait, as <see cref="Environment.TickCount64"/>.</summary>
+    /// <summary>When the operation began to wait, as <see cref="Environment.TickCount64"/>.</summary>
     internal long WaitsSince { get; private set; }
 
     /// <summary>
-    /// For a store that commits a batch in steps, before the one that does the operation: whether it is still to be done.
-    /// From then on it may be done though its caller is refused.
+    /// Called by a store before it does the operation. Returns whether it must be done. After that, it may be done
+    /// although its caller gets an error.
     /// </summary>
     public bool TryBegin()
     {
-        Interlocked.CompareExchange(ref state, CancellationToken.IsCancellationRequested ? LeftOut : Begun, Pending);
+        Interlocked.CompareExchange(ref state, CancellationToken.IsCancellationRequested ? Skipped : Begun, Pending);
         return Volatile.Read(ref state) == Begun;
     }
 
-    /// <summary>Claims the answer, if nobody has it yet: <see cref="Refuse"/> must follow.</summary>
+    /// <summary>
+    /// Claims the right to answer, if the operation is not answered yet. The caller must call <see cref="Refuse"/>
+    /// afterwards.
+    /// </summary>
     internal bool TryRefuse()
     {
         for (; ; )
@@ -48,13 +54,16 @@ abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
     internal void BeginToWait(CancellationToken cancellationToken) =>
         (CancellationToken, WaitsSince) = (cancellationToken, Environment.TickCount64);
 
-    /// <summary>Lets the caller go on, on this thread, with the result or a failure; not if it was refused meanwhile.</summary>
+    /// <summary>
+    /// Completes the operation with its result or a failure; the caller continues on this thread. Does nothing if it
+    /// was refused meanwhile.
+    /// </summary>
     internal void Complete(Exception? failure)
     {
         var before = Interlocked.Exchange(ref state, Answered);
         if (before == Refused)
             return;
-        if (before == LeftOut)
+        if (before == Skipped)
             failure ??= new OperationCanceledException(CancellationToken);
         if (failure is null)
             source.SetResult(Result);
@@ -62,7 +71,7 @@ abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
             source.SetException(failure);
     }
 
-    /// <summary>After <see cref="TryRefuse"/>: lets the caller go on with a failure.</summary>
+    /// <summary>Completes the operation with a failure, after <see cref="TryRefuse"/>.</summary>
     internal void Refuse(Exception reason) => source.SetException(reason);
 
     TResult IValueTaskSource<TResult>.GetResult(short token) => source.GetResult(token);

@@ -10,21 +10,21 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.CounterApi.Live;
 
 /// <summary>
-/// Sends watchers the changes of their counters, also those that other processes make. While anybody watches, it asks the
-/// store every now and then whether anything was committed, and only then reads the counters of all owners that are watched.
+/// Sends watchers the changes of their counters, including changes by other processes. While there are watchers, it
+/// asks the store periodically whether anything was committed, and only then reads the counters of all watched owners.
 /// </summary>
 sealed partial class LiveCounters(ICounterStore store, CounterOptions options, ILogger<LiveCounters> logger) : BackgroundService
 {
     const int MaxWatchers = 10_000;
     const int MaxWatchersPerOwner = 20;
 
-    /// <summary>How many owners' counters are read in one look, which bounds what a look takes in memory.</summary>
+    /// <summary>How many owners' counters are read at once, which limits the memory of a read.</summary>
     const int OwnersPerLook = 500;
 
     /// <summary>How many events may wait for one watcher.</summary>
     internal const int Backlog = 32;
 
-    /// <summary>How many characters the events that wait for one watcher may have together. A snapshot may have more.</summary>
+    /// <summary>The maximum number of characters of all events that wait for one watcher. A snapshot may be larger.</summary>
     internal const int MaxWaiting = 256 * 1024;
 
     readonly Lock gate = new();
@@ -35,17 +35,20 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     object? seen;
 
     /// <summary>
-    /// How long it waits after it has read the counters. After it has found that nothing was committed it waits a third as
-    /// long, since to ask that costs less.
+    /// The wait after a read of the counters. After a check that found no commit, the wait is a third of it, because a
+    /// check costs less.
     /// </summary>
     internal TimeSpan Interval { get; init; } = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>How many counters are remembered for all watchers, some 100 bytes each, before another owner's stream gets 503.</summary>
+    /// <summary>
+    /// How many counters are remembered for all watchers, about 100 bytes each, before streams of further owners get
+    /// 503.
+    /// </summary>
     internal int MaxKnownCounters { get; init; } = 1_000_000;
 
-    /// <summary>Watches an owner's counters, up to its disposal: first a snapshot of all, then what changes.</summary>
+    /// <summary>Watches an owner's counters until disposed: first a snapshot of all counters, then the changes.</summary>
     /// <exception cref="ApiException">429: the owner has too many streams.</exception>
-    /// <exception cref="OverloadedException">All owners together have too many.</exception>
+    /// <exception cref="OverloadedException">Too many streams or counters of all owners together.</exception>
     public Watcher Watch(string owner)
     {
         lock (gate)
@@ -89,7 +92,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
             {
                 await newcomers.WaitAsync(IsWatched ? TimeToNextLook : Timeout.InfiniteTimeSpan, stoppingToken);
                 while (newcomers.Wait(0, CancellationToken.None)) { }
-                // When the look is due does not depend on newcomers: however many come, the others get their changes.
+                // New watchers do not delay the next look, so the others get their changes on time.
                 if (TimeToNextLook > TimeSpan.Zero)
                 {
                     await ReadAsync(WatchedOwners(newcomersOnly: true), stoppingToken);
@@ -121,14 +124,14 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
             return [.. audiences.Where(audience => !newcomersOnly || audience.Value.Watchers.Exists(watcher => !watcher.HasSnapshot))];
     }
 
-    /// <summary>Reads the counters of all watched owners if anything was committed, else those of newcomers.</summary>
-    /// <returns>Whether it was about all.</returns>
+    /// <summary>Reads the counters of all watched owners if anything was committed, otherwise those of new watchers.</summary>
+    /// <returns>Whether all watched owners were read.</returns>
     async Task<bool> LookAsync(CancellationToken cancellationToken)
     {
         object? mark;
         try
         {
-            // Before the counters are read: what is committed in between makes the next mark differ from this one.
+            // Before the counters are read, so that a commit in between changes the next mark.
             mark = await store.GetMarkAsync(cancellationToken);
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
@@ -143,8 +146,8 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         return !isSeen;
     }
 
-    /// <summary>Reads some owners' counters and sends their watchers what is new.</summary>
-    /// <returns>Whether they could be read; if not, the streams are ended.</returns>
+    /// <summary>Reads the counters of some owners and sends the changes to their watchers.</summary>
+    /// <returns>Whether the counters could be read; if not, the streams are ended.</returns>
     async Task<bool> ReadAsync(List<KeyValuePair<string, Audience>> watched, CancellationToken cancellationToken)
     {
         try
@@ -164,7 +167,10 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         }
     }
 
-    /// <summary>Ends streams, so that no page takes old values for the present ones: pages say so, come back, and get a new snapshot.</summary>
+    /// <summary>
+    /// Ends streams, so that no page shows old values as current. Pages show that they are disconnected, connect again,
+    /// and get a new snapshot.
+    /// </summary>
     void End(List<KeyValuePair<string, Audience>> watched, Exception reason)
     {
         LogFailed(reason);
@@ -210,7 +216,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     static string Document(IEnumerable<KeyValuePair<string, CounterState>> counters) =>
         Document(counters.Select(counter => new KeyValuePair<string, CounterState?>(counter.Key, counter.Value)));
 
-    /// <summary>A JSON:API document of counters; without attributes where there is no state.</summary>
+    /// <summary>A JSON:API document of counters; a counter without state has no attributes.</summary>
     static string Document(IEnumerable<KeyValuePair<string, CounterState?>> counters)
     {
         var buffer = new ArrayBufferWriter<byte>();
@@ -237,10 +243,10 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    [LoggerMessage(LogLevel.Warning, "The counters that are watched could not be read; their streams are ended")]
+    [LoggerMessage(LogLevel.Warning, "The watched counters could not be read; their streams are ended")]
     partial void LogFailed(Exception exception);
 
-    /// <summary>All who watch one owner's counters, and what they have been told of them.</summary>
+    /// <summary>All watchers of one owner's counters, and the states that were sent to them.</summary>
     sealed class Audience
     {
         public List<Watcher> Watchers { get; } = [];
@@ -248,20 +254,20 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         public Dictionary<string, CounterState> Known { get; set; } = [];
     }
 
-    /// <summary>One who watches.</summary>
+    /// <summary>A watcher of one owner's counters.</summary>
     internal sealed class Watcher(LiveCounters live, string owner) : IDisposable
     {
-        // A watcher that does not keep up is sent away, and begins anew with a snapshot.
+        // The stream of a watcher that is too slow is ended. It connects again and gets a snapshot.
         readonly Channel<SseItem<string>> news = Channel.CreateBounded<SseItem<string>>(Backlog);
 
-        /// <summary>How long the events are that were sent last; those that still wait are at its end.</summary>
+        /// <summary>The lengths of the events sent last; those of events that still wait are at the end.</summary>
         readonly Queue<int> lengths = [];
 
         public string Owner => owner;
 
         public bool HasSnapshot { get; private set; }
 
-        /// <summary>What there is to tell; ends when there is no more to come.</summary>
+        /// <summary>The events of the stream; completed when the stream ends.</summary>
         public ChannelReader<SseItem<string>> News => news.Reader;
 
         public void Begin(SseItem<string> snapshot)

@@ -10,10 +10,12 @@ namespace Increment.CounterApi.Live;
 /// <summary>The counters as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).</summary>
 static class LiveEndpoints
 {
-    /// <summary>How often a stream's token is checked again; how late a revocation ends it is up to the token cache.</summary>
+    /// <summary>
+    /// How often a stream's token is checked again. The token cache determines how soon a revocation ends the stream.
+    /// </summary>
     static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long a stream is silent at most, so that proxies and clients can tell a quiet one from a dead one.</summary>
+    /// <summary>The maximum silence of a stream, so that proxies and clients can distinguish an idle stream from a dead one.</summary>
     static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(15);
 
     public static void AddLiveCounters(this WebApplicationBuilder builder)
@@ -29,15 +31,15 @@ static class LiveEndpoints
 
     static ServerSentEventsResult<string> Watch(HttpContext context, LiveCounters live, IHostApplicationLifetime lifetime)
     {
-        context.Response.Headers["X-Accel-Buffering"] = "no"; // nginx, and ingresses made of it, would hold events back
+        context.Response.Headers["X-Accel-Buffering"] = "no"; // nginx, and ingresses based on it, would buffer events
         if (HttpMethods.IsHead(context.Request.Method))
             return TypedResults.ServerSentEvents(AsyncEnumerable.Empty<SseItem<string>>());
         var watcher = live.Watch(context.GetPrincipal().UserId);
         context.Response.RegisterForDispose(watcher);
-        return TypedResults.ServerSentEvents(TellAsync(context, watcher, lifetime.ApplicationStopping));
+        return TypedResults.ServerSentEvents(StreamAsync(context, watcher, lifetime.ApplicationStopping));
     }
 
-    static async IAsyncEnumerable<SseItem<string>> TellAsync(HttpContext context, LiveCounters.Watcher watcher,
+    static async IAsyncEnumerable<SseItem<string>> StreamAsync(HttpContext context, LiveCounters.Watcher watcher,
         CancellationToken stopping, [EnumeratorCancellation] CancellationToken aborted = default)
     {
         using var end = CancellationTokenSource.CreateLinkedTokenSource(stopping, aborted, context.RequestAborted);
@@ -72,7 +74,7 @@ static class LiveEndpoints
         }
         catch (UnavailableException)
         {
-            // Nobody can tell now: as with other calls under way, what was good goes on to the token's end.
+            // The token cannot be checked now. A stream that was authorized continues until its token expires.
             return context.GetPrincipal().ExpiresAt is not { } end || end > DateTimeOffset.UtcNow;
         }
     }

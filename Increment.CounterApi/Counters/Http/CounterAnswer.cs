@@ -6,8 +6,8 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.CounterApi.Counters.Http;
 
 /// <summary>
-/// A counter as an answer, written straight as UTF-8: a JSON:API document, or the bare number for a client that would
-/// rather have text. What goes into it, names and numbers, needs no escapes.
+/// Writes a counter as a response, directly as UTF-8: a JSON:API document, or the bare number for a client that prefers
+/// text. Names and numbers need no escaping.
 /// </summary>
 static class CounterAnswer
 {
@@ -15,7 +15,7 @@ static class CounterAnswer
 
     const int MaxLength = 256;
 
-    /// <summary>After a take; with <paramref name="first"/> it was a block.</summary>
+    /// <summary>Writes the response to a take; <paramref name="first"/> is set for a block.</summary>
     public static Task WriteAsync(HttpContext context, string name, long current, long? first = null)
     {
         var response = context.Response;
@@ -46,20 +46,20 @@ static class CounterAnswer
         }
         body = body[..^rest.Length];
         response.ContentLength = body.Length;
-        // Started, it goes straight behind the headers; Kestrel sends both when the request ends.
+        // After StartAsync the body is written directly after the headers. Kestrel sends both when the request ends.
         var started = response.StartAsync();
         response.BodyWriter.Write(body);
         return started;
     }
 
-    /// <summary>A counter's state, with its tag.</summary>
+    /// <summary>Writes a counter's state with its entity tag.</summary>
     public static Task WriteAsync(HttpContext context, string name, CounterState state)
     {
         context.Response.Headers.ETag = TagOf(state);
         return WriteAsync(context, name, state.Current);
     }
 
-    /// <summary>304: the client has this state already.</summary>
+    /// <summary>Writes 304: the client has this state.</summary>
     public static Task WriteNotModifiedAsync(HttpContext context, CounterState state)
     {
         context.Response.Headers.ETag = TagOf(state);
@@ -67,7 +67,7 @@ static class CounterAnswer
         return Task.CompletedTask;
     }
 
-    /// <summary>The entity tag that names a state.</summary>
+    /// <summary>The entity tag of a state.</summary>
     public static string TagOf(CounterState state) => string.Create(CultureInfo.InvariantCulture, $"\"{state.Version:x}\"");
 
     static void Append(ref Span<byte> rest, ReadOnlySpan<byte> text)

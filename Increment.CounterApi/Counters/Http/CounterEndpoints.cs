@@ -3,7 +3,7 @@ using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.CounterApi.Counters.Http;
 
-/// <summary>The counters over HTTP: the caller's default one, and those that he has named.</summary>
+/// <summary>The HTTP endpoints of the caller's default counter and named counters.</summary>
 sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 {
     static readonly string[] GetOrPost = [HttpMethods.Get, HttpMethods.Post];
@@ -15,8 +15,8 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 
         foreach (var counter in (ReadOnlySpan<string>)["", "/counters/{name}"])
         {
-            // No body is read, and the store says itself when it has taken too long: a timer for each request would cost
-            // more than the rest of the pipeline.
+            // No body is read, and the store has its own timeout. A timer per request would cost more than the rest of
+            // the pipeline.
             api.MapMethods(counter + "/next", GetOrPost, endpoints.NextAsync).ChangesOnGet().DisableRequestTimeout();
             api.MapMethods(counter + "/current", ReadMethods.All, endpoints.CurrentAsync).DisableRequestTimeout();
             api.MapPut(counter + "/current", endpoints.SetAsync);
@@ -46,7 +46,7 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         var tag = state is { } existing ? CounterAnswer.TagOf(existing) : null;
         await (state is null && counter.Name != CounterName.Default ? RefuseAsync(context, CounterOutcome.NotFound)
             : !preconditions.IfMatchHolds(tag) ? RefuseAsync(context, CounterOutcome.PreconditionFailed)
-            // Without a tag: the same one would come back when the counter is made and deleted.
+            // No tag: the same tag would return after the counter was created and deleted.
             : state is null ? CounterAnswer.WriteAsync(context, counter.Name, options.InitialValue)
             : !preconditions.Hold(tag) ? CounterAnswer.WriteNotModifiedAsync(context, state.Value)
             : CounterAnswer.WriteAsync(context, counter.Name, state.Value));
@@ -96,7 +96,7 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
             "This Idempotency-Key was used with another count. Use a new key for a new request.")
         { Source = ErrorSource.OfHeader(CounterRequest.IdempotencyKey) },
         CounterOutcome.TooManyKeys => new(429, "too-many-idempotency-keys", "Too many requests",
-            $"You have used {options.KeysPerUser} idempotency keys in {options.KeyRetention.TotalHours:0} hours, and no more are remembered for one user. Go on without keys, or when the oldest are forgotten.")
+            $"You have used {options.KeysPerUser} idempotency keys in {options.KeyRetention.TotalHours:0} hours, which is the limit for one user. Continue without keys, or wait until the oldest keys expire.")
         { RetryAfter = 60 },
         CounterOutcome.TooManyCounters => ApiError.Conflict("too-many-counters",
             "You have as many named counters as one user may have. Delete one first."),
@@ -105,6 +105,6 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
     }).ExecuteAsync(context);
 }
 
-/// <summary>A counter as it is.</summary>
+/// <summary>The attributes of a counter.</summary>
 /// <param name="Current">The last integer taken or set, 0 to 2^63-1.</param>
 sealed record CounterAttributes(long Current);

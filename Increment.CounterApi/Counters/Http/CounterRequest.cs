@@ -5,7 +5,9 @@ using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.CounterApi.Counters.Http;
 
-/// <summary>What a request about a counter says. Whatever it says wrong is an <see cref="ApiException"/> with status 400.</summary>
+/// <summary>
+/// Reads requests to the counters. An invalid request throws an <see cref="ApiException"/>, usually with status 400.
+/// </summary>
 static class CounterRequest
 {
     public const string IdempotencyKey = "Idempotency-Key";
@@ -14,7 +16,7 @@ static class CounterRequest
 
     static readonly SearchValues<char> Printable = SearchValues.Create([.. Enumerable.Range(' ', '~' - ' ' + 1).Select(c => (char)c)]);
 
-    /// <summary>The counter's name: of the address, or the default one's.</summary>
+    /// <summary>The counter's name from the path, or the default counter's.</summary>
     public static string ReadName(HttpRequest request)
     {
         var name = (string?)request.RouteValues["name"];
@@ -22,7 +24,7 @@ static class CounterRequest
             $"A counter's name is 1 to {CounterName.MaxLength} letters (A-Z, a-z), digits, '-', '_' and '.', and does not begin with '.'.", source: null);
     }
 
-    /// <summary><c>?count=N</c>, 1 to <see cref="CounterOptions.MaxCount"/>; null when it is not there.</summary>
+    /// <summary><c>?count=N</c>, 1 to <see cref="CounterOptions.MaxCount"/>; null if absent.</summary>
     public static int? ReadCount(HttpRequest request)
     {
         if (!request.QueryString.HasValue)
@@ -35,9 +37,9 @@ static class CounterRequest
     }
 
     /// <summary>
-    /// The Idempotency-Key header, null when it is not there: a quoted string as
-    /// https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ has it, or, as most clients send it,
-    /// the bare text.
+    /// The Idempotency-Key header, null if absent: a quoted string as defined by
+    /// https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ or, as most clients send it, the
+    /// bare text.
     /// </summary>
     public static string? ReadIdempotencyKey(HttpRequest request)
     {
@@ -48,7 +50,7 @@ static class CounterRequest
             $"{IdempotencyKey} must be one key of 1 to {MaxKeyLength} printable ASCII characters, quoted or bare.", ErrorSource.OfHeader(IdempotencyKey));
     }
 
-    /// <summary>What If-Match and If-None-Match ask of the counter; null when they ask nothing.</summary>
+    /// <summary>The precondition of If-Match and If-None-Match; null if both are absent.</summary>
     public static Precondition? ReadPrecondition(HttpRequest request)
     {
         var preconditions = Preconditions.Read(request);
@@ -69,19 +71,19 @@ static class CounterRequest
             $"The field '{Field}' must be a whole number from 0 to 9223372036854775807, in plain digits.", body.SourceOf(Field));
     }
 
-    /// <summary>Refuses query parameters that are not known here, so that a misspelt one does not go unnoticed.</summary>
+    /// <summary>Refuses unknown query parameters, so that a misspelt one is reported.</summary>
     public static void RequireNoParameters(HttpRequest request, string? except = null)
     {
         if (!request.QueryString.HasValue)
             return;
         foreach (var name in request.Query.Keys)
             if (name != except && name != "token")
-                throw Bad("unknown-parameter", except is null ? "This address takes no parameters." : $"This address takes the parameter {except} alone.",
+                throw Bad("unknown-parameter", except is null ? "This address takes no parameters." : $"This address takes only the parameter {except}.",
                     ErrorSource.OfParameter(name));
     }
 
     /// <summary>
-    /// Reads 0 to 2^63-1 in ASCII digits and nothing else: no sign, leading zero, fraction, exponent or space, so that a
+    /// Parses 0 to 2^63-1 in ASCII digits. A sign, leading zero, fraction, exponent or space is refused, so that a
     /// number has one spelling.
     /// </summary>
     public static bool TryParse(ReadOnlySpan<char> text, out long value)
@@ -91,7 +93,9 @@ static class CounterRequest
             && long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out value);
     }
 
-    /// <summary>The text of a quoted string (RFC 9651, 3.3.3); bare text is its own; null for a quote that does not end.</summary>
+    /// <summary>
+    /// The text of a quoted string (RFC 9651, 3.3.3); bare text is returned unchanged; null for an unterminated quote.
+    /// </summary>
     static string? Unquote(ReadOnlySpan<char> value)
     {
         if (!value.Contains('"'))

@@ -12,9 +12,9 @@ sealed record IdempotencyKeyDocument(IdempotencyKeyId Id, long First, int Count,
     /// <summary>The collection.</summary>
     public static IMongoCollection<IdempotencyKeyDocument> Collection(IMongoDatabase database) => database.GetCollection<IdempotencyKeyDocument>("idempotency_key");
 
-    /// <summary>Whose it is; null for one of an earlier version, which is not counted.</summary>
+    /// <summary>The owner; null for a key that an earlier version wrote, which is not counted.</summary>
     public string? Owner { get; init; }
 }
 
-/// <summary>A key of one incarnation of a counter.</summary>
+/// <summary>Identifies a key of one incarnation of a counter.</summary>
 sealed record IdempotencyKeyId(ObjectId Counter, string Key);

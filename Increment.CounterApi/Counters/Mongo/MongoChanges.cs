@@ -4,21 +4,23 @@ using MongoDB.Driver;
 namespace Increment.CounterApi.Counters.Mongo;
 
 /// <summary>
-/// Says whether any process has changed counters in MongoDB, on any server: a standalone one has no change streams. Each
-/// process has one document in the collection <c>counter_change</c>, with a number that it raises after its commits: at
-/// once after the first, then for all of the next <see cref="Pause"/> together. That is 10 small writes a second at most,
-/// and no caller waits for them. A mark is the numbers of all processes, and costs one read of as many documents.
+/// Detects commits by any process, on any MongoDB server; a standalone server has no change streams. Each process has
+/// one document in the collection <c>counter_change</c>, with a number that it increments after its commits: at once
+/// after the first commit, then once for all commits of the next <see cref="Pause"/>. That is at most 10 small writes a
+/// second, and no caller waits for them. A mark is the numbers of all processes, and costs one read of one document per
+/// process.
 /// </summary>
 /// <remarks>
-/// A number is raised after its commit is durable, so a read after the mark sees the commit. A process that is killed
-/// between the two, or cannot write, announces nothing; therefore a mark is good for <see cref="MaxAge"/> at most.
+/// A number is incremented after its commit is durable, so a read after the mark sees the commit. A process that is
+/// killed between the two, or cannot write, does not announce its commit. Therefore a mark is valid for at most <see
+/// cref="MaxAge"/>.
 /// </remarks>
 sealed class MongoChanges(MongoDatabase database)
 {
     static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(100);
     static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(10);
 
-    /// <summary>When MongoDB removes the document of a process that has ended; a live one makes it anew.</summary>
+    /// <summary>After this time MongoDB removes the document of an ended process. A live process creates it again.</summary>
     static readonly TimeSpan Retention = TimeSpan.FromDays(1);
 
     static readonly UpdateDefinitionBuilder<ChangeDocument> Update = Builders<ChangeDocument>.Update;
@@ -31,7 +33,7 @@ sealed class MongoChanges(MongoDatabase database)
         Changes(database).Indexes.CreateManyAsync(
             [new(Builders<ChangeDocument>.IndexKeys.Ascending(change => change.At), new() { ExpireAfter = Retention })], cancellationToken);
 
-    /// <summary>After a commit, also one whose outcome is not known.</summary>
+    /// <summary>Announces a commit, also one whose outcome is unknown.</summary>
     public void Announce()
     {
         lock (gate)
@@ -64,7 +66,7 @@ sealed class MongoChanges(MongoDatabase database)
             }
             catch (Exception)
             {
-                // The database has logged it, marks do not live long, and the next commit announces itself.
+                // MongoDatabase has logged it. Marks expire soon, and the next commit is announced again.
             }
             await Task.Delay(Pause);
         }
@@ -82,9 +84,9 @@ sealed class MongoChanges(MongoDatabase database)
 
     static IMongoCollection<ChangeDocument> Changes(IMongoDatabase db) => db.GetCollection<ChangeDocument>("counter_change");
 
-    /// <summary>What one process has announced.</summary>
+    /// <summary>The announcements of one process.</summary>
     /// <param name="Id">The process.</param>
-    /// <param name="Number">How often it has.</param>
-    /// <param name="At">When it last did.</param>
+    /// <param name="Number">The number of announcements.</param>
+    /// <param name="At">The time of the last announcement.</param>
     sealed record ChangeDocument(string Id, long Number, DateTimeOffset At);
 }

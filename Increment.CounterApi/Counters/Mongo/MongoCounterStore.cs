@@ -4,25 +4,26 @@ using MongoDB.Driver;
 namespace Increment.CounterApi.Counters.Mongo;
 
 /// <summary>
-/// The counters in MongoDB: a document a counter. The takes that wait for one counter are committed by one atomic
-/// <c>findAndModify</c>; counters are committed side by side. It takes no transactions, so a standalone server will do.
+/// The counters in MongoDB, one document per counter. The takes that wait for one counter are committed by one atomic
+/// <c>findAndModify</c>; different counters are committed in parallel. No transactions are used, so a standalone server
+/// is enough.
 /// </summary>
 /// <remarks>
-/// A write whose answer does not arrive may be done or not, and is an error for its callers. Only the driver
-/// sends it again, and only where the server recognises it by its transaction number (retryable writes; not on
-/// a standalone server).
+/// A write without an answer may or may not be done, and is an error for its callers. Only the driver repeats it, and
+/// only where the server detects repetitions by the transaction number (retryable writes, which a standalone server
+/// does not have).
 /// </remarks>
 sealed class MongoCounterStore : ICounterStore, IDisposable
 {
     /// <inheritdoc cref="MongoCounterWriter.MaxKeys" />
     internal int MaxKeys { init => writer.MaxKeys = value; }
 
-    /// <summary>Whether other processes learn that something was committed. Without it they look every 10 s.</summary>
+    /// <summary>Whether commits are announced to other processes. Otherwise they read the counters every 10 s.</summary>
     internal bool AnnouncesChanges { get; init; } = true;
 
     static readonly FilterDefinitionBuilder<CounterDocument> Filter = Builders<CounterDocument>.Filter;
 
-    /// <summary>How long a caller waits for an answer, as long as other endpoints have for theirs.</summary>
+    /// <summary>How long a caller waits for an answer: the timeout of the other endpoints.</summary>
     internal TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(30);
 
     readonly MongoDatabase database;
@@ -40,7 +41,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         timer = new(_ => RefuseLate(MaxWait), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
     }
 
-    /// <summary>Makes the indexes.</summary>
+    /// <summary>Creates the indexes.</summary>
     public static async Task PrepareAsync(IMongoDatabase database, CancellationToken cancellationToken)
     {
         var counter = Builders<CounterDocument>.IndexKeys;
@@ -95,8 +96,8 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     public void Dispose() => timer.Dispose();
 
     /// <summary>
-    /// Refuses those that have waited for <paramref name="maxWait"/>. What was not sent to the server by then is not done;
-    /// whether the rest is done, nobody knows.
+    /// Fails writes that have waited for <paramref name="maxWait"/>. A write that was not sent to the server by then is
+    /// not done. The outcome of the others is unknown.
     /// </summary>
     internal void RefuseLate(TimeSpan maxWait)
     {
@@ -114,7 +115,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     }
 
     /// <summary>
-    /// Has a write committed by the counter's queue, which lives as long as it has a write.
+    /// Commits a write with the counter's queue, which exists while it has writes.
     /// </summary>
     async ValueTask<CounterResult> WriteAsync(CounterKey counter, MongoWrite write, CancellationToken cancellationToken)
     {
@@ -167,7 +168,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
 
     sealed class Queue(Func<IReadOnlyList<MongoWrite>, ValueTask> commit, int capacity) : CommitQueue<MongoWrite, CounterResult>(commit, capacity)
     {
-        /// <summary>How many have a write in it.</summary>
+        /// <summary>The number of writes in the queue.</summary>
         public int Writers { get; set; }
     }
 }

@@ -3,11 +3,11 @@ using MongoDB.Driver;
 
 namespace Increment.CounterApi.Counters.Mongo;
 
-/// <summary>Commits a batch of writes of one counter: the takes by one atomic <c>findAndModify</c>.</summary>
+/// <summary>Commits a batch of writes to one counter, the takes by one atomic <c>findAndModify</c>.</summary>
 /// <param name="options">The settings.</param>
 sealed class MongoCounterWriter(CounterOptions options)
 {
-    /// <summary>The <see cref="CounterDocument.Slot"/> of the default counter, which does not count for the limit.</summary>
+    /// <summary>The <see cref="CounterDocument.Slot"/> of the default counter, which is not part of the limit.</summary>
     const int NoSlot = -1;
 
     static readonly FilterDefinitionBuilder<CounterDocument> Filter = Builders<CounterDocument>.Filter;
@@ -21,10 +21,10 @@ sealed class MongoCounterWriter(CounterOptions options)
 
     readonly MongoIdempotencyKeys keys = new(options);
 
-    /// <summary>How many keys a counter's document may have before they are moved, and how many one write may add.</summary>
+    /// <summary>How many keys a counter's document may have before they are moved, and the maximum that one write may add.</summary>
     public int MaxKeys { get; set; } = 64;
 
-    /// <summary>Does the writes of one counter, in their order: takes that follow on each other together, any other write alone.</summary>
+    /// <summary>Commits the writes of one counter in order: consecutive takes together, any other write separately.</summary>
     public async Task CommitBatchAsync(IMongoDatabase db, CounterId id, IReadOnlyList<MongoWrite> batch)
     {
         List<MongoTake> takes = [];
@@ -33,7 +33,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         {
             if (write is MongoTake take)
             {
-                // A take that asks for a state is committed alone: a group leads from one state to the next, with none between.
+                // A take with a precondition is committed separately: a group has no states between its takes.
                 if (take.Precondition is not null)
                     await TakeAsync(db, id, takes);
                 takes.Add(take);
@@ -52,7 +52,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         await TakeAsync(db, id, takes);
     }
 
-    /// <summary>Takes for all at once, but those that gave up meanwhile, and clears the list.</summary>
+    /// <summary>Commits all takes at once, except canceled ones, and clears the list.</summary>
     async Task TakeAsync(IMongoDatabase db, CounterId id, List<MongoTake> takes)
     {
         takes.RemoveAll(take => !take.TryBegin());
@@ -61,7 +61,10 @@ sealed class MongoCounterWriter(CounterOptions options)
         takes.Clear();
     }
 
-    /// <summary>The usual case: there is the counter, there is room, and no take has a key or a precondition. False when it is not the usual case.</summary>
+    /// <summary>
+    /// The usual case: the counter exists, it has enough integers left, and no take has a key or a precondition. False
+    /// in any other case.
+    /// </summary>
     static async Task<bool> TryTakeAsync(IMongoDatabase db, CounterId id, List<MongoTake> takes)
     {
         var total = 0L;
@@ -79,7 +82,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         return after is not null;
     }
 
-    /// <summary>Every other case. False when the counter has changed since it was looked at.</summary>
+    /// <summary>Every other case. False if the counter has changed since it was read.</summary>
     async Task<bool> TryTakeConditionallyAsync(IMongoDatabase db, CounterId id, List<MongoTake> takes)
     {
         var counter = await CounterDocument.LookAsync(db, id);
@@ -113,19 +116,19 @@ sealed class MongoCounterWriter(CounterOptions options)
         var after = await CounterDocument.Collection(db).FindOneAndUpdateAsync(condition, Taking(plan, before), After);
         if (after is null)
             return false;
-        Plan(takes, counter.State, after.Current - plan.Total, used, room); // others may have taken since it was looked at
+        Plan(takes, counter.State, after.Current - plan.Total, used, room); // other processes may have taken integers since it was read
         keys.Add(id.Owner, plan.Keys.Count);
         return true;
     }
 
     /// <summary>
-    /// What the takes get when the counter stands at <paramref name="current"/>, one after the other; sets their results.
+    /// Assigns integers to the takes in order, starting after <paramref name="current"/>, and sets their results.
     /// </summary>
     /// <param name="takes">The takes.</param>
-    /// <param name="looked">The state that preconditions are held against; null for a counter that does not exist.</param>
-    /// <param name="current">Where the counter stands.</param>
-    /// <param name="used">The keys of theirs that were used before.</param>
-    /// <param name="room">How many keys may be used for the first time.</param>
+    /// <param name="looked">The state that preconditions are checked against; null if the counter does not exist.</param>
+    /// <param name="current">The counter's current integer.</param>
+    /// <param name="used">The keys of these takes that were used before.</param>
+    /// <param name="room">How many new keys are allowed.</param>
     static TakePlan Plan(List<MongoTake> takes, CounterState? looked, long current, Dictionary<string, UsedKey> used, long room)
     {
         var (total, refuses) = (0L, false);
@@ -162,7 +165,10 @@ sealed class MongoCounterWriter(CounterOptions options)
         return new(total, keys, refuses);
     }
 
-    /// <summary>The update of a plan made for a counter that stood at <paramref name="before"/>, wherever it stands by now.</summary>
+    /// <summary>
+    /// The update for a plan that was made when the counter was at <paramref name="before"/>. It is valid for any
+    /// current integer.
+    /// </summary>
     static UpdateDefinition<CounterDocument> Taking(TakePlan plan, long before)
     {
         if (plan.Keys.Count == 0)
@@ -236,8 +242,8 @@ sealed class MongoCounterWriter(CounterOptions options)
     }
 
     /// <summary>
-    /// Creates the counter, if its owner may have one more; null when it was created meanwhile. The unique index keeps an
-    /// owner within the limit, also when many are asked for at once: each counter takes one of as many slots.
+    /// Creates the counter if the owner's limit allows it; null if it was created meanwhile. Each counter uses one of a
+    /// limited number of slots. The unique index on slots enforces the limit, also for concurrent inserts.
     /// </summary>
     async Task<CounterResult?> TryInsertAsync(IMongoDatabase db, CounterId id, long current, List<UsedKey> keys)
     {
@@ -272,9 +278,9 @@ sealed class MongoCounterWriter(CounterOptions options)
         return new(CounterOutcome.Done, current, current, counter.Version, Creates: true);
     }
 
-    /// <summary>What takes together do to a counter.</summary>
-    /// <param name="Total">How many integers they take.</param>
-    /// <param name="Keys">The keys that are used for the first time.</param>
-    /// <param name="Refuses">One was refused because of where the counter stands.</param>
+    /// <summary>The effect of a group of takes on a counter.</summary>
+    /// <param name="Total">The number of integers taken.</param>
+    /// <param name="Keys">The keys that are new.</param>
+    /// <param name="Refuses">A take was refused because of the counter's current integer.</param>
     readonly record struct TakePlan(long Total, List<UsedKey> Keys, bool Refuses);
 }

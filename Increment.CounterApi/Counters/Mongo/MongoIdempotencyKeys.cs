@@ -4,40 +4,41 @@ using MongoDB.Driver;
 namespace Increment.CounterApi.Counters.Mongo;
 
 /// <summary>
-/// The idempotency keys of the counters in MongoDB. The key of a take is put into the counter's document by the write that
-/// takes (<see cref="CounterDocument.Keys"/>), so no crash comes between; where many are there, they are moved to documents
-/// of their own.
+/// The idempotency keys of the counters in MongoDB. The write that takes integers also adds the key to the counter's
+/// document (<see cref="CounterDocument.Keys"/>), so both are atomic. When a document has many keys, they are moved to
+/// separate documents.
 /// </summary>
 /// <remarks>
 /// <para>
-/// A move first writes those documents, then removes the keys from the counter and in the same write raises
-/// <see cref="CounterDocument.Moves"/>. A take with a key looks (1) at the counter, (2) at the keys' documents, and
-/// (3) writes on the condition that the counter is the same one (<see cref="CounterDocument.Incarnation"/>), does not have
-/// the key, and that its number of moves is that of (1). If the key was ever used before (3), it is seen: it is still in the
-/// counter at (3); or it was moved before (1), so its document was there at (2); or it was moved after (1), so the number of
-/// moves is a different one. In the last case, and whenever the condition fails, the take begins again.
+/// A move first writes the separate documents. A second write removes the keys from the counter and increments <see
+/// cref="CounterDocument.Moves"/>. A take with a key (1) reads the counter, (2) reads the key documents, and (3) writes
+/// on three conditions: the counter is the same one (<see cref="CounterDocument.Incarnation"/>), does not have the key,
+/// and has the number of moves of (1). A key that was used before (3) is always found. It is still in the counter at
+/// (3), or it was moved before (1) and its document was found at (2), or it was moved after (1) and the number of moves
+/// differs. In the last case, and whenever a condition fails, the take starts again.
 /// </para>
 /// <para>
-/// Keys belong to an incarnation, which is new for every counter made under the same name. So deleting a counter is one
-/// write: its moved keys are not found again, and they are forgotten when they are old. A move that is held up between
-/// its two writes does no harm: the first leaves newer keys alone, the second asks for the incarnation and the number of moves.
+/// Keys belong to an incarnation, which is new for every counter that is created under the same name. So one write
+/// deletes a counter: its moved keys are not found again, and are deleted when they are old. A move that is delayed
+/// between its two writes is harmless: the first keeps newer keys, and the second requires the incarnation and the
+/// number of moves.
 /// </para>
 /// </remarks>
 /// <param name="options">The settings.</param>
 sealed class MongoIdempotencyKeys(CounterOptions options)
 {
-    /// <summary>How long a count of an owner's keys is good, but for what this process adds to it.</summary>
+    /// <summary>How long a count of an owner's keys is used. This process adds its own new keys to it.</summary>
     static readonly TimeSpan CountAge = TimeSpan.FromSeconds(10);
 
-    /// <summary>Owners whose counts are remembered.</summary>
+    /// <summary>The maximum number of owners with a remembered count.</summary>
     const int MaxCounts = 10_000;
 
     readonly ConcurrentDictionary<string, KeyCount> counts = new(StringComparer.Ordinal);
 
     /// <summary>
-    /// How many more keys an owner may use. Keys are counted when they have moved out of their counters, and anew every
-    /// <see cref="CountAge"/>, so other processes may go past the limit for as long, and each counter by
-    /// <see cref="MongoCounterWriter.MaxKeys"/>.
+    /// How many more keys an owner may use. Only moved keys are counted, and only every <see cref="CountAge"/>. So
+    /// other processes may exceed the limit for that time, and each counter may exceed it by <see
+    /// cref="MongoCounterWriter.MaxKeys"/>.
     /// </summary>
     public async Task<long> CountRoomAsync(IMongoDatabase db, string owner)
     {
@@ -51,13 +52,13 @@ sealed class MongoIdempotencyKeys(CounterOptions options)
         return options.KeysPerUser - count.Keys;
     }
 
-    /// <summary>Counts keys that were used for the first time.</summary>
+    /// <summary>Adds new keys to the remembered count.</summary>
     public void Add(string owner, int keys)
     {
         for (; keys > 0 && counts.TryGetValue(owner, out var count) && !counts.TryUpdate(owner, count with { Keys = count.Keys + keys }, count);) { }
     }
 
-    /// <summary>Which of the takes' keys were used before the counter was looked at.</summary>
+    /// <summary>The keys of the takes that were used before the counter was read.</summary>
     public static async Task<Dictionary<string, UsedKey>> FindAsync(IMongoDatabase db, CounterDocument counter, List<MongoTake> takes)
     {
         var keys = takes.Where(take => take.Key is not null).Select(take => take.Key!).ToHashSet();
@@ -69,14 +70,14 @@ sealed class MongoIdempotencyKeys(CounterOptions options)
         return used;
     }
 
-    /// <summary>Moves the keys in a counter's document to documents of their own.</summary>
+    /// <summary>Moves the keys in a counter's document to separate documents.</summary>
     public static async Task MoveAsync(IMongoDatabase db, CounterDocument counter)
     {
         var filter = Builders<IdempotencyKeyDocument>.Filter;
         var documents = counter.Keys.Select(key => new IdempotencyKeyDocument(new(counter.Incarnation, key.Key), key.First, key.Count, key.UsedAt) { Owner = counter.Id.Owner });
         try
         {
-            // An older document with this key is of a use that was forgotten since; a newer one stays.
+            // An older document with this key is of an expired use and is replaced. A newer one is kept.
             await IdempotencyKeyDocument.Collection(db).BulkWriteAsync(documents.Select(document => new ReplaceOneModel<IdempotencyKeyDocument>(
                 filter.Eq(key => key.Id, document.Id) & filter.Lt(key => key.UsedAt, document.UsedAt), document)
             { IsUpsert = true }), new() { IsOrdered = false });
@@ -100,12 +101,12 @@ sealed class MongoIdempotencyKeys(CounterOptions options)
         var isOld = Builders<IdempotencyKeyDocument>.Filter.Lt(key => key.UsedAt, before);
         var old = await IdempotencyKeyDocument.Collection(db).Find(isOld).Sort(Builders<IdempotencyKeyDocument>.Sort.Ascending(key => key.UsedAt).Ascending(key => key.First))
             .Limit(limit).Project(key => key.Id).ToListAsync(cancellationToken);
-        // Asked again whether they are old: a key may have been used anew in between.
+        // The delete checks the age again: a key may have been used again meanwhile.
         return (int)(await IdempotencyKeyDocument.Collection(db).DeleteManyAsync(isOld & Builders<IdempotencyKeyDocument>.Filter.In(key => key.Id, old), cancellationToken)).DeletedCount;
     }
 
     /// <summary>How many keys an owner has.</summary>
-    /// <param name="Keys">As counted, and added here since.</param>
-    /// <param name="CountedAt">When, as <see cref="Environment.TickCount64"/>.</param>
+    /// <param name="Keys">The count, plus keys that were added here since.</param>
+    /// <param name="CountedAt">The time of the count, as <see cref="Environment.TickCount64"/>.</param>
     readonly record struct KeyCount(long Keys, long CountedAt);
 }

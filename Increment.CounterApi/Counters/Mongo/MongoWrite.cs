@@ -1,6 +1,6 @@
 namespace Increment.CounterApi.Counters.Mongo;
 
-/// <summary>Something that the writer does to one counter.</summary>
+/// <summary>A write to one counter.</summary>
 abstract class MongoWrite : QueuedOperation<CounterResult>;
 
 /// <summary>Takes integers.</summary>

@@ -4,8 +4,7 @@ using Microsoft.Data.Sqlite;
 namespace Increment.CounterApi.Counters.Sqlite;
 
 /// <summary>
-/// Commits batches, each in one transaction and so one write to disk, and copies the write-ahead log into the file when
-/// it is long.
+/// Commits each batch in one transaction, which is one write to disk, and checkpoints the write-ahead log when it is long.
 /// </summary>
 sealed partial class SqliteCommitter : IDisposable
 {
@@ -25,16 +24,16 @@ sealed partial class SqliteCommitter : IDisposable
             LogFailure(failure);
     }
 
-    /// <summary>Why the last batch, or the opening of the file, failed; null when it did not.</summary>
+    /// <summary>The error of the last batch or of opening the file; null if there was none.</summary>
     public Exception? Failure => failure;
 
-    /// <summary>After how many pages the log of a large file is copied back into it: 64 MiB.</summary>
+    /// <summary>The number of pages after which the log of a large file is checkpointed: 64 MiB.</summary>
     public int MaxLogPages { get; set; } = 64 * 1024 * 1024 / SqliteCounterStore.PageSize;
 
-    /// <summary>The last preparation of a checkpoint.</summary>
+    /// <summary>The task of the last checkpoint preparation.</summary>
     public Task Checkpointing { get; private set; } = Task.CompletedTask;
 
-    /// <summary>Writes a batch. When that fails in any way, the next one begins with a fresh connection.</summary>
+    /// <summary>Commits a batch. After any failure, the next batch uses a new connection.</summary>
     public ValueTask CommitBatch(IReadOnlyList<SqliteWrite> batch)
     {
         try
@@ -46,7 +45,7 @@ sealed partial class SqliteCommitter : IDisposable
             foreach (var write in batch)
                 if (write.TryBegin())
                     write.Result = write.Apply(writer);
-            // What is not acknowledged may be lost with the file that is gone.
+            // Before the commit: if the file was moved or deleted, these writes fail instead of being acknowledged and lost.
             database.EnsureInPlace();
             writer.Commit();
         }
@@ -70,15 +69,15 @@ sealed partial class SqliteCommitter : IDisposable
     }
 
     /// <summary>
-    /// After how many pages the log is copied back into the file. Eight times as many as the file has: in a shorter one most
-    /// pages are written once, and each would be copied for the one counter that changed on it. But no more than it needs:
-    /// a log that still grows takes the disk half as long again as one that is written over.
+    /// The number of pages after which the log is checkpointed: eight times the pages of the file. In a shorter log
+    /// most pages are written only once, so a checkpoint would copy a page for each changed counter. The maximum is
+    /// small because a growing log costs the disk half as much time again as a log that is overwritten.
     /// </summary>
     int LogPages(SqliteCounterWriter writer) => Math.Clamp(8 * writer.FilePages, Math.Min(MinLogPages, MaxLogPages), MaxLogPages);
 
     /// <summary>
-    /// Copies the bulk of the log into the file beside the writes that go on. They keep adding to the log, so its last
-    /// part is left for <see cref="Checkpoint"/>.
+    /// Copies most of the log into the file while writes continue. They add to the log, so its last part is left for
+    /// <see cref="Checkpoint"/>.
     /// </summary>
     void PrepareCheckpoint()
     {
@@ -95,7 +94,7 @@ sealed partial class SqliteCommitter : IDisposable
         }
     }
 
-    /// <summary>Between two batches, the little that is left of the log, so that it can be begun anew.</summary>
+    /// <summary>Copies the short rest of the log between two batches, so that the log can restart from the beginning.</summary>
     void Checkpoint(SqliteCounterWriter idle)
     {
         idle.Checkpoint();
@@ -108,12 +107,12 @@ sealed partial class SqliteCommitter : IDisposable
         writer?.Dispose();
     }
 
-    [LoggerMessage(LogLevel.Error, "The store does not take writes; callers get 503 until it does")]
+    [LoggerMessage(LogLevel.Error, "The store does not accept writes; callers get 503 until it does")]
     partial void LogFailure(Exception exception);
 
     [LoggerMessage(LogLevel.Information, "The store takes writes again")]
     partial void LogRecovery();
 
-    [LoggerMessage(LogLevel.Warning, "The write-ahead log could not be copied into the file; it grows until it can")]
+    [LoggerMessage(LogLevel.Warning, "The write-ahead log could not be copied into the file; it grows until this succeeds")]
     partial void LogCheckpointFailure(Exception exception);
 }

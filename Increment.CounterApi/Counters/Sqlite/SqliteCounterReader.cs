@@ -3,10 +3,10 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.CounterApi.Counters.Sqlite;
 
-/// <summary>A connection that reads, for one caller at a time.</summary>
+/// <summary>A read connection for one caller at a time.</summary>
 sealed class SqliteCounterReader(SqliteConnection connection) : IDisposable
 {
-    /// <summary>How many counters a connection remembers until the next commit.</summary>
+    /// <summary>How many counters a connection caches until the next commit.</summary>
     const int KnownCounters = 1_000;
 
     readonly SqliteStatement select = new(connection, "SELECT current, version FROM incremental_counter WHERE owner = ?1 AND name = ?2");
@@ -41,7 +41,7 @@ sealed class SqliteCounterReader(SqliteConnection connection) : IDisposable
             return state;
         if (known.Count == KnownCounters)
             known.Clear();
-        // Should it be of a later commit than the head, that head does not come back.
+        // The row may be newer than the head. That is safe: a head never comes back.
         return known[counter] = select.Bind(1, counter.Owner).Bind(2, counter.Name).TryRead(out var current, out var version)
             ? new(current, version) : null;
     }

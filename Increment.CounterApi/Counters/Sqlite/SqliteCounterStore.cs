@@ -8,14 +8,14 @@ using Microsoft.Extensions.Logging.Abstractions;
 namespace Increment.CounterApi.Counters.Sqlite;
 
 /// <summary>
-/// The counters in a SQLite file. All writes that wait, whatever counters they are for, share one transaction and so one
-/// write to disk. Other processes may use the file at the same time.
+/// The counters in a SQLite file. All waiting writes, for any counters, share one transaction and so one write to disk.
+/// Other processes may use the file at the same time.
 /// </summary>
 sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
 {
     /// <summary>
-    /// A row has some 70 bytes, and a commit writes every page that it touches: with small pages, users in plenty cost
-    /// less disk.
+    /// A row has about 70 bytes, and a commit writes every page that it changes. Small pages reduce the disk writes of
+    /// many users.
     /// </summary>
     public const int PageSize = 1024;
 
@@ -43,8 +43,8 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
     ];
 
     /// <summary>
-    /// A restore is a reset of every counter: integers taken since the backup will be taken again. The versions are new,
-    /// since callers may know those after the backup's as versions of other states.
+    /// A restore resets every counter: integers taken since the backup will be taken again. All versions are replaced
+    /// by new ones, because clients may know the versions that follow the backup's as versions of other states.
     /// </summary>
     public static readonly SqliteBackup Backup = new("counters", "incremental_counter", OpenDatabase,
         $"UPDATE main.incremental_counter SET version = (random() & {CounterState.VersionBits}) | 1");
@@ -56,8 +56,8 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
     readonly ConcurrentBag<SqliteCounterReader> readers = [];
 
     /// <summary>
-    /// Opens the store. What may pass by itself (a full or read-only disk, a lock) does not keep it from being made: its
-    /// callers get 503 until it has passed.
+    /// Opens the store. Temporary failures (a full or read-only disk, a lock) do not throw: callers get 503 until the
+    /// failure is over.
     /// </summary>
     /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
     public SqliteCounterStore(string connectionString, CounterOptions options, ILogger<SqliteCounterStore>? logger = null)
@@ -68,7 +68,7 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
         timer = new(_ => RefuseLate(), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
     }
 
-    /// <summary>How long a write waits to be taken up: only a disk that hangs makes it wait for long.</summary>
+    /// <summary>How long a write may wait before it fails. Only a disk that hangs causes long waits.</summary>
     public TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <inheritdoc cref="SqliteCommitter.MaxLogPages" />
@@ -113,11 +113,11 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
 
     public ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken) => new(Read(reader => (object?)reader.Head));
 
-    /// <summary>Healthy when the file can be read; degraded when its last write failed.</summary>
+    /// <summary>Healthy if the file can be read; degraded if the last write failed.</summary>
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         var health = await database.CheckHealthAsync(context, cancellationToken);
-        // What kept the file from being opened at the start has passed by then.
+        // A SettingException is the failure to open the file at startup. The file can be read now, so that failure is over.
         return health.Status == HealthStatus.Healthy && committer.Failure is { } last and not SettingException ? HealthCheckResult.Degraded("writes fail: " + last.Message) : health;
     }
 

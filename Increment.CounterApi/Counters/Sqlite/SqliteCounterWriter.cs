@@ -5,10 +5,10 @@ using SQLitePCL;
 namespace Increment.CounterApi.Counters.Sqlite;
 
 /// <summary>
-/// The connection that writes, one transaction at a time: begin, any number of operations, commit. A counter is read
-/// when an operation first touches it and written once, at the commit, however many operations it saw.
+/// The write connection, for one transaction at a time: begin, any number of operations, commit. A counter is read
+/// once, by the first operation that uses it, and written once, at the commit.
 /// </summary>
-/// <remarks>After any failure it is of no more use, and to be disposed of, which undoes what is not committed.</remarks>
+/// <remarks>After any failure it must be disposed, which rolls back what is not committed.</remarks>
 sealed class SqliteCounterWriter : IDisposable
 {
     static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(5);
@@ -28,7 +28,7 @@ sealed class SqliteCounterWriter : IDisposable
         (connection, this.options) = (database.Open(), options);
         try
         {
-            connection.Execute("PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -32768"); // 32 MiB, if there are that many counters
+            connection.Execute("PRAGMA wal_autocheckpoint = 0; PRAGMA cache_size = -32768"); // at most 32 MiB
             begin = Prepare("BEGIN IMMEDIATE");
             commit = Prepare("COMMIT");
             checkpoint = Prepare("PRAGMA wal_checkpoint(PASSIVE)");
@@ -45,7 +45,7 @@ sealed class SqliteCounterWriter : IDisposable
             selectKey = Prepare("SELECT first, count FROM idempotency_key WHERE owner = ?1 AND name = ?2 AND key = ?3");
             insertKey = Prepare(
                 "INSERT INTO idempotency_key (owner, name, key, first, count, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
-            // Keys are numbered in the order of their first use, so that the oldest are found without an index on the time.
+            // Key ids are in the order of first use, so the oldest keys are found without an index on the time.
             forgetKeys = Prepare(
                 "DELETE FROM idempotency_key WHERE used_at < ?1 AND id IN (SELECT id FROM idempotency_key ORDER BY id LIMIT ?2)");
             FilePages = CountFilePages();
@@ -57,18 +57,18 @@ sealed class SqliteCounterWriter : IDisposable
         }
     }
 
-    /// <summary>How many pages the file had when it was opened, or at the last <see cref="Checkpoint"/>.</summary>
+    /// <summary>The number of pages of the file when it was opened, or at the last <see cref="Checkpoint"/>.</summary>
     public int FilePages { get; private set; }
 
-    /// <summary>How many pages were written since <see cref="Checkpoint"/>, roughly.</summary>
+    /// <summary>The approximate number of pages written since the last <see cref="Checkpoint"/>.</summary>
     public int PagesWritten { get; private set; }
 
     /// <summary>
-    /// Takes the file's one write lock. Where another process has it, this one asks again every millisecond, and for
-    /// some time after that leaves a gap of a millisecond between its own transactions: SQLite's lock is nobody's turn,
-    /// and a busy process would win it every time.
+    /// Takes the file's write lock. If another process has it, this method tries again every millisecond. For some time
+    /// after that, it leaves a gap of a millisecond between its own transactions: SQLite's lock is not fair, and a busy
+    /// process would win it every time.
     /// </summary>
-    /// <exception cref="SqliteException">Busy: another process had the lock for 5 s. Nothing has begun.</exception>
+    /// <exception cref="SqliteException">Busy: another process had the lock for 5 s. No transaction is open.</exception>
     public void Begin()
     {
         var start = Environment.TickCount64;
@@ -149,8 +149,8 @@ sealed class SqliteCounterWriter : IDisposable
         return new(CounterOutcome.Done, Current: forgotten);
     }
 
-    /// <summary>Makes the transaction durable.</summary>
-    /// <exception cref="SqliteException">Whether it is durable is not known.</exception>
+    /// <summary>Commits the transaction durably.</summary>
+    /// <exception cref="SqliteException">The outcome is unknown.</exception>
     public void Commit()
     {
         foreach (var counter in changed)
@@ -165,8 +165,8 @@ sealed class SqliteCounterWriter : IDisposable
     }
 
     /// <summary>
-    /// Copies what the write-ahead log holds into the file. When nobody writes meanwhile (this connection does not) and
-    /// nobody reads an older state, the log is begun anew, in place, with the next transaction.
+    /// Copies the write-ahead log into the file. If no other connection writes meanwhile (this one does not) or reads
+    /// an older state, the next transaction restarts the log from the beginning, in place.
     /// </summary>
     public void Checkpoint()
     {
@@ -208,7 +208,7 @@ sealed class SqliteCounterWriter : IDisposable
         if (counter.Name != CounterName.Default
             && countNamed.Bind(1, counter.Owner).TryRead(out var named, out _) && named >= options.LimitPerUser)
             return false;
-        // At once, so that the next new counter of this owner is counted on.
+        // Inserted at once, so that the count for the owner's next new counter includes it.
         var created = new CounterState(current, CounterState.NewVersion());
         insert.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, created.Current).Bind(4, created.Version).Run();
         counters[counter] = created;

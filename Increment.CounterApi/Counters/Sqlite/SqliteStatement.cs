@@ -5,8 +5,8 @@ using SQLitePCL;
 namespace Increment.CounterApi.Counters.Sqlite;
 
 /// <summary>
-/// A statement that is prepared once and run often, straight on SQLite's C interface: Microsoft.Data.Sqlite's commands
-/// take twice the time for a row, and sleep for 150 ms where another process is writing.
+/// A statement that is prepared once and run often, directly on SQLite's C API. The commands of Microsoft.Data.Sqlite
+/// take twice as long for a row, and sleep for 150 ms while another process writes.
 /// </summary>
 sealed class SqliteStatement : IDisposable
 {
@@ -22,7 +22,7 @@ sealed class SqliteStatement : IDisposable
         Check(raw.sqlite3_prepare_v3(database, sql, raw.SQLITE_PREPARE_PERSISTENT, out statement));
     }
 
-    /// <summary>Gives parameter <paramref name="index"/>, counted from 1, its value.</summary>
+    /// <summary>Binds a value to the parameter <paramref name="index"/>, counted from 1.</summary>
     public SqliteStatement Bind(int index, string value)
     {
         Span<byte> utf8 = stackalloc byte[StackLimit];
@@ -38,8 +38,8 @@ sealed class SqliteStatement : IDisposable
         return this;
     }
 
-    /// <summary>Runs it to its end.</summary>
-    /// <returns>How many rows it inserted, updated or deleted.</returns>
+    /// <summary>Runs the statement to its end.</summary>
+    /// <returns>The number of rows inserted, updated or deleted.</returns>
     /// <exception cref="SqliteException" />
     public int Run()
     {
@@ -48,8 +48,8 @@ sealed class SqliteStatement : IDisposable
         return raw.sqlite3_changes(database);
     }
 
-    /// <summary>Runs it to its end.</summary>
-    /// <returns>SQLite's result code: 0 when it went well.</returns>
+    /// <summary>Runs the statement to its end.</summary>
+    /// <returns>SQLite's result code: 0 for success.</returns>
     public int TryRun()
     {
         int result;
@@ -60,7 +60,7 @@ sealed class SqliteStatement : IDisposable
         return result == raw.SQLITE_DONE ? raw.SQLITE_OK : result;
     }
 
-    /// <summary>Reads the first two columns, integers, of its first row; false when it has none.</summary>
+    /// <summary>Reads the first two columns of the first row as integers; false if there is no row.</summary>
     /// <exception cref="SqliteException" />
     public bool TryRead(out long first, out long second)
     {
@@ -82,8 +82,7 @@ sealed class SqliteStatement : IDisposable
 static class SqliteConnectionExtensions
 {
     /// <summary>
-    /// Closes a connection and keeps nothing of it in the pool: where the disk was full or read-only, one that is opened
-    /// anew may work.
+    /// Closes a connection and removes it from the pool. After a full or read-only disk, only a new connection may work.
     /// </summary>
     public static void Discard(this SqliteConnection connection)
     {

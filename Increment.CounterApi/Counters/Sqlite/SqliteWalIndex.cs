@@ -6,25 +6,25 @@ using SQLitePCL;
 namespace Increment.CounterApi.Counters.Sqlite;
 
 /// <summary>
-/// Tells whether anything was committed to a SQLite file, by whatever process, without a transaction and its locks: by
-/// the head of the index of the write-ahead log, which lies in memory that all who use the file share. Every commit has
-/// changed it before its writer goes on.
+/// Detects commits to a SQLite file by any process, without a transaction and its locks. It reads the header of the
+/// write-ahead log's index, which is in memory shared by all processes that use the file. A commit changes the header
+/// before its writer continues.
 /// </summary>
-/// <remarks>https://sqlite.org/walformat.html#the_wal_index_header. Only while the connection is open.</remarks>
+/// <remarks>https://sqlite.org/walformat.html#the_wal_index_header. Valid only while the connection is open.</remarks>
 sealed unsafe partial class SqliteWalIndex
 {
     const int FilePointer = 7; // SQLITE_FCNTL_FILE_POINTER
     const int RegionSize = 32 * 1024;
     const int FormatVersion = 3007000;
 
-    /// <summary>Two of them, the second one written first; null where SQLite shares no memory.</summary>
+    /// <summary>Two copies of the header; a writer writes the second one first. Null if SQLite shares no memory.</summary>
     readonly WalIndexHead* heads;
 
-    /// <param name="connection">One that has read the file.</param>
+    /// <param name="connection">A connection that has read the file.</param>
     public SqliteWalIndex(SqliteConnection connection)
     {
         using var mode = connection.Command("PRAGMA journal_mode");
-        // Without a log the memory would be made here, and not be given back.
+        // Without a log, this call would allocate the memory, and nothing would free it.
         if (mode.ExecuteScalar() is "wal"
             && FileControl(connection.Handle!, "main", FilePointer, out var file) == raw.SQLITE_OK
             && file->Methods->Version >= 2 && file->Methods->MapSharedMemory is not null
@@ -33,8 +33,8 @@ sealed unsafe partial class SqliteWalIndex
     }
 
     /// <summary>
-    /// Another one after each commit, and as long as it is the same nothing was committed; null when that cannot be told, also
-    /// while a commit changes it and while there is no log.
+    /// The header: different after each commit, and equal as long as nothing was committed. Null if that cannot be
+    /// determined, also while a commit changes it and while there is no log.
     /// </summary>
     public WalIndexHead? Head
     {
@@ -59,7 +59,7 @@ sealed unsafe partial class SqliteWalIndex
         public readonly Methods* Methods;
     }
 
-    /// <summary><c>sqlite3_io_methods</c>, as far as it is needed.</summary>
+    /// <summary><c>sqlite3_io_methods</c>, the members that are needed.</summary>
     [StructLayout(LayoutKind.Sequential)]
     readonly struct Methods
     {
@@ -76,7 +76,7 @@ sealed unsafe partial class SqliteWalIndex
     }
 }
 
-/// <summary>The head of a write-ahead log's index. Equal ones that have a salt are of the same log, up to the same commit.</summary>
+/// <summary>The header of a write-ahead log's index. Equal headers with a salt describe the same log up to the same commit.</summary>
 readonly record struct WalIndexHead(
     int Version, int Unused, uint Changes, byte IsInitialized, byte IsBigEndian, ushort PageSize,
     ulong Frames, ulong FrameChecksum, ulong Salt, ulong Checksum);

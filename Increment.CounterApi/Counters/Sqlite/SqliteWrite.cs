@@ -1,12 +1,12 @@
 namespace Increment.CounterApi.Counters.Sqlite;
 
-/// <summary>Something that the writer does as part of a batch.</summary>
+/// <summary>An operation of a batch.</summary>
 abstract class SqliteWrite : QueuedOperation<CounterResult>
 {
     public abstract CounterResult Apply(SqliteCounterWriter writer);
 }
 
-/// <summary>Takes integers. It has a class of its own since nearly every write is one.</summary>
+/// <summary>Takes integers. A separate class without a delegate, because nearly every write is a take.</summary>
 sealed class SqliteTake(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition) : SqliteWrite
 {
     public override CounterResult Apply(SqliteCounterWriter writer) => writer.Take(counter, count, idempotencyKey, precondition, DateTimeOffset.UtcNow);
