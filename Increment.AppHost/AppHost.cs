@@ -18,7 +18,8 @@ var counter = builder.AddProject<Projects.Increment_CounterApi>("counter")
     .WithReference(auth).WaitForStart(auth)
     .WithExternalHttpEndpoints();
 
-// What one replica takes before the autoscaler adds another; aspire-manifest/templates reads it, and gives these an Ingress.
+// The load of one replica before the autoscaler adds another. aspire-manifest/templates reads it, and adds an Ingress
+// for these services.
 jobs.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
 counter.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
 
@@ -26,14 +27,14 @@ counter.WithUrlForEndpoint("http", _ => new() { Url = "/", DisplayText = "Counte
 List<IResourceBuilder<ProjectResource>> services = [auth, jobs, counter];
 services.ForEach(service => service.WithHttpHealthCheck("/health").WithReplicas(replicas)
     .WithEnvironment("Increment__ServiceSecret", serviceSecret)
-    // Nothing here speaks https in development, so a developer certificate need not be there.
+    // No service uses https in development, so no developer certificate is needed.
     .WithoutHttpsCertificate()
     .WithUrlForEndpoint("http", url => (url.DisplayText, url.DisplayLocation) = ("Address", UrlDisplayLocation.DetailsOnly))
     .WithUrlForEndpoint("http", _ => new() { Url = "/docs", DisplayText = "API reference" })
     .WithUrlForEndpoint("http", _ => new() { Url = "/health", DisplayText = "Health" }));
 Ports.RequireFree(builder);
 
-// Settings of the services are given to the AppHost, which keeps its own.
+// The AppHost passes settings on to the services, except its own.
 if (builder.ExecutionContext.IsRunMode)
     foreach (var (name, value) in builder.Configuration.GetSection("Increment").AsEnumerable())
         if (value is not null && !name.StartsWith("Increment:Storage:", StringComparison.OrdinalIgnoreCase) && !name.Equals("Increment:Replicas", StringComparison.OrdinalIgnoreCase))
@@ -45,9 +46,9 @@ if (storage.UseContainers)
     var database = mongo.AddDatabase("increment");
     var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence().WithoutHttpsCertificate();
 
-    // Connection strings of our own: WithReference would also put each password into the services' environment by
-    // itself, under a name that aspirate does not take for a secret's. What is published gives every service a user of its
-    // own (aspire-manifest/components/store-users); here the stores' own users will do.
+    // Explicit connection strings: WithReference would also add each password to the services' environment separately,
+    // under a name that aspirate does not treat as a secret. In published manifests every service has its own user
+    // (aspire-manifest/components/store-users). Here the default users of the stores are used.
     var published = builder.ExecutionContext.IsPublishMode;
     services.ForEach(service => service
         .WaitFor(database).WaitFor(cache)

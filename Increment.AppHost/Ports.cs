@@ -4,13 +4,15 @@ using Microsoft.Extensions.Configuration;
 
 namespace Increment.AppHost;
 
-/// <summary>The ports on which the application listens in development. Aspire says nothing about one that is taken.</summary>
+/// <summary>The ports on which the application listens in development. Aspire does not report a port that is in use.</summary>
 static class Ports
 {
     static readonly string[] Dashboard = ["ASPNETCORE_URLS", "ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL", "ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"];
 
-    /// <summary>Looks whether another program listens on one of them. Tests take any free ports, so there is nothing to look for.</summary>
-    /// <exception cref="SettingException">One does.</exception>
+    /// <summary>
+    /// Checks that no other program listens on these ports. Tests use any free ports, so nothing is checked for them.
+    /// </summary>
+    /// <exception cref="SettingException">A port is in use.</exception>
     public static void RequireFree(IDistributedApplicationBuilder builder)
     {
         if (builder.ExecutionContext.IsPublishMode || builder.Configuration.GetValue("DcpPublisher:RandomizePorts", false))

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Configuration;
 
 namespace Increment.AppHost;
 
-/// <summary>A setting cannot be used. The AppHost says so in one sentence and stops; the message tells what to do.</summary>
+/// <summary>A setting cannot be used. The AppHost prints the message and stops. The message has the remedy in one sentence.</summary>
 sealed class SettingException(string message) : DistributedApplicationException(message)
 {
     static SettingException() => AppDomain.CurrentDomain.UnhandledException += (_, unhandled) =>
@@ -13,8 +13,8 @@ sealed class SettingException(string message) : DistributedApplicationException(
         Environment.Exit(1);
     };
 
-    /// <summary>A setting that is a whole number, 1 or more; <paramref name="otherwise"/> where it is not set.</summary>
-    /// <exception cref="SettingException">It is something else.</exception>
+    /// <summary>A setting that is a whole number, 1 or more; <paramref name="otherwise"/> if it is not set.</summary>
+    /// <exception cref="SettingException">The value is not such a number.</exception>
     public static int GetCount(IConfiguration configuration, string name, int otherwise) =>
         configuration[name] is not { } text ? otherwise
             : int.TryParse(text, out var count) && count >= 1 ? count

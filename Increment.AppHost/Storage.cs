@@ -13,10 +13,11 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     const string Setting = "Increment:Storage:Engine";
 
     /// <summary>
-    /// Chooses by <c>Increment:Storage:Engine</c> = <c>auto</c> | <c>embedded</c> | <c>containers</c>, and says in one line
-    /// where the data is. <c>auto</c> takes the server that <c>ConnectionStrings:increment</c> names, else the engine that
-    /// holds data already, else containers where a container runtime answers, else SQLite files.
-    /// <c>Increment:Storage:Path</c> is the folder of the SQLite files and of the record of the engine that was used first.
+    /// Chooses by <c>Increment:Storage:Engine</c> = <c>auto</c> | <c>embedded</c> | <c>containers</c>, and prints in
+    /// one line where the data is. <c>auto</c> uses the server that <c>ConnectionStrings:increment</c> names, otherwise
+    /// the engine that already has data, otherwise containers if a container runtime answers, otherwise SQLite files.
+    /// <c>Increment:Storage:Path</c> is the folder of the SQLite files and of the record of the engine that was used
+    /// first.
     /// </summary>
     /// <exception cref="SettingException">A setting cannot be used.</exception>
     public static Storage Choose(IDistributedApplicationBuilder builder)
@@ -58,7 +59,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     /// <summary>The connection string of the token cache outside containers; empty for none.</summary>
     public string Cache => Folder is null ? Configuration.GetConnectionString("cache") ?? "" : "";
 
-    /// <summary>The engine that was used first with the folder; null where none was.</summary>
+    /// <summary>The engine that was used first with the folder; null if there was none.</summary>
     static string? ReadRecord(string folder)
     {
         var record = RecordIn(folder);
@@ -79,7 +80,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     {
         try
         {
-            // The folder has hashes of passwords and keys: it is nobody else's.
+            // The folder has hashes of passwords and keys, so only its owner may access it.
             if (!Directory.Exists(folder) && !OperatingSystem.IsWindows())
                 Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             Directory.CreateDirectory(folder);

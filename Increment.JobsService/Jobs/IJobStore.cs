@@ -1,7 +1,7 @@
 namespace Increment.JobsService.Jobs;
 
 /// <summary>A job that is open.</summary>
-/// <param name="Id">Unique, never reused, and sorting as the jobs were added.</param>
+/// <param name="Id">Unique, never reused, and sorted by the time of addition.</param>
 /// <param name="Title">One line, 1 to 200 characters.</param>
 /// <param name="Description">One line, 1 to 2,000 characters.</param>
 sealed record Job(string Id, string Title, string Description)
@@ -12,12 +12,12 @@ sealed record Job(string Id, string Title, string Description)
     /// <summary>How long a description may be, in characters.</summary>
     public const int MaxDescription = 2000;
 
-    /// <summary>The job that a new store begins with.</summary>
+    /// <summary>The first job of a new store.</summary>
     public static readonly Job Seed = new("00000000-0000-7000-8000-000000000001", "Devops", "Awesome");
 
     /// <summary>
-    /// A version-7 UUID (RFC 9562) whose first random bits tell the time within its millisecond (section 6.2, method 3),
-    /// so that jobs added one after the other sort so.
+    /// A version-7 UUID (RFC 9562) whose first random bits are the time within its millisecond (section 6.2, method 3),
+    /// so that jobs are sorted by the time of addition.
     /// </summary>
     public static string NewId(DateTimeOffset now)
     {
@@ -31,15 +31,15 @@ sealed record Job(string Id, string Title, string Description)
 }
 
 /// <summary>
-/// Keeps the jobs. A new store holds <see cref="Job.Seed"/>, once: deleted, it stays deleted. What a call has answered
-/// survives the end of the process.
+/// The store of the jobs. A new store has <see cref="Job.Seed"/>; if deleted, it stays deleted. Acknowledged changes
+/// survive the end of the process.
 /// </summary>
 interface IJobStore
 {
     /// <summary>The first jobs after one, in the order of their ids.</summary>
     /// <param name="after">The id before the first; null for the beginning. It need not exist.</param>
     /// <param name="limit">How many at most.</param>
-    /// <param name="cancellationToken">Gives up.</param>
+    /// <param name="cancellationToken">Cancels the call.</param>
     Task<IReadOnlyList<Job>> ListAsync(string? after, int limit, CancellationToken cancellationToken);
 
     /// <summary>The job, or null.</summary>
@@ -48,9 +48,9 @@ interface IJobStore
     /// <summary>Adds a job whose id is new.</summary>
     Task AddAsync(Job job, CancellationToken cancellationToken);
 
-    /// <summary>Puts a job in the place of another with the same id; false when <paramref name="before"/> is not, or no longer, there.</summary>
+    /// <summary>Replaces a job by another with the same id; false if <paramref name="before"/> is not in the store.</summary>
     Task<bool> TryReplaceAsync(Job before, Job after, CancellationToken cancellationToken);
 
-    /// <summary>Deletes a job; false when it is not, or no longer, there as given.</summary>
+    /// <summary>Deletes a job; false if it is not in the store in this state.</summary>
     Task<bool> TryDeleteAsync(Job job, CancellationToken cancellationToken);
 }

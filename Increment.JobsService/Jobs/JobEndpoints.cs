@@ -6,7 +6,7 @@ using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.JobsService.Jobs;
 
-/// <summary>The listing that old clients know, and the jobs as resources.</summary>
+/// <summary>The listing for old clients, and the jobs as resources.</summary>
 static class JobEndpoints
 {
     public static void MapJobs(this WebApplication app)
@@ -107,14 +107,14 @@ static class JobEndpoints
     static ApiError NotFound(string id) => ApiError.NotFound($"There is no job '{id}'. GET /v1/jobs lists them.");
 }
 
-/// <summary>A job, as the API has it.</summary>
+/// <summary>A job in the API.</summary>
 /// <param name="Title">One line, 1 to 200 characters.</param>
 /// <param name="Description">One line, 1 to 2,000 characters.</param>
 sealed record JobAttributes(string Title, string Description)
 {
     public const string Type = "job";
 
-    /// <summary>The entity tag of a job: a hash of what its resource says.</summary>
+    /// <summary>The entity tag of a job: a hash of its resource.</summary>
     public static string TagOf(Job job) =>
         $"\"{Base64Url.EncodeToString(SHA256.HashData(JsonSerializer.SerializeToUtf8Bytes(job)).AsSpan(0, 15))}\"";
 

@@ -5,8 +5,8 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.JobsService.Jobs;
 
 /// <summary>
-/// All the jobs, as the bytes of an answer. They are read from the store when they are older than
-/// <see cref="MaxAge"/>, which is how late another replica's change shows here; a change made here shows at once.
+/// All jobs as the bytes of a response. They are read again from the store after <see cref="MaxAge"/>, which is the
+/// maximum delay of another replica's change. A change by this process is visible at once.
 /// </summary>
 sealed class JobListing(IJobStore store, TimeProvider time)
 {
@@ -17,7 +17,7 @@ sealed class JobListing(IJobStore store, TimeProvider time)
     Task<Snapshot>? reading;
     int changes;
 
-    /// <summary>Answers as text or, where the client asks for JSON, as a JSON:API document.</summary>
+    /// <summary>Responds as text or, if the client asks for JSON, as a JSON:API document.</summary>
     public Task AnswerAsync(HttpContext context)
     {
         var snapshot = GetAsync(context.RequestAborted);
@@ -43,7 +43,7 @@ sealed class JobListing(IJobStore store, TimeProvider time)
             return new((reading ??= ReadAsync(changes)).WaitAsync(cancellationToken));
     }
 
-    /// <summary>To be called when a change is in the store; a reading begun before it is for those who asked before it.</summary>
+    /// <summary>Must be called after a change is stored. A read that began earlier is only used for earlier requests.</summary>
     public void Forget()
     {
         lock (gate)
@@ -74,7 +74,7 @@ sealed class JobListing(IJobStore store, TimeProvider time)
     {
         public long ReadAt => readAt;
 
-        /// <summary>As the contract has it: <c>Jobs:</c>, then a line for each title and description.</summary>
+        /// <summary>The text of the contract: <c>Jobs:</c>, then a line for each title and description.</summary>
         public ReadOnlyMemory<byte> Text { get; } = Encoding.UTF8.GetBytes(
             "Jobs:\n" + string.Concat(jobs.Select(job => $"Title: {job.Title}\nDescription: {job.Description}\n")));
 

@@ -4,8 +4,8 @@ using MongoDB.Driver;
 namespace Increment.JobsService.Jobs;
 
 /// <summary>
-/// Jobs in MongoDB, a document a job. The job that a new store begins with is, when deleted, only marked so: who starts
-/// meanwhile must not take it for one that was never there.
+/// Jobs in MongoDB, one document per job. The first job of a new store is only marked as deleted, so that a process
+/// that starts later does not add it again.
 /// </summary>
 sealed class MongoJobStore(MongoDatabase database) : IJobStore
 {

@@ -10,8 +10,8 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace Increment.ServiceDefaults.Health;
 
 /// <summary>
-/// <c>/health</c> (and <c>/healthz</c>, for old probes): ready, with a line a dependency; 503 only when a check is
-/// unhealthy, which only a service's own store may be. <c>/alive</c>: the process answers.
+/// <c>/health</c> (and <c>/healthz</c>, for old probes): readiness, with one line per dependency. 503 only if a check
+/// is unhealthy, which only the check of a service's own store can be. <c>/alive</c>: liveness of the process.
 /// </summary>
 static class HealthEndpoints
 {
@@ -39,7 +39,7 @@ static class HealthEndpoints
     }
 }
 
-/// <summary>AuthService out of reach degrades a service, and does not unready it: known tokens still work.</summary>
+/// <summary>Without AuthService a service is degraded, but stays ready: cached tokens still work.</summary>
 sealed class AuthServiceHealth(AuthServiceClient auth) : IHealthCheck
 {
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default) =>

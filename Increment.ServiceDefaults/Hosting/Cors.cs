@@ -3,12 +3,12 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.ServiceDefaults.Hosting;
 
-/// <summary>Pages of other sites.</summary>
+/// <summary>Cross-origin access for pages of other sites.</summary>
 static class Cors
 {
     /// <summary>
-    /// Lets pages of <c>Increment:Cors:Origins</c>, a comma-separated list of origins, use the API with tokens; never with
-    /// the session cookie. Without the setting browsers let no other site's page in.
+    /// Allows pages of <c>Increment:Cors:Origins</c>, a comma-separated list of origins, to use the API with tokens,
+    /// but never with the session cookie. Without the setting, browsers block pages of all other sites.
     /// </summary>
     public static void AddConfiguredCors(this WebApplicationBuilder builder)
     {

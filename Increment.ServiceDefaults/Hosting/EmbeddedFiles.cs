@@ -10,8 +10,8 @@ using Microsoft.Net.Http.Headers;
 namespace Increment.ServiceDefaults.Hosting;
 
 /// <summary>
-/// Pages that are part of an assembly: there wherever the process is started from, compressed once, revalidated by ETag,
-/// and held to themselves by a Content-Security-Policy.
+/// Pages that are embedded in an assembly, so they do not depend on the working directory. They are compressed once,
+/// revalidated by ETag, and restricted to their own origin by a Content-Security-Policy.
 /// </summary>
 public static class EmbeddedFiles
 {
@@ -29,9 +29,9 @@ public static class EmbeddedFiles
 
     /// <summary>Serves the resources named <c>FOLDER/FILE</c> at <c>PATH/FILE</c>, and its index.html at <c>PATH</c>.</summary>
     /// <param name="routes">The application.</param>
-    /// <param name="assembly">Whose resources they are.</param>
+    /// <param name="assembly">The assembly of the resources.</param>
     /// <param name="folder">The beginning of the resources' names.</param>
-    /// <param name="path">Empty for the root, else with a slash before it and none after.</param>
+    /// <param name="path">Empty for the root, otherwise with a leading slash and no trailing slash.</param>
     public static void MapEmbeddedFiles(this IEndpointRouteBuilder routes, Assembly assembly, string folder, string path)
     {
         foreach (var resource in assembly.GetManifestResourceNames().Where(name => name.StartsWith(folder + "/", StringComparison.Ordinal)))

@@ -7,8 +7,9 @@ using Microsoft.Extensions.Hosting;
 namespace Increment.ServiceDefaults.Hosting;
 
 /// <summary>
-/// On SIGTERM goes on serving for <c>Increment:Shutdown:Drain</c> (default 0 s, in Kubernetes 10 s) while telling clients
-/// to close their connections, so that load balancers find out before anybody is refused; then stops.
+/// On SIGTERM, continues to serve for <c>Increment:Shutdown:Drain</c> (default 0 s, in Kubernetes 10 s) and asks
+/// clients to close their connections. So load balancers stop sending requests before any request is refused. Then the
+/// service stops.
 /// </summary>
 sealed class GracefulShutdown(TimeSpan drain) : IHostedLifecycleService
 {

@@ -5,13 +5,13 @@ using Microsoft.Extensions.Configuration;
 namespace Increment.ServiceDefaults.Hosting;
 
 /// <summary>
-/// The origin under which clients know the service, <c>https://HOST[:PORT]</c>: the setting <c>Increment:PublicOrigin</c>,
-/// else what the request was sent to, or what a proxy that is believed says of that.
+/// The origin that clients use for the service, <c>https://HOST[:PORT]</c>: the setting <c>Increment:PublicOrigin</c>,
+/// otherwise the origin of the request, as received or as reported by a trusted proxy.
 /// </summary>
 public static class PublicOrigin
 {
     /// <summary>The setting, or null.</summary>
-    /// <exception cref="InvalidOperationException">It is not an origin.</exception>
+    /// <exception cref="InvalidOperationException">The setting is not an origin.</exception>
     public static Uri? GetPublicOrigin(this IConfiguration configuration)
     {
         if (configuration["Increment:PublicOrigin"] is not { Length: > 0 } text)
@@ -21,7 +21,7 @@ public static class PublicOrigin
             : throw new SettingException($"Increment:PublicOrigin is '{text}'; it must be an origin, as 'https://integers.example.com'.");
     }
 
-    /// <summary>From here on every request is one to the public origin: for cookies, for links, for the check of Origin.</summary>
+    /// <summary>Sets the scheme and host of every request to the public origin, for cookies, links and the check of Origin.</summary>
     internal static void UsePublicOrigin(this WebApplication app)
     {
         if (app.Configuration.GetPublicOrigin() is not { } origin)

@@ -10,13 +10,13 @@ using StackExchange.Redis;
 namespace Increment.ServiceDefaults.Hosting;
 
 /// <summary>
-/// Counts against limits: in Redis, where there is one, for all replicas together. Each process counts too, and its own
-/// count is the one that holds while Redis does not answer within 100 ms, so that an outage of Redis neither lifts a limit
-/// nor refuses anybody. In Redis a count has an HMAC for its name: it shows no e-mail address and no client's address.
+/// Counts requests against limits: in Redis, if configured, for all replicas together. Each process counts too. Its own
+/// count is used while Redis does not answer within 100 ms, so an outage of Redis neither removes a limit nor refuses
+/// requests. A count in Redis has an HMAC as its name, so no e-mail address or client address is visible.
 /// </summary>
 public sealed class RateCounts : IDisposable
 {
-    /// <summary>How far the clocks of two replicas may be apart for them to count together.</summary>
+    /// <summary>The maximum clock difference at which two replicas count together.</summary>
     static readonly TimeSpan MaxClockDifference = TimeSpan.FromMinutes(1);
 
     readonly PartitionedRateLimiter<(RateLimit Limit, string Key)> here = PartitionedRateLimiter.Create<(RateLimit Limit, string Key), (string, string)>(
@@ -27,19 +27,19 @@ public sealed class RateCounts : IDisposable
     readonly RedisDeadline? deadline;
     readonly byte[] nameKey;
 
-    /// <param name="secret">Names the counts in Redis.</param>
-    /// <param name="redis">Null for none, and then <paramref name="deadline"/> is null too.</param>
-    /// <param name="deadline">The one of the whole process.</param>
+    /// <param name="secret">The source of the key for the names in Redis.</param>
+    /// <param name="redis">Redis, or null; then <paramref name="deadline"/> is null too.</param>
+    /// <param name="deadline">The deadline that the whole process shares.</param>
     internal RateCounts(ServiceSecret secret, IConnectionMultiplexer? redis = null, RedisDeadline? deadline = null)
     {
         (this.redis, this.deadline) = (redis, deadline);
         nameKey = secret.DeriveKey("names of rate limits in Redis, 1");
     }
 
-    /// <summary>Counts one; where the limit is reached, none.</summary>
+    /// <summary>Counts one request, unless the limit is reached.</summary>
     public ValueTask<RateCount> CountAsync(RateLimit limit, string key) => AcquireAsync(limit, key, 1);
 
-    /// <summary>Asks without counting.</summary>
+    /// <summary>Reads the count without counting.</summary>
     public ValueTask<RateCount> AskAsync(RateLimit limit, string key) => AcquireAsync(limit, key, 0);
 
     /// <inheritdoc />
@@ -58,7 +58,7 @@ public sealed class RateCounts : IDisposable
         }
         catch (Exception e) when (e is InvalidDataException or InvalidCastException or OverflowException or ArgumentOutOfRangeException)
         {
-            // What stands in Redis is no count: the library takes it for numbers, of a size that fits.
+            // The value in Redis is not a count, or too large: the library parses it without checks.
             return own;
         }
     }
@@ -72,7 +72,7 @@ public sealed class RateCounts : IDisposable
 
     async Task<RateCount> AcquireSharedAsync(RateLimit limit, string key, int permits)
     {
-        // It keeps nothing here, so a new one each time costs no more than to look one up.
+        // It keeps no state here, so a new one each time costs no more than a lookup.
         await using var limiter = new RedisFixedWindowRateLimiter<string>(NameInRedis(limit, key), new()
         {
             ConnectionMultiplexerFactory = () => redis!,
@@ -82,12 +82,12 @@ public sealed class RateCounts : IDisposable
         using var lease = await limiter.AcquireAsync(permits);
         lease.TryGetMetadata(RateLimitMetadataName.Remaining, out var remaining);
         lease.TryGetMetadata(RateLimitMetadataName.RetryAfter, out var wait);
-        // Such a window is forged, to lock a client out for long, or comes of a clock that is wrong.
+        // Such a window is forged, to block a client for a long time, or the result of a wrong clock.
         if (wait < 0 || wait > limit.Window.TotalSeconds + MaxClockDifference.TotalSeconds)
-            throw new InvalidDataException("The window in Redis is longer than the limit has it.");
+            throw new InvalidDataException("The window in Redis is longer than that of the limit.");
         remaining = Math.Clamp(remaining, 0, limit.Permits);
-        // The library counts in whole seconds, cut off: a second later the window is over for sure. It grants 0 permits also
-        // where none is left.
+        // The library truncates to whole seconds: one second later the window has certainly ended. It grants 0 permits
+        // also if none is left.
         return new(limit, !lease.IsAcquired || permits == 0 && remaining == 0, remaining, TimeSpan.FromSeconds(wait + 1));
     }
 
@@ -95,14 +95,14 @@ public sealed class RateCounts : IDisposable
         $"{limit.Name}:{Convert.ToHexStringLower(HMACSHA256.HashData(nameKey, Encoding.UTF8.GetBytes($"{limit.Name}:{key}")))}";
 }
 
-/// <summary>How far a limit is used up.</summary>
+/// <summary>The state of a limit.</summary>
 /// <param name="Limit">The limit.</param>
-/// <param name="IsReached">What was asked for is more than the limit has left.</param>
-/// <param name="Remaining">How often it may be done until the window ends; <see cref="long.MaxValue"/> without a limit.</param>
-/// <param name="RetryAfter">When the window ends; of use where the limit is reached.</param>
+/// <param name="IsReached">Whether the request exceeds what is left of the limit.</param>
+/// <param name="Remaining">The permits left until the window ends; <see cref="long.MaxValue"/> without a limit.</param>
+/// <param name="RetryAfter">The time until the window ends; valid if the limit is reached.</param>
 public readonly record struct RateCount(RateLimit Limit, bool IsReached, long Remaining, TimeSpan RetryAfter)
 {
-    /// <summary>The answer where the limit is reached, 429.</summary>
+    /// <summary>The 429 response for a reached limit.</summary>
     public ApiError Refusal()
     {
         var seconds = Math.Max(1, (int)Math.Ceiling(RetryAfter.TotalSeconds));

@@ -13,14 +13,14 @@ using StackExchange.Redis;
 
 namespace Increment.ServiceDefaults.Hosting;
 
-/// <summary>How often something may be done in a window of time.</summary>
-/// <param name="Name">By which it is set, and told in the RateLimit headers.</param>
-/// <param name="Permits">How often; 0 for no limit.</param>
-/// <param name="Window">After which the count begins anew, in whole seconds.</param>
+/// <summary>A limit on requests in a window of time.</summary>
+/// <param name="Name">The name in the settings and in the RateLimit headers.</param>
+/// <param name="Permits">The requests per window; 0 for no limit.</param>
+/// <param name="Window">The length of the window, in whole seconds.</param>
 public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
 {
-    /// <summary>The limit with what <c>Increment:Limits:NAME:Permits</c> and <c>:Window</c> say instead.</summary>
-    /// <exception cref="InvalidOperationException">They are out of range.</exception>
+    /// <summary>The limit with the values of <c>Increment:Limits:NAME:Permits</c> and <c>:Window</c>, where set.</summary>
+    /// <exception cref="InvalidOperationException">The values are out of range.</exception>
     public RateLimit Configured(IConfiguration configuration)
     {
         var section = configuration.GetSection("Increment:Limits:" + Name);
@@ -30,10 +30,11 @@ public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
     }
 
     /// <summary>
-    /// What counts where a client's address is limited: the limit for the address itself; and of IPv6 for the /48 around it
-    /// too, which a single customer may have, with 65,536 addresses. That one has the name NAME-network and 16 times as much.
+    /// The limits for a client's address: the limit for the address itself, and for IPv6 also a limit for its /48,
+    /// which a single customer may have and which contains 65,536 addresses. The latter is named NAME-network and has
+    /// 16 times as many permits.
     /// </summary>
-    /// <param name="clientAddress">As <see cref="RateLimits.ClientAddress"/> has it.</param>
+    /// <param name="clientAddress">The result of <see cref="RateLimits.ClientAddress"/>.</param>
     public IEnumerable<(RateLimit Limit, string Key)> ForAddress(string clientAddress)
     {
         yield return (this, clientAddress);
@@ -50,13 +51,13 @@ public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
 }
 
 /// <summary>
-/// Limits how often requests come: for one address where an endpoint says so, and for one token everywhere if
-/// <c>Increment:Limits:token:Permits</c> is set (<c>:Window</c>, a minute unless set). <see cref="RateCounts"/> counts. It
-/// stands in the place of ASP.NET Core's middleware, which keeps the lease, and with it what the headers say, to itself.
+/// Limits the rate of requests: per address for the endpoints that require it, and per token for all endpoints if
+/// <c>Increment:Limits:token:Permits</c> is set (<c>:Window</c>, default one minute). <see cref="RateCounts"/> counts.
+/// It replaces ASP.NET Core's middleware, which does not expose the lease that the response headers need.
 /// </summary>
 public static class RateLimits
 {
-    /// <summary>Limits how often one address may call the endpoint; endpoints with the same name are counted together.</summary>
+    /// <summary>Limits how often one address may call the endpoint. Endpoints with the same limit name are counted together.</summary>
     public static TBuilder LimitByAddress<TBuilder>(this TBuilder builder, RateLimit limit) where TBuilder : IEndpointConventionBuilder
     {
         builder.Add(endpoint => endpoint.Metadata.Add(limit.Configured(endpoint.ApplicationServices.GetRequiredService<IConfiguration>())));
@@ -64,8 +65,7 @@ public static class RateLimits
     }
 
     /// <summary>
-    /// What counts as one address: of IPv6 the first 64 bits, which is what one customer has, and can change the rest of
-    /// at will.
+    /// The address that is limited. For IPv6 it is the /64 prefix: one customer has a whole /64 and can change the rest freely.
     /// </summary>
     public static string ClientAddress(this HttpContext context)
     {
@@ -78,7 +78,7 @@ public static class RateLimits
         return Network(address, 64);
     }
 
-    /// <summary>The /48 around an IPv6 address that <see cref="ClientAddress"/> gave; null for any other.</summary>
+    /// <summary>The /48 of an IPv6 prefix from <see cref="ClientAddress"/>; null for IPv4.</summary>
     public static string? NetworkAround(string clientAddress) =>
         clientAddress.EndsWith("/64", StringComparison.Ordinal) ? Network(IPAddress.Parse(clientAddress.AsSpan()[..^"/64".Length]), 48) : null;
 
@@ -115,10 +115,10 @@ public static class RateLimits
         }));
     }
 
-    /// <summary>Has the endpoints made at the start, and with them their limits read, and not when the first client comes.</summary>
+    /// <summary>Builds the endpoints, and so reads their limits, at startup instead of at the first request.</summary>
     sealed class SettingCheck(EndpointDataSource endpoints) : IHostedLifecycleService
     {
-        /// <summary>Only now are all endpoints mapped.</summary>
+        /// <summary>All endpoints are mapped only now.</summary>
         public Task StartedAsync(CancellationToken cancellationToken)
         {
             _ = endpoints.Endpoints;
@@ -134,13 +134,15 @@ public static class RateLimits
 
     sealed class Limits(RateLimit tokenLimit, RateCounts counts)
     {
-        /// <summary>The limit that a request falls under, or null.</summary>
+        /// <summary>The limit for a request, or null.</summary>
         public RateLimit? Of(HttpContext context) =>
             context.GetEndpoint()?.Metadata.GetMetadata<RateLimit>() is { } address ? address
                 : tokenLimit.Permits > 0 && context.Features.Get<Principal>() is not null ? tokenLimit
                 : null;
 
-        /// <summary>Counts a request that falls under a limit: what is reached, or else what has least left.</summary>
+        /// <summary>
+        /// Counts a limited request. Returns the limit that is reached, otherwise the one with the fewest permits left.
+        /// </summary>
         public async ValueTask<RateCount> CountAsync(HttpContext context)
         {
             var limit = Of(context)!;

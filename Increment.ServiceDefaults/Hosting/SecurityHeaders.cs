@@ -5,8 +5,8 @@ using Microsoft.Extensions.Configuration;
 namespace Increment.ServiceDefaults.Hosting;
 
 /// <summary>
-/// What makes browsers take an answer for what it is and nothing more (OWASP REST Security Cheat Sheet), and caches keep
-/// none. A page says its own Content-Security-Policy instead, and what may be kept its own Cache-Control.
+/// Response headers that restrict how browsers may use a response (OWASP REST Security Cheat Sheet) and forbid caching.
+/// A page replaces the Content-Security-Policy, and a cacheable response replaces the Cache-Control.
 /// </summary>
 static class SecurityHeaders
 {

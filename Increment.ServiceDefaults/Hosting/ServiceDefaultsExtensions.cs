@@ -9,7 +9,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.ServiceDefaults.Hosting;
 
-/// <summary>What every service of Increment has in common, in two calls.</summary>
+/// <summary>The common parts of every service of Increment, in two calls.</summary>
 public static class ServiceDefaultsExtensions
 {
     /// <summary>Telemetry, health, limits, graceful shutdown, the error format, and an OpenAPI document.</summary>
@@ -30,8 +30,8 @@ public static class ServiceDefaultsExtensions
     }
 
     /// <summary>
-    /// The middleware that every service has, in the order in which a request passes it, and the health, OpenAPI and
-    /// reference endpoints. The service maps its own endpoints after it.
+    /// Adds the common middleware in pipeline order, and the health, OpenAPI and reference endpoints. A service maps
+    /// its own endpoints afterwards.
     /// </summary>
     public static WebApplication UseServiceDefaults(this WebApplication app)
     {

@@ -2,13 +2,13 @@ using Microsoft.AspNetCore.Builder;
 
 namespace Increment.ServiceDefaults.Hosting;
 
-/// <summary>The beginning of every service.</summary>
+/// <summary>Creates the builder of every service.</summary>
 public static class ServiceHost
 {
     /// <summary>
-    /// A builder that finds the settings that are shipped beside the program, whatever folder it is started in, and does not
-    /// watch their files: a watch takes an inotify instance, of which one user has 128 by default on a whole node, and with
-    /// none left no service would start.
+    /// Creates a builder that reads the settings next to the program, whatever the working directory is, and does not
+    /// watch the files. A watch needs an inotify instance. By default a user has 128 of them on a whole node, and
+    /// without a free one no service would start.
     /// </summary>
     public static WebApplicationBuilder CreateBuilder(string[] args) => WebApplication.CreateBuilder(new WebApplicationOptions
     {

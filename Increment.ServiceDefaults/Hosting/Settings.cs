@@ -3,14 +3,14 @@ using Microsoft.Extensions.Configuration;
 namespace Increment.ServiceDefaults.Hosting;
 
 /// <summary>
-/// A setting, or what it names, cannot be used. At start the service says so and stops; the message tells which, and
-/// what to do, and holds no secret.
+/// A setting, or the resource that it names, cannot be used. At startup the service prints the message and stops. The
+/// message names the setting and the remedy, and contains no secret.
 /// </summary>
 public sealed class SettingException(string message, Exception? inner = null) : InvalidOperationException(message, inner)
 {
     static SettingException() => AppDomain.CurrentDomain.UnhandledException += (_, unhandled) =>
     {
-        // One sentence for whoever set it, rather than a stack trace and a core dump.
+        // One sentence for the operator instead of a stack trace and a core dump.
         if (unhandled.ExceptionObject is not SettingException exception)
             return;
         Console.Error.WriteLine(exception.Message);
@@ -21,8 +21,8 @@ public sealed class SettingException(string message, Exception? inner = null) : 
 /// <summary>Settings of other types than text.</summary>
 public static class Settings
 {
-    /// <summary>The setting's value, or <paramref name="otherwise"/> where it is not set.</summary>
-    /// <exception cref="SettingException">It cannot be read as a <typeparamref name="T"/>.</exception>
+    /// <summary>The setting's value, or <paramref name="otherwise"/> if it is not set.</summary>
+    /// <exception cref="SettingException">The value cannot be read as a <typeparamref name="T"/>.</exception>
     public static T GetSetting<T>(this IConfiguration configuration, string name, T otherwise)
     {
         try

@@ -7,12 +7,13 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.ServiceDefaults.Hosting;
 
-/// <summary>What proxies say about the client.</summary>
+/// <summary>The proxies whose forwarded headers are trusted.</summary>
 static class TrustedProxies
 {
     /// <summary>
-    /// Believes X-Forwarded-For, -Proto and -Host only from <c>Increment:Proxies</c>, a comma-separated list of addresses
-    /// and networks (<c>10.0.0.0/8</c>), whatever <c>ASPNETCORE_FORWARDEDHEADERS_ENABLED</c> says: that one believes anybody.
+    /// Accepts X-Forwarded-For, -Proto and -Host only from <c>Increment:Proxies</c>, a comma-separated list of
+    /// addresses and networks (<c>10.0.0.0/8</c>). <c>ASPNETCORE_FORWARDEDHEADERS_ENABLED</c> is ignored, because it
+    /// trusts every client.
     /// </summary>
     public static void AddConfiguredForwardedHeaders(this WebApplicationBuilder builder)
     {

@@ -10,16 +10,16 @@ using Microsoft.AspNetCore.Http;
 namespace Increment.ServiceDefaults.JsonApi;
 
 /// <summary>
-/// What went wrong, as a JSON:API 1.1 error object (https://jsonapi.org/format/#errors). It is a result that an endpoint
-/// can return; code that cannot return one throws it as an <see cref="ApiException"/>.
+/// A JSON:API 1.1 error object (https://jsonapi.org/format/#errors). An endpoint can return it as a result. Other code
+/// throws it as an <see cref="ApiException"/>.
 /// </summary>
 /// <param name="Status">The HTTP status code, 400 to 599.</param>
 /// <param name="Code">A stable, lower-case, hyphenated name that programs can match on.</param>
 /// <param name="Title">The kind of problem, the same for every occurrence.</param>
-/// <param name="Detail">What is wrong this time, and what to do about it.</param>
+/// <param name="Detail">This occurrence of the problem, and the remedy.</param>
 public sealed record ApiError(int Status, string Code, string Title, string Detail) : IResult, IStatusCodeHttpResult
 {
-    /// <summary>Where in the request the problem is; null when it is nowhere in particular.</summary>
+    /// <summary>The part of the request that has the problem; null for none in particular.</summary>
     public ErrorSource? Source { get; init; }
 
     /// <summary>Seconds after which a retry makes sense, sent as <c>Retry-After</c>; null for none.</summary>
@@ -28,12 +28,12 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
     /// <summary>The parameters of <c>WWW-Authenticate: Bearer</c> (RFC 6750, 3); null for none.</summary>
     public string? Challenge { get; init; }
 
-    /// <summary>Further headers of the answer.</summary>
+    /// <summary>Further headers of the response.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> Headers { get; init; } = [];
 
     int? IStatusCodeHttpResult.StatusCode => Status;
 
-    /// <summary>400: the request is not understood.</summary>
+    /// <summary>400: the request is invalid.</summary>
     public static ApiError BadRequest(string code, string detail, ErrorSource? source = null) =>
         new(400, code, "The request is invalid", detail) { Source = source };
 
@@ -48,20 +48,20 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
     public static ApiError InsufficientScope(string scope, string detail) =>
         Forbidden(detail) with { Challenge = $"error=\"insufficient_scope\", scope=\"{scope}\"" };
 
-    /// <summary>403: the token is good, but not for this.</summary>
+    /// <summary>403: the token is valid, but does not allow this.</summary>
     public static ApiError Forbidden(string detail) => new(403, "forbidden", "Not allowed", detail);
 
-    /// <summary>404: no such thing.</summary>
+    /// <summary>404: the resource does not exist.</summary>
     public static ApiError NotFound(string detail) => new(404, "not-found", "Not found", detail);
 
-    /// <summary>409: the state of things does not allow it.</summary>
+    /// <summary>409: the current state does not allow the request.</summary>
     public static ApiError Conflict(string code, string detail, ErrorSource? source = null) =>
         new(409, code, "Conflict with the current state", detail) { Source = source };
 
-    /// <summary>412: the resource is in another state than the request is for.</summary>
+    /// <summary>412: the resource is not in the state that the request requires.</summary>
     public static ApiError PreconditionFailed(string detail) => new(412, "precondition-failed", "Precondition failed", detail);
 
-    /// <summary>What an exception means to the caller; null for one that says nothing to it.</summary>
+    /// <summary>The error that an exception means for the caller; null for an unexpected exception.</summary>
     public static ApiError? Of(Exception exception) => exception switch
     {
         ApiException api => api.Error,
@@ -69,11 +69,11 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
         _ => StoreUnavailableException.From(exception) is { } store ? Of(store) : null,
     };
 
-    /// <summary>503: not now; <paramref name="retryAfter"/> is in seconds.</summary>
+    /// <summary>503: temporarily unavailable; <paramref name="retryAfter"/> is in seconds.</summary>
     public static ApiError Unavailable(string code, string detail, int retryAfter = 1) =>
         new(503, code, "Temporarily unavailable", detail) { RetryAfter = retryAfter };
 
-    /// <summary>Where telemetry is exported, the trace that the request belongs to; else the name of the request in this process.</summary>
+    /// <summary>The trace of the request if telemetry is exported, otherwise the request's identifier in this process.</summary>
     internal static string TraceIdOf(HttpContext context) => Activity.Current?.TraceId.ToString() ?? context.TraceIdentifier;
 
     /// <inheritdoc />
@@ -92,26 +92,26 @@ public sealed record ApiError(int Status, string Code, string Title, string Deta
             response.Headers.WWWAuthenticate = Challenge is null ? "Bearer" : "Bearer " + Challenge;
         foreach (var (name, value) in Headers)
             response.Headers[name] = value;
-        SecurityHeaders.Set(response); // again: on the way here from an exception the headers were cleared
+        SecurityHeaders.Set(response); // again, because exception handling clears the headers
 
         var body = ToBytes(TraceIdOf(httpContext));
         response.ContentLength = body.Length;
         return body;
     }
 
-    /// <summary>The document.</summary>
+    /// <summary>The error document as UTF-8 JSON.</summary>
     internal byte[] ToBytes(string traceId) => JsonSerializer.SerializeToUtf8Bytes(
         new([new(Status.ToString(CultureInfo.InvariantCulture), Code, Title, Detail, Source, new(traceId))]), ErrorJson.Readable.ErrorDocument);
 }
 
-/// <summary>Thrown where a request cannot go on; answered as its <see cref="Error"/>.</summary>
+/// <summary>Ends a request with an <see cref="Error"/> as the response.</summary>
 public sealed class ApiException(ApiError error, Exception? inner = null) : Exception(error.Detail, inner)
 {
-    /// <summary>The answer.</summary>
+    /// <summary>The error in the response.</summary>
     public ApiError Error => error;
 }
 
-/// <summary>Where in the request a problem is: one of a JSON pointer into the body, a query parameter, a header.</summary>
+/// <summary>The part of the request that has a problem: a JSON pointer into the body, a query parameter, or a header.</summary>
 public sealed record ErrorSource(string? Pointer = null, string? Parameter = null, string? Header = null)
 {
     /// <summary>A JSON pointer (RFC 6901) into the body.</summary>
@@ -124,20 +124,20 @@ public sealed record ErrorSource(string? Pointer = null, string? Parameter = nul
     public static ErrorSource OfHeader(string header) => new(Header: header);
 }
 
-/// <summary>A JSON:API document that tells errors.</summary>
+/// <summary>A JSON:API document with errors.</summary>
 public sealed record ErrorDocument(IReadOnlyList<ErrorObject> Errors);
 
 /// <summary>One JSON:API error object.</summary>
 public sealed record ErrorObject(string Status, string Code, string Title, string Detail, ErrorSource? Source, ErrorMeta Meta);
 
-/// <summary>What a JSON:API error object says beside the error.</summary>
-/// <param name="TraceId">The trace of the request, to be named when asking for help.</param>
+/// <summary>The metadata of a JSON:API error object.</summary>
+/// <param name="TraceId">The trace of the request, for support requests.</param>
 public sealed record ErrorMeta(string TraceId);
 
 [JsonSerializable(typeof(ErrorDocument))]
 sealed partial class ErrorJson : JsonSerializerContext
 {
-    /// <summary>Quotes stay quotes: the answer is JSON and nothing else, and people read it.</summary>
+    /// <summary>Does not escape quotes: the response is only read as JSON, also by people.</summary>
     public static readonly ErrorJson Readable = new(new(JsonSerializerDefaults.Web)
     {
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,

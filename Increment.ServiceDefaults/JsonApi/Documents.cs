@@ -11,21 +11,21 @@ public sealed record ListDocument<T>(IReadOnlyList<Resource<T>> Data, PageLinks 
 
 /// <summary>A JSON:API resource object.</summary>
 /// <param name="Type">The kind of resource, singular and lower-case.</param>
-/// <param name="Id">Unique within the type, for this caller.</param>
-/// <param name="Attributes">Everything else.</param>
+/// <param name="Id">The identifier, unique within the type for this caller.</param>
+/// <param name="Attributes">All other data.</param>
 public sealed record Resource<T>(string Type, string Id, T Attributes);
 
-/// <summary>JSON:API pagination links; null where there is no such page.</summary>
+/// <summary>JSON:API pagination links; null if the page does not exist.</summary>
 public sealed record PageLinks(string Self, string First, string? Next);
 
-/// <summary>Answers that are JSON:API documents.</summary>
+/// <summary>Responses that are JSON:API documents.</summary>
 public static class JsonApiResults
 {
     /// <summary>One resource.</summary>
     public static IResult Resource<T>(string type, string id, T attributes, int status = StatusCodes.Status200OK) =>
         Results.Json(new Document<T>(new(type, id, attributes)), JsonSerializerOptions.Web, MediaTypes.JsonApi, status);
 
-    /// <summary>In the place of a resource that is not there and need not be: <c>"data": null</c>.</summary>
+    /// <summary>A document without a resource, for an optional one that does not exist: <c>"data": null</c>.</summary>
     public static IResult None() => Results.Json(new { Data = (object?)null }, JsonSerializerOptions.Web, MediaTypes.JsonApi);
 
     /// <summary>A page of resources.</summary>

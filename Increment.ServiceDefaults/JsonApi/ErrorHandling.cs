@@ -12,7 +12,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Increment.ServiceDefaults.JsonApi;
 
-/// <summary>Turns every failure, the framework's own included, into a JSON:API error.</summary>
+/// <summary>Converts every failure, including the framework's own, into a JSON:API error.</summary>
 static partial class ErrorHandling
 {
     public static IServiceCollection AddErrorHandling(this IServiceCollection services) =>
@@ -28,7 +28,7 @@ static partial class ErrorHandling
         .Use((context, next) => RequestTarget.Refusal(context) is { } refusal ? refusal.ExecuteAsync(context) : next(context))
         .Use((context, next) => MediaTypes.Refusal(context.Request) is { } refusal ? refusal.ExecuteAsync(context) : next(context));
 
-    /// <summary>What UseStatusCodePages does, at no cost to an answer that needs it not.</summary>
+    /// <summary>Does the same as UseStatusCodePages, without a cost for other responses.</summary>
     static Task AnswerBareStatusAsync(HttpContext context, RequestDelegate next)
     {
         var done = next(context);
@@ -41,7 +41,10 @@ static partial class ErrorHandling
         }
     }
 
-    /// <summary>A status that came without a body: OPTIONS is told what routing found to be allowed, the rest are errors.</summary>
+    /// <summary>
+    /// Completes a response that has a status but no body. OPTIONS gets the allowed methods that routing found; all
+    /// others become errors.
+    /// </summary>
     static Task AnswerAsync(HttpContext context)
     {
         var response = context.Response;
@@ -53,22 +56,25 @@ static partial class ErrorHandling
         return Task.CompletedTask;
     }
 
-    /// <summary>What Kestrel refuses. Behind a colon its message quotes the request, of which a token may be a part.</summary>
+    /// <summary>
+    /// The error for a request that Kestrel refuses. After a colon, Kestrel's message quotes the request, which may
+    /// contain a token.
+    /// </summary>
     public static ApiError OfRefusal(BadHttpRequestException refusal) => OfStatus(refusal.StatusCode,
-        $"The request is not as HTTP/1.1 has it: {refusal.Message.Split(':')[0].TrimEnd('.')}. Correct it and send it on a new connection.");
+        $"The request is not valid HTTP/1.1: {refusal.Message.Split(':')[0].TrimEnd('.')}. Correct it and send it on a new connection.");
 
     public static ApiError OfStatus(int status, string? detail = null) => status switch
     {
         404 => ApiError.NotFound("There is nothing at this address. The API is described at /openapi/v1.json."),
-        405 => new(405, "method-not-allowed", "Method not allowed", "This address does not take that method; Allow names those that it takes."),
+        405 => new(405, "method-not-allowed", "Method not allowed", "This address does not support that method. The Allow header lists the supported ones."),
         408 => new(408, "request-timeout", "Request timeout", "The request did not arrive in time."),
-        413 => new(413, "content-too-large", "Content too large", "The body is larger than this service takes."),
-        414 => new(414, "uri-too-long", "URI too long", "The address is longer than this service takes. Send less in it; what is long belongs in the body."),
-        415 => new(415, "unsupported-media-type", "Unsupported media type", "The body's Content-Type is not one that this address takes."),
+        413 => new(413, "content-too-large", "Content too large", "The body is larger than this service accepts."),
+        414 => new(414, "uri-too-long", "URI too long", "The address is longer than this service accepts. Send long values in the body."),
+        415 => new(415, "unsupported-media-type", "Unsupported media type", "This address does not support the body's Content-Type."),
         431 => new(431, "request-header-fields-too-large", "Request header fields too large",
-            "The headers are more or longer than this service takes. Send fewer or shorter ones; often the cookies are too many."),
-        504 => new(504, "timeout", "Timeout", "The request took too long and was given up."),
-        505 => new(505, "http-version-not-supported", "HTTP version not supported", "This service takes HTTP/1.1. Send the request with that version."),
+            "The headers are more or longer than this service accepts. Send fewer or shorter headers; often there are too many cookies."),
+        504 => new(504, "timeout", "Timeout", "The request took too long and was canceled."),
+        505 => new(505, "http-version-not-supported", "HTTP version not supported", "This service supports HTTP/1.1. Send the request with that version."),
         _ => new(status, ReasonPhrases.GetReasonPhrase(status) is { Length: > 0 } reason ? reason.ToLowerInvariant().Replace(' ', '-') : "error",
             ReasonPhrases.GetReasonPhrase(status) is { Length: > 0 } title ? title : "Error", detail ?? "The request could not be served."),
     };
@@ -86,7 +92,7 @@ static partial class ErrorHandling
             {
                 BadHttpRequestException bad => OfStatus(bad.StatusCode, bad.Message),
                 OperationCanceledException => OfStatus(504),
-                _ => new(500, "internal-error", "Internal error", "Something went wrong here. Its trace is in meta.traceId."),
+                _ => new(500, "internal-error", "Internal error", "The service failed. The trace is in meta.traceId."),
             };
             if (error.Status == 500 || exception is SqliteException)
                 LogUnexpected(httpContext.Request.Method, httpContext.Request.Path, ApiError.TraceIdOf(httpContext), exception);

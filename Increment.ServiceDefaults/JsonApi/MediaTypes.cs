@@ -18,12 +18,12 @@ public static class MediaTypes
     public const string Text = "text/plain";
 
     /// <summary>
-    /// Chooses between two media types that an answer can have, by <c>Accept</c> (RFC 9110, 12.5.1), and says in <c>Vary</c> that
-    /// it did: each has the quality of the most specific range that names it, and <paramref name="otherwise"/> is chosen where
-    /// both are wanted alike, or neither. A JSON:API document is JSON too, so <c>application/json</c> names it where nothing
-    /// more specific does.
+    /// Chooses one of two media types for a response by <c>Accept</c> (RFC 9110, 12.5.1), and adds <c>Vary</c>. Each
+    /// media type has the quality of the most specific range that matches it. <paramref name="otherwise"/> is chosen if
+    /// both have the same quality, or if neither is accepted. A JSON:API document is JSON too, so
+    /// <c>application/json</c> matches it unless a more specific range does.
     /// </summary>
-    /// <returns>Whether it is <paramref name="mediaType"/>.</returns>
+    /// <returns>Whether <paramref name="mediaType"/> is chosen.</returns>
     public static bool Chooses(this HttpContext context, string mediaType, string otherwise)
     {
         var vary = context.Response.Headers.Vary;
@@ -44,7 +44,7 @@ public static class MediaTypes
         return quality;
     }
 
-    /// <summary>How closely a range names a media type; 0 when it does not.</summary>
+    /// <summary>How specifically a range matches a media type; 0 if it does not match.</summary>
     static int SpecificityOf(MediaTypeHeaderValue range, string mediaType) =>
         range.Parameters.Any(parameter => !parameter.Name.Equals("q", StringComparison.OrdinalIgnoreCase)
             && !parameter.Name.Equals("charset", StringComparison.OrdinalIgnoreCase) && !parameter.Name.Equals("profile", StringComparison.OrdinalIgnoreCase)) ? 0
@@ -55,8 +55,9 @@ public static class MediaTypes
         : 0;
 
     /// <summary>
-    /// Refuses what JSON:API says a server must refuse: a JSON:API body with a media-type parameter other than ext or
-    /// profile (415), and an Accept header whose every JSON:API entry has one (406). No extension is supported.
+    /// Refuses what JSON:API requires a server to refuse: a JSON:API body with a media-type parameter other than ext or
+    /// profile (415), and an Accept header in which every JSON:API entry has such a parameter (406). No extension is
+    /// supported.
     /// </summary>
     internal static ApiError? Refusal(HttpRequest request)
     {

@@ -3,16 +3,16 @@ using Microsoft.AspNetCore.Http;
 
 namespace Increment.ServiceDefaults.JsonApi;
 
-/// <summary>Which part of a list is wanted, by JSON:API's cursor parameters <c>page[size]</c> and <c>page[after]</c>.</summary>
-/// <param name="Size">How many resources at most, 1 to 100.</param>
-/// <param name="After">The id before the first; null for the beginning.</param>
+/// <summary>The requested part of a list, by JSON:API's cursor parameters <c>page[size]</c> and <c>page[after]</c>.</summary>
+/// <param name="Size">The maximum number of resources, 1 to 100.</param>
+/// <param name="After">The id before the first resource; null for the beginning.</param>
 public readonly record struct Page(int Size, string? After)
 {
     const int DefaultSize = 20;
     const int MaxSize = 100;
 
     /// <summary>Reads the request's query.</summary>
-    /// <exception cref="ApiException">400: a value that is none, or a parameter that lists do not have.</exception>
+    /// <exception cref="ApiException">400: an invalid value, or an unknown parameter.</exception>
     public static Page Read(HttpRequest request)
     {
         var page = new Page(DefaultSize, null);
@@ -22,9 +22,9 @@ public readonly record struct Page(int Size, string? After)
                 continue;
             if (name is not ("page[size]" or "page[after]"))
                 throw new ApiException(ApiError.BadRequest("unknown-parameter",
-                    "This list takes page[size] and page[after] alone.", ErrorSource.OfParameter(name)));
+                    "This list takes only page[size] and page[after].", ErrorSource.OfParameter(name)));
             if (values is not [{ Length: > 0 } value])
-                throw new ApiException(ApiError.BadRequest("invalid-parameter", $"Give {name} one value.", ErrorSource.OfParameter(name)));
+                throw new ApiException(ApiError.BadRequest("invalid-parameter", $"{name} must have one value.", ErrorSource.OfParameter(name)));
             if (name is "page[after]")
                 page = page with { After = value };
             else if (int.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out var size) && size is >= 1 and <= MaxSize)
@@ -37,7 +37,8 @@ public readonly record struct Page(int Size, string? After)
     }
 
     /// <summary>
-    /// Answers with the page, given one resource more than it holds (<see cref="Size"/> + 1) if there are so many.
+    /// The response with the page. <paramref name="found"/> has one more resource (<see cref="Size"/> + 1) if there is
+    /// a next page.
     /// </summary>
     public IResult List<T>(HttpRequest request, IReadOnlyList<Resource<T>> found)
     {

@@ -4,14 +4,14 @@ using Microsoft.Net.Http.Headers;
 
 namespace Increment.ServiceDefaults.JsonApi;
 
-/// <summary>The headers If-Match and If-None-Match of a request (RFC 9110, 13.1): which state of a resource it is for.</summary>
+/// <summary>The headers If-Match and If-None-Match of a request (RFC 9110, 13.1): the required state of a resource.</summary>
 public readonly struct Preconditions
 {
     readonly IList<EntityTagHeaderValue>? match, noneMatch;
 
     Preconditions(IList<EntityTagHeaderValue>? match, IList<EntityTagHeaderValue>? noneMatch) => (this.match, this.noneMatch) = (match, noneMatch);
 
-    /// <summary>Whether the request has none, so that every state will do.</summary>
+    /// <summary>Whether the request has neither header, so every state is allowed.</summary>
     public bool IsNone => match is null && noneMatch is null;
 
     /// <summary>Reads the two headers.</summary>
@@ -22,10 +22,13 @@ public readonly struct Preconditions
         return new(ReadTags(HeaderNames.IfMatch, headers.IfMatch), ReadTags(HeaderNames.IfNoneMatch, headers.IfNoneMatch));
     }
 
-    /// <summary>Whether If-Match and If-None-Match hold for the state that <paramref name="tag"/> names; null is a resource that does not exist.</summary>
+    /// <summary>
+    /// Whether If-Match and If-None-Match hold for the state <paramref name="tag"/>; null for a resource that does not
+    /// exist.
+    /// </summary>
     public bool Hold(string? tag) => IfMatchHolds(tag) && IfNoneMatchHolds(tag);
 
-    /// <summary>If-Match alone, by the strong comparison (RFC 9110, 8.8.3.2).</summary>
+    /// <summary>Whether If-Match holds, by the strong comparison (RFC 9110, 8.8.3.2).</summary>
     public bool IfMatchHolds(string? tag) => match is null || Contains(match, tag, useStrongComparison: true);
 
     bool IfNoneMatchHolds(string? tag) => noneMatch is null || !Contains(noneMatch, tag, useStrongComparison: false);
@@ -42,9 +45,9 @@ public readonly struct Preconditions
     {
         if (values.Count == 0)
             return null;
-        // The parser takes '*' for one tag of a list; RFC 9110 has it alone.
+        // The parser accepts '*' as a tag in a list; RFC 9110 allows it only alone.
         return EntityTagHeaderValue.TryParseStrictList(values, out var tags) && (tags.Count == 1 || !tags.Contains(EntityTagHeaderValue.Any)) ? tags
             : throw new ApiException(ApiError.BadRequest("invalid-precondition",
-                $"{name} must be '*' alone, or tags as ETag has them, in double quotes with commas between.", ErrorSource.OfHeader(name)));
+                $"{name} must be '*', or a comma-separated list of tags in double quotes, as in ETag.", ErrorSource.OfHeader(name)));
     }
 }

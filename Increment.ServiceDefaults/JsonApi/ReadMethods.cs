@@ -2,7 +2,10 @@ using Microsoft.AspNetCore.Http;
 
 namespace Increment.ServiceDefaults.JsonApi;
 
-/// <summary>How an endpoint is mapped that changes nothing: HEAD is answered as GET is, but for the body (RFC 9110, 9.3.2).</summary>
+/// <summary>
+/// The methods of an endpoint that changes nothing. HEAD gets the same response as GET without the body (RFC 9110,
+/// 9.3.2).
+/// </summary>
 public static class ReadMethods
 {
     /// <summary>GET and HEAD.</summary>

@@ -8,8 +8,8 @@ using Microsoft.Net.Http.Headers;
 namespace Increment.ServiceDefaults.JsonApi;
 
 /// <summary>
-/// The fields of a request's body, whichever of the accepted forms it came in: a JSON:API document (its attributes), a
-/// plain JSON object, or an HTML form.
+/// The fields of a request's body in any accepted format: a JSON:API document (its attributes), a plain JSON object, or
+/// an HTML form.
 /// </summary>
 public sealed class RequestBody
 {
@@ -22,17 +22,16 @@ public sealed class RequestBody
 
     RequestBody(Dictionary<string, JsonElement> fields, string pointerPrefix) => (this.fields, this.pointerPrefix) = (fields, pointerPrefix);
 
-    /// <summary>The id that a JSON:API document gives its resource, as it was sent; null when it gives none.</summary>
+    /// <summary>The resource id of a JSON:API document, as it was sent; null if absent.</summary>
     public JsonElement? Id { get; private init; }
 
-    /// <summary>It is a form, whose every value is text.</summary>
+    /// <summary>Whether the body is a form, in which every value is text.</summary>
     public bool IsForm { get; private init; }
 
     /// <summary>Reads the body.</summary>
     /// <param name="request">The request.</param>
     /// <param name="type">The resource type that a JSON:API document must have.</param>
-    /// <exception cref="ApiException">400 for a body that cannot be read as what it says it is, 409 for another resource
-    /// type, 415 for another media type.</exception>
+    /// <exception cref="ApiException">400 for a malformed body, 409 for another resource type, 415 for another media type.</exception>
     public static async Task<RequestBody> ReadAsync(HttpRequest request, string type)
     {
         RequireIdentity(request);
@@ -63,17 +62,17 @@ public sealed class RequestBody
         };
     }
 
-    /// <summary>The value of a field as it was sent, or null when it is missing or null.</summary>
+    /// <summary>The value of a field as it was sent; null if it is missing or null.</summary>
     public JsonElement? this[string name] =>
         fields.TryGetValue(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
 
-    /// <summary>The text of a field that must be there and be text.</summary>
+    /// <summary>The text of a required field.</summary>
     /// <exception cref="ApiException">400.</exception>
     public string GetText(string name) => TryGetText(name)
         ?? throw new ApiException(ApiError.BadRequest("missing-field", $"The field '{name}' is missing.", SourceOf(name)));
 
-    /// <summary>The text of a field, or null when it is missing or null.</summary>
-    /// <exception cref="ApiException">400: the field is there, but is not text.</exception>
+    /// <summary>The text of a field; null if it is missing or null.</summary>
+    /// <exception cref="ApiException">400: the field is present, but is not text.</exception>
     public string? TryGetText(string name) => this[name] switch
     {
         null => null,
@@ -81,8 +80,10 @@ public sealed class RequestBody
         _ => throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{name}' must be text.", SourceOf(name))),
     };
 
-    /// <summary>A field that is yes or no, or null when it is missing or null: a JSON boolean, or its name as a form has it.</summary>
-    /// <exception cref="ApiException">400: the field is there, but is neither.</exception>
+    /// <summary>
+    /// A boolean field; null if it is missing or null. It is a JSON boolean, or <c>true</c> or <c>false</c> in a form.
+    /// </summary>
+    /// <exception cref="ApiException">400: the field is present, but is not a boolean.</exception>
     public bool? TryGetFlag(string name) => this[name] switch
     {
         null => null,
@@ -93,12 +94,12 @@ public sealed class RequestBody
         _ => throw new ApiException(ApiError.BadRequest("invalid-field", $"The field '{name}' must be true or false.", SourceOf(name))),
     };
 
-    /// <summary>Where a field stands in the body, for an error about it.</summary>
+    /// <summary>The location of a field in the body, for an error.</summary>
     public ErrorSource SourceOf(string name) => ErrorSource.OfPointer(pointerPrefix + name);
 
     /// <summary>
-    /// The text of a field that must be one line of at most <paramref name="maxLength"/> characters, and not blank; null when
-    /// it is missing and <paramref name="isOptional"/>.
+    /// The text of a field that must be one line of at most <paramref name="maxLength"/> characters, and not blank;
+    /// null if it is missing and <paramref name="isOptional"/>.
     /// </summary>
     /// <exception cref="ApiException">400.</exception>
     public string? GetLine(string name, int maxLength, bool isOptional = false)
@@ -111,20 +112,20 @@ public sealed class RequestBody
         static bool EndsLine(char c) => char.GetUnicodeCategory(c) is UnicodeCategory.Control or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator;
     }
 
-    /// <summary>Refuses a body that is compressed, which nothing here reads.</summary>
+    /// <summary>Refuses a compressed body, because the service cannot read it.</summary>
     /// <exception cref="ApiException">415.</exception>
     public static void RequireIdentity(HttpRequest request)
     {
         var coding = request.Headers.ContentEncoding.ToString();
         if (coding.Length > 0 && !coding.Equals("identity", StringComparison.OrdinalIgnoreCase))
-            throw new ApiException(new(415, "unsupported-content-encoding", "Unsupported content encoding", "Send the body as it is, without Content-Encoding.")
+            throw new ApiException(new(415, "unsupported-content-encoding", "Unsupported content encoding", "Send the body uncompressed, without Content-Encoding.")
             {
                 Source = ErrorSource.OfHeader("Content-Encoding"),
                 Headers = [new("Accept-Encoding", "identity")],
             });
     }
 
-    /// <summary>A JSON string may hold \ud800, half a character, on which every reading of it throws.</summary>
+    /// <summary>Refuses a JSON string with an unpaired surrogate such as \ud800, because every read of it throws.</summary>
     static void RequireUnicode(JsonElement element)
     {
         switch (element.ValueKind)
@@ -148,7 +149,7 @@ public sealed class RequestBody
 
     static async Task<Dictionary<string, JsonElement>> ReadFormAsync(HttpRequest request, MediaTypeHeaderValue contentType)
     {
-        // US-ASCII is a part of UTF-8.
+        // US-ASCII is a subset of UTF-8.
         if (contentType.Charset.ToString().Trim('"') is { Length: > 0 } charset
             && !charset.Equals("utf-8", StringComparison.OrdinalIgnoreCase) && !charset.Equals("us-ascii", StringComparison.OrdinalIgnoreCase))
             throw new ApiException(new(415, "unsupported-media-type", "Unsupported media type", "Send the form in UTF-8.") { Source = ErrorSource.OfHeader("Content-Type") });
@@ -172,16 +173,19 @@ public sealed class RequestBody
         }
     }
 
-    /// <summary>As https://url.spec.whatwg.org/#urlencoded-parsing has it, but for bytes that are not UTF-8, which ASP.NET Core's reader would replace.</summary>
+    /// <summary>
+    /// Parses a form as defined by https://url.spec.whatwg.org/#urlencoded-parsing, but refuses bytes that are not
+    /// UTF-8, which ASP.NET Core's reader would replace.
+    /// </summary>
     static async Task<List<(string Name, string Value)>> ReadUrlEncodedAsync(HttpRequest request)
     {
         using var memory = new MemoryStream();
         await request.Body.CopyToAsync(memory, request.HttpContext.RequestAborted);
-        // Latin-1 keeps each byte as a character, and so the cuts are those of the bytes.
+        // Latin-1 maps each byte to one character, so the text is split at the same places as the bytes.
         var text = Encoding.Latin1.GetString(memory.GetBuffer(), 0, (int)memory.Length);
         if (text.StartsWith('{') || text.StartsWith('['))
             throw new ApiException(ApiError.BadRequest("json-as-form",
-                $"The body looks like JSON, and Content-Type says that it is a form. Send 'Content-Type: {MediaTypes.Json}'.", ErrorSource.OfHeader("Content-Type")));
+                $"The body looks like JSON, but Content-Type declares a form. Send 'Content-Type: {MediaTypes.Json}'.", ErrorSource.OfHeader("Content-Type")));
         var pairs = text.Split('&', StringSplitOptions.RemoveEmptyEntries);
         if (pairs.Length > MaxFields)
             throw new InvalidDataException($"It has more than {MaxFields} fields.");
@@ -191,7 +195,10 @@ public sealed class RequestBody
         static string Decode(string part) => StrictUtf8.GetString(WebUtility.UrlDecodeToBytes(Encoding.Latin1.GetBytes(part), 0, part.Length)!);
     }
 
-    /// <summary>ASP.NET Core's reader puts U+FFFD in the place of bytes that are not UTF-8; nobody types that.</summary>
+    /// <summary>
+    /// Reads a multipart form. ASP.NET Core's reader replaces bytes that are not UTF-8 by U+FFFD, which users do not
+    /// type, so a value with it is refused.
+    /// </summary>
     static async Task<List<(string Name, string Value)>> ReadMultipartAsync(HttpRequest request)
     {
         var form = await request.ReadFormAsync(request.HttpContext.RequestAborted);

@@ -7,14 +7,14 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Increment.ServiceDefaults.JsonApi;
 
-/// <summary>What no address may have, whichever service it is sent to.</summary>
+/// <summary>Checks the request target for characters that no service accepts.</summary>
 static class RequestTarget
 {
     /// <summary>C0, DEL and C1. In a log they could move the cursor of the terminal that shows it.</summary>
     static readonly SearchValues<char> ControlCharacters = SearchValues.Create(
         [.. Enumerable.Range(0, 0x20).Concat(Enumerable.Range(0x7f, 0x21)).Select(c => (char)c)]);
 
-    /// <summary>Why a request's path or query cannot be read; null when it can.</summary>
+    /// <summary>The error for an invalid path or query; null if both are valid.</summary>
     public static ApiError? Refusal(HttpContext context)
     {
         if (context.Request.Path.Value.AsSpan().ContainsAny(ControlCharacters))
@@ -24,6 +24,9 @@ static class RequestTarget
             ? ApiError.BadRequest("invalid-encoding", "The path or the query has percent-encoded bytes that are not UTF-8.") : null;
     }
 
-    /// <summary>ASP.NET Core leaves such bytes encoded, and they would be taken for the text that encodes them.</summary>
+    /// <summary>
+    /// Whether all bytes are UTF-8. ASP.NET Core leaves other bytes encoded, so they would be read as their
+    /// percent-encoded text.
+    /// </summary>
     static bool IsUtf8(string target) => Utf8.IsValid(WebUtility.UrlDecodeToBytes(Encoding.Latin1.GetBytes(target), 0, target.Length));
 }

@@ -5,37 +5,37 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 namespace Increment.ServiceDefaults.Kestrel;
 
 /// <summary>
-/// Finds out within a minute which clients have vanished without a word (no power, no network): the system would go on
-/// sending for a quarter of an hour, and their streams would count for as long. Where nothing is being sent the system asks
-/// whether the client is there; a live stream is never silent for more than 15 s.
+/// Detects within a minute clients that have vanished without closing the connection (no power, no network). Otherwise
+/// the system would continue to send for a quarter of an hour, and their streams would count for as long. On an idle
+/// connection the system sends keep-alive probes. A live stream is never silent for more than 15 s.
 /// </summary>
 static class DeadPeers
 {
-    /// <summary>How long what was sent may stay without an acknowledgement, and a client without an answer.</summary>
-    internal static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
+    /// <summary>How long sent data may stay unacknowledged, and a client may fail to answer keep-alive probes.</summary>
+    internal static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
 
     /// <summary>TCP_USER_TIMEOUT of Linux, https://man7.org/linux/man-pages/man7/tcp.7.html.</summary>
     internal const int UserTimeout = 18;
 
     const int TcpLevel = 6;
 
-    /// <summary>A socket that listens for Kestrel; those that it accepts have its options.</summary>
-    public static Socket CreateListenSocket(EndPoint endpoint) => CreateListenSocket(endpoint, Patience);
+    /// <summary>Creates the socket on which Kestrel listens. Accepted sockets inherit its options.</summary>
+    public static Socket CreateListenSocket(EndPoint endpoint) => CreateListenSocket(endpoint, Timeout);
 
     /// <inheritdoc cref="CreateListenSocket(EndPoint)"/>
-    internal static Socket CreateListenSocket(EndPoint endpoint, TimeSpan patience)
+    internal static Socket CreateListenSocket(EndPoint endpoint, TimeSpan timeout)
     {
         var socket = SocketTransportOptions.CreateDefaultBoundListenSocket(endpoint);
         if (endpoint is not IPEndPoint)
             return socket;
-        const int Questions = 3;
-        var seconds = (int)patience.TotalSeconds;
+        const int Probes = 3;
+        var seconds = (int)timeout.TotalSeconds;
         socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
         socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, seconds);
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, Math.Max(1, seconds / Questions));
-        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, Questions);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, Math.Max(1, seconds / Probes));
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveRetryCount, Probes);
         if (OperatingSystem.IsLinux())
-            socket.SetRawSocketOption(TcpLevel, UserTimeout, BitConverter.GetBytes((int)patience.TotalMilliseconds));
+            socket.SetRawSocketOption(TcpLevel, UserTimeout, BitConverter.GetBytes((int)timeout.TotalMilliseconds));
         return socket;
     }
 }

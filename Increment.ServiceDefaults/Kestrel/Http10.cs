@@ -7,12 +7,15 @@ using Microsoft.AspNetCore.Server.Kestrel.Core;
 namespace Increment.ServiceDefaults.Kestrel;
 
 /// <summary>
-/// Lets an HTTP/1.0 client POST without a body and without a Content-Length, as <c>ab -m POST</c> does. Such a request has
-/// no body (RFC 9112, 6.3), but Kestrel answers it with 400.
+/// Allows an HTTP/1.0 client to POST without a body and without a Content-Length, as <c>ab -m POST</c> does. Such a
+/// request has no body (RFC 9112, 6.3), but Kestrel answers it with 400.
 /// </summary>
 static class Http10
 {
-    /// <summary>Looks at the first bytes of each connection, puts <see cref="Http10Requests"/> between an HTTP/1.0 client and Kestrel, and refuses HTTP/2.</summary>
+    /// <summary>
+    /// Inspects the first bytes of each connection, inserts <see cref="Http10Requests"/> between an HTTP/1.0 client and
+    /// Kestrel, and refuses HTTP/2.
+    /// </summary>
     public static void UseHttp10(this KestrelServerOptions kestrel) =>
         kestrel.ConfigureEndpointDefaults(endpoint => endpoint.Use(next => async connection =>
         {
@@ -55,8 +58,8 @@ static class Http10
     }
 
     /// <summary>
-    /// Also true of a first line that has not arrived to its end: Kestrel gets its bytes as they come, and its timeouts
-    /// and limits hold from the first one on.
+    /// Also true for an incomplete first line: Kestrel gets the bytes as they arrive, so its timeouts and limits apply
+    /// from the first byte.
     /// </summary>
     static bool MayBeHttp10(ReadOnlySpan<byte> start)
     {
@@ -104,7 +107,7 @@ static class Http10
         }
         catch (Exception e)
         {
-            failure = e; // Kestrel meets it where it would have without the pipe: at its next read
+            failure = e; // Kestrel gets it at its next read, as it would without the pipe
         }
         output.Complete(failure);
     }

@@ -5,15 +5,15 @@ using System.Text;
 namespace Increment.ServiceDefaults.Kestrel;
 
 /// <summary>
-/// Copies the requests of a connection, in pieces as they arrive, and ends the headers of a POST, PUT or PATCH that has
-/// no length with <c>Content-Length: 0</c>. All else is copied unchanged. After a request whose end Kestrel might see
-/// elsewhere nothing is added any more, so no body is ever changed.
+/// Copies the requests of a connection in pieces as they arrive, and adds <c>Content-Length: 0</c> to the headers of a
+/// POST, PUT or PATCH without a length. All other bytes are copied unchanged. After a request whose end Kestrel might
+/// determine differently, nothing more is added, so a body is never changed.
 /// </summary>
 sealed class Http10Requests
 {
     enum Part { RequestLine, Headers, Body, Rest }
 
-    /// <summary>The first bytes of the line that is being copied: enough for the headers that matter.</summary>
+    /// <summary>The first bytes of the current line, enough to recognise the relevant headers.</summary>
     readonly byte[] line = new byte[64];
     int lineLength;
 
@@ -56,7 +56,7 @@ sealed class Http10Requests
         var kept = Math.Min(bytes.Length, line.Length - lineLength);
         bytes[..kept].CopyTo(line.AsSpan(lineLength));
         lineLength += kept;
-        // It may begin the line that ends the headers, before which there is something to add.
+        // It may begin the empty line that ends the headers. Content-Length is added before that line.
         if (Line is [(byte)'\r'])
             return;
         if (lacksLength && part is Part.Headers && Line is [(byte)'\n'] or [(byte)'\r', (byte)'\n'])
@@ -95,7 +95,7 @@ sealed class Http10Requests
             lacksLength = false;
             return !cut && long.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out bodyLeft) ? Part.Headers : Part.Rest;
         }
-        // Of an upgraded connection all that follows is the body.
+        // After an upgrade, the rest of the connection is not HTTP.
         if (Is(text[..colon], "Connection"u8))
             return cut || Encoding.Latin1.GetString(value).Contains("upgrade", StringComparison.OrdinalIgnoreCase) ? Part.Rest : Part.Headers;
         return Is(text[..colon], "Transfer-Encoding"u8) ? Part.Rest : Part.Headers;

@@ -4,12 +4,13 @@ using Microsoft.AspNetCore.Connections;
 namespace Increment.ServiceDefaults.Kestrel;
 
 /// <summary>
-/// Answers a client that begins with HTTP/2, as <c>curl --http2-prior-knowledge</c> does, with 505 in HTTP/2. Kestrel's
-/// own answer is a GOAWAY without the SETTINGS that come first (RFC 9113, 3.4), which clients show as an empty reply.
+/// Answers a client that starts with HTTP/2, as <c>curl --http2-prior-knowledge</c> does, with 505 in HTTP/2. Kestrel's
+/// own answer is a GOAWAY without the SETTINGS frame that must come first (RFC 9113, 3.4). Clients show that as an
+/// empty reply.
 /// </summary>
 static class Http2Refusal
 {
-    /// <summary>How HTTP/2 begins.</summary>
+    /// <summary>The connection preface of HTTP/2.</summary>
     public static ReadOnlySpan<byte> Preface => "PRI * HTTP/2.0\r\n"u8;
 
     public static async Task SendAsync(ConnectionContext connection)

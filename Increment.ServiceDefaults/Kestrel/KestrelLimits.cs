@@ -6,7 +6,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.ServiceDefaults.Kestrel;
 
-/// <summary>How large a request may be, how long it may take, and which threads serve it.</summary>
+/// <summary>The limits on the size and duration of requests, and the threads that serve them.</summary>
 static class KestrelLimits
 {
     public static void AddKestrelLimits(this WebApplicationBuilder builder)
@@ -19,8 +19,8 @@ static class KestrelLimits
             kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
         });
-        // A request is served by the thread that read it, and its answer sent by the one that wrote it. That is a thread of
-        // the pool, not the one that waits for the sockets, so work that takes long holds up nobody else.
+        // The thread that reads a request serves it, and the thread that writes a response sends it. It is a thread of
+        // the pool, not the one that waits for the sockets, so slow work does not block other connections.
         builder.Services.Configure<SocketTransportOptions>(sockets =>
         {
             sockets.UnsafePreferInlineScheduling = true;

@@ -8,9 +8,10 @@ using Microsoft.AspNetCore.Http.Features;
 namespace Increment.ServiceDefaults.Kestrel;
 
 /// <summary>
-/// Gives what Kestrel refuses before any middleware sees it the body that all other errors have. Kestrel writes its event
-/// here after it has decided and before it answers. Kestrel alone takes the <see cref="DiagnosticSource"/> of the services;
-/// hosting and routing take the <see cref="DiagnosticListener"/>, where a subscriber would cost every request a look.
+/// Adds the common error body to requests that Kestrel refuses before the middleware. Kestrel writes this event after
+/// it has decided to refuse and before it answers. Only Kestrel uses the <see cref="DiagnosticSource"/> of the
+/// services. Hosting and routing use the <see cref="DiagnosticListener"/>, where a subscriber would add a check to
+/// every request.
 /// </summary>
 sealed class KestrelRefusals : DiagnosticSource
 {
@@ -29,13 +30,14 @@ sealed class KestrelRefusals : DiagnosticSource
     static void Answer(HttpContext context, BadHttpRequestException refusal, IBufferWriter<byte> output)
     {
         var response = context.Response;
-        // Several requests of HTTP/2 share the connection to which the body is written.
+        // The body is written to the connection, which several HTTP/2 requests share.
         if (response.HasStarted || HttpProtocol.IsHttp2(context.Request.Protocol) || HttpProtocol.IsHttp3(context.Request.Protocol))
             return;
         var body = ErrorHandling.OfRefusal(refusal).SetResponse(context);
         response.Headers.Connection = "close";
-        // Kestrel adds nothing to an answer that has started. It has no body to write to before a request is read, so the
-        // body goes where Kestrel has put the headers, and is sent with them when Kestrel closes the connection.
+        // Kestrel adds nothing to a started response. Before a request is read there is no body writer, so the body is
+        // written to the connection's output after Kestrel's headers, and sent with them when Kestrel closes the
+        // connection.
         if (response.StartAsync().IsCompletedSuccessfully && !HttpMethods.IsHead(context.Request.Method))
             output.Write(body);
     }

@@ -9,9 +9,9 @@ using Microsoft.AspNetCore.Http;
 namespace Increment.ServiceDefaults.OpenApi;
 
 /// <summary>
-/// The service's OpenAPI 3.1 document: what the files <c>OpenApi/*.json</c> of the service say, and what is common to all.
-/// It is written by hand, since no type tells which headers, errors and media types an answer may have, and held against
-/// the service's routes and its real answers by tests.
+/// The service's OpenAPI 3.1 document, merged from the service's files <c>OpenApi/*.json</c> and a common part. It is
+/// written by hand, because types do not describe the headers, errors and media types of responses. Tests compare it
+/// with the service's routes and real responses.
 /// </summary>
 static class OpenApiDocument
 {
@@ -23,7 +23,7 @@ static class OpenApiDocument
         app.MapMethods("/openapi/v1.json", ReadMethods.All, context => TypedResults.Bytes(document.Value, "application/json").ExecuteAsync(context)).ExcludeFromDescription();
     }
 
-    /// <summary>The document of the service whose assembly it is.</summary>
+    /// <summary>The document of the service in an assembly.</summary>
     internal static JsonObject Read(Assembly service)
     {
         var document = new JsonObject();
@@ -44,7 +44,7 @@ static class OpenApiDocument
         where operation.Key != "parameters"
         select operation.Value!.AsObject();
 
-    /// <summary>Objects are united and lists joined; no two parts say the same thing.</summary>
+    /// <summary>Merges objects and concatenates lists. No value is in two parts.</summary>
     static void Merge(JsonObject into, JsonObject part)
     {
         foreach (var (name, value) in part.ToList())
@@ -63,7 +63,7 @@ static class OpenApiDocument
         }
     }
 
-    /// <summary>What any operation of its kind may answer, whatever it does.</summary>
+    /// <summary>Adds the responses that are common to all operations of a kind.</summary>
     static void AddCommonResponses(JsonObject operation)
     {
         var responses = operation["responses"]!.AsObject();

@@ -15,12 +15,12 @@ using MongoDB.Driver;
 namespace Increment.ServiceDefaults.Storage;
 
 /// <summary>
-/// A MongoDB database on settings under which what was acknowledged is not lost: writes wait for a majority's journals,
-/// reads go to the primary. Right on a standalone server as well as on a replica set.
+/// A MongoDB database with settings that do not lose acknowledged writes: writes wait for the journals of a majority,
+/// reads go to the primary. Works on a standalone server and on a replica set.
 /// </summary>
 public sealed partial class MongoDatabase : IHealthCheck, IHostedService
 {
-    /// <summary>How long an operation waits for a server, a connection, an answer, or a majority, each.</summary>
+    /// <summary>How long an operation waits, separately, for a server, a connection, an answer, and a majority.</summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     readonly IMongoDatabase database;
@@ -35,7 +35,7 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
         ConventionRegistry.Register("Increment", new ConventionPack
         {
             new CamelCaseElementNameConvention(),
-            new IgnoreExtraElementsConvention(true), // of a newer version
+            new IgnoreExtraElementsConvention(true), // written by a newer version
             new EnumRepresentationConvention(BsonType.String),
         }, type => type.Namespace?.StartsWith("Increment", StringComparison.Ordinal) == true);
         BsonSerializer.TryRegisterSerializer(new DateTimeOffsetSerializer(BsonType.DateTime));
@@ -43,10 +43,10 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
 
     /// <param name="database">The database.</param>
     /// <param name="prepare">
-    /// Makes the indexes and what else must be there before anything is read or written. It is repeated at every start, by
-    /// several processes at once, and after a failure.
+    /// Creates the indexes and other objects that must exist before the first read or write. It runs at every start,
+    /// also in several processes concurrently, and again after a failure.
     /// </param>
-    /// <param name="logger">Is told when the database fails, and when it is back.</param>
+    /// <param name="logger">The log for failures and recoveries of the database.</param>
     public MongoDatabase(IMongoDatabase database, Func<IMongoDatabase, CancellationToken, Task> prepare, ILogger<MongoDatabase>? logger = null)
     {
         this.database = database
@@ -57,11 +57,15 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
         this.logger = logger ?? NullLogger<MongoDatabase>.Instance;
     }
 
-    /// <summary>Does something with the database.</summary>
-    /// <param name="work">What to do.</param>
-    /// <param name="cancellationToken">Ends the wait for the preparation; <paramref name="work"/> sees to the rest.</param>
-    /// <param name="limit">How long the whole may take; null for as long as its operations may take one after the other.</param>
-    /// <exception cref="StoreUnavailableException">It failed, or took too long. A write was then done, or not, or will be.</exception>
+    /// <summary>Runs an operation on the database.</summary>
+    /// <param name="work">The operation.</param>
+    /// <param name="cancellationToken">
+    /// Cancels the wait for the preparation; <paramref name="work"/> handles its own cancellation.
+    /// </param>
+    /// <param name="limit">The maximum time for all of it; null for the sum of the limits of its operations.</param>
+    /// <exception cref="StoreUnavailableException">
+    /// The operation failed, or took too long. The outcome of a write is unknown; it may also still be done later.
+    /// </exception>
     public async Task<T> RunAsync<T>(Func<IMongoDatabase, Task<T>> work, CancellationToken cancellationToken, TimeSpan? limit = null)
     {
         try
@@ -74,7 +78,7 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
             }
             return result;
         }
-        catch (Exception e) when (e is MongoException or TimeoutException) // the latter: no server was found in time
+        catch (Exception e) when (e is MongoException or TimeoutException) // TimeoutException: no server was found in time
         {
             if (!failing)
             {
@@ -91,7 +95,7 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
         }
     }
 
-    /// <summary>Healthy when the primary answers and everything is prepared.</summary>
+    /// <summary>Healthy if the primary answers and the preparation is done.</summary>
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
@@ -111,7 +115,7 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
         }
     }
 
-    /// <summary>Begins to prepare, so that the first caller need not wait for it.</summary>
+    /// <summary>Starts the preparation, so that the first caller does not have to wait for it.</summary>
     public Task StartAsync(CancellationToken cancellationToken)
     {
         _ = RunAsync(_ => Task.FromResult(true), CancellationToken.None).ContinueWith(
@@ -119,10 +123,10 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
         return Task.CompletedTask;
     }
 
-    /// <summary>Nothing is left to do.</summary>
+    /// <summary>Does nothing.</summary>
     public Task StopAsync(CancellationToken cancellationToken) => Task.CompletedTask;
 
-    /// <summary>All who come while it is under way wait for the same attempt; who comes after a failure begins another.</summary>
+    /// <summary>Concurrent callers wait for the same attempt. The first caller after a failure starts a new attempt.</summary>
     Task PrepareAsync()
     {
         lock (gate)
@@ -153,10 +157,10 @@ public static class MongoDatabaseExtensions
     {
         var url = Parse(builder.Configuration.GetStoreConnectionString());
         builder.AddMongoDBClient(StoreConnection.Name,
-            settings => settings.DisableTracing = settings.DisableHealthChecks = true, // ours are in Telemetry and below
+            settings => settings.DisableTracing = settings.DisableHealthChecks = true, // replaced by those in Telemetry and below
             client =>
             {
-                // What the connection string does not say.
+                // Defaults for what the connection string does not set.
                 var defaults = new MongoClientSettings();
                 client.ServerSelectionTimeout = Bounded(client.ServerSelectionTimeout, defaults.ServerSelectionTimeout);
                 client.ConnectTimeout = Bounded(client.ConnectTimeout, defaults.ConnectTimeout);
@@ -181,10 +185,10 @@ public static class MongoDatabaseExtensions
         }
         catch (MongoConfigurationException)
         {
-            // Its message has the whole connection string in it, with the password.
+            // The exception's message contains the whole connection string with the password.
             throw new SettingException(
-                "The connection string 'increment' is not one of MongoDB's (mongodb://user:password@host:27017/database?options); "
-                + "characters of the password that mean something in an address must be percent-encoded.");
+                "The connection string 'increment' is not a valid MongoDB connection string (mongodb://user:password@host:27017/database?options); "
+                + "special characters of the password must be percent-encoded.");
         }
     }
 }

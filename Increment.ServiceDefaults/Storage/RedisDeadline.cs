@@ -3,30 +3,30 @@ using StackExchange.Redis;
 namespace Increment.ServiceDefaults.Storage;
 
 /// <summary>
-/// Waits for an answer of Redis for 100 ms at most. After a command that found no Redis, none is sent for a second: so a
-/// Redis that is down or hangs delays a request at most once a second, whatever part of the process asks it.
+/// Waits at most 100 ms for an answer of Redis. After a command that got no answer, no command is sent for one second.
+/// So a Redis that is down or hangs delays requests of this process at most once a second.
 /// </summary>
 sealed class RedisDeadline(TimeProvider time)
 {
-    /// <summary>How long none is sent after a command that found no Redis.</summary>
+    /// <summary>How long no command is sent after one without an answer.</summary>
     public static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
 
     long pausedUntil = long.MinValue;
 
-    /// <summary>How long a command may take; longer in tests, which run on busy machines.</summary>
+    /// <summary>The timeout of a command. Tests, which run on busy machines, set a longer one.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromMilliseconds(100);
 
-    /// <summary>The settings of a connection on which nothing waits.</summary>
+    /// <summary>Configures a connection so that commands fail fast.</summary>
     public static void Configure(ConfigurationOptions options)
     {
         options.AbortOnConnectFail = false;
-        // A command that waited for the connection would come too late.
+        // A command that waits for the connection would be too late.
         options.BacklogPolicy = BacklogPolicy.FailFast;
         options.ConnectTimeout = 1000;
         options.KeepAlive = 5;
     }
 
-    /// <summary>What a command answers; null when Redis does not answer in time, answers with an error, or is not asked.</summary>
+    /// <summary>The answer to a command; null if Redis does not answer in time, answers with an error, or is not asked.</summary>
     public async ValueTask<T?> TryAsync<T>(Func<Task<T>> command) where T : struct
     {
         if (time.GetTimestamp() < Volatile.Read(ref pausedUntil))
@@ -39,7 +39,7 @@ sealed class RedisDeadline(TimeProvider time)
         }
         catch (RedisServerException)
         {
-            // Redis is there and refuses this one command: what others ask it must not suffer from one broken key.
+            // Redis is available and refuses only this command. One broken key must not pause other commands.
             return null;
         }
         catch (Exception e) when (e is RedisException or TimeoutException)
@@ -51,6 +51,6 @@ sealed class RedisDeadline(TimeProvider time)
         }
     }
 
-    /// <summary>A command that nobody waits for any more goes on, and may fail.</summary>
+    /// <summary>Observes the failure of a command that is no longer awaited.</summary>
     public static void Observe(Task command) => command.ContinueWith(static late => _ = late.Exception, TaskScheduler.Default);
 }

@@ -4,21 +4,23 @@ using Microsoft.Data.Sqlite;
 namespace Increment.ServiceDefaults.Storage;
 
 /// <summary>
-/// <c>backup FILE</c> and <c>restore FILE</c> on a service's command line: copies of its SQLite file, also while services
-/// use it.
+/// <c>backup FILE</c> and <c>restore FILE</c> on a service's command line: copies of its SQLite file, also while
+/// services use the file.
 /// </summary>
-/// <param name="things">What the file is about, in the plural.</param>
+/// <param name="things">The name of the file's contents, in the plural.</param>
 /// <param name="table">The table that has a row for each of them.</param>
 /// <param name="open">Opens a file by its connection string and brings its schema up to date.</param>
 /// <param name="afterRestore">SQL that completes a restore, in the same transaction.</param>
 public sealed class SqliteBackup(string things, string table, Func<string, SqliteDatabase> open, string afterRestore = "")
 {
-    /// <summary>Whether the command line asks for one of the two.</summary>
+    /// <summary>Whether the command line has one of the two commands.</summary>
     public static bool IsCommand(string[] args) => args is ["backup" or "restore", ..];
 
     /// <summary>Runs the command.</summary>
-    /// <returns>The exit code: 0 when it is done, 1 with a sentence on standard error when nothing has changed, 2 for a
-    /// command line that is none.</returns>
+    /// <returns>
+    /// The exit code: 0 for success, 1 for a failure without changes and with a sentence on standard error, 2 for an
+    /// invalid command line.
+    /// </returns>
     public int Run(string[] args, TextWriter output, TextWriter error)
     {
         if (args is not [var command, { Length: > 0 } name, .. var settings] || name.StartsWith('-'))
@@ -43,7 +45,7 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
         }
     }
 
-    /// <summary>Copies the state of the store at one moment to a new file, which appears once the copy is complete.</summary>
+    /// <summary>Copies a snapshot of the store to a new file, which appears when the copy is complete.</summary>
     string Backup(string connectionString, string file)
     {
         if (new SqliteConnectionStringBuilder(connectionString).DataSource is var source && !File.Exists(source))
@@ -70,14 +72,14 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
         }
     }
 
-    /// <summary>Makes the store what it was at the backup, in one transaction; makes the store if there is none.</summary>
+    /// <summary>Restores the store to the backup in one transaction; creates the store if it does not exist.</summary>
     string Restore(string connectionString, string file)
     {
         var count = Count(file, file);
         using (var database = open(connectionString))
             database.Prepare();
 
-        // A copy, so that a backup of an older version can be brought up to date.
+        // A copy, so that the schema of an older backup can be migrated.
         var copy = Path.Combine(Directory.CreateTempSubdirectory("increment-restore-").FullName, "backup.db");
         try
         {
@@ -113,10 +115,10 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
         return connection;
     }
 
-    /// <summary>How many things a copy holds.</summary>
+    /// <summary>The number of rows in a copy.</summary>
     /// <param name="file">The copy.</param>
-    /// <param name="name">The file that a message blames.</param>
-    /// <exception cref="InvalidOperationException">It is a copy of something else, or it is damaged.</exception>
+    /// <param name="name">The file name for error messages.</param>
+    /// <exception cref="InvalidOperationException">The file is of another kind, or damaged.</exception>
     long Count(string file, string name)
     {
         if (!File.Exists(file))
@@ -136,7 +138,10 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
         }
     }
 
-    /// <summary><c>dotnet run</c> runs a project in its own folder, and leaves the caller's one in PWD.</summary>
+    /// <summary>
+    /// The caller's working directory. <c>dotnet run</c> runs a project in the project's folder, and keeps the caller's
+    /// folder in PWD.
+    /// </summary>
     static string CallersFolder => Environment.GetEnvironmentVariable("DOTNET_LAUNCH_PROFILE") is not null
         && Environment.GetEnvironmentVariable("PWD") is { Length: > 0 } folder ? folder : Environment.CurrentDirectory;
 }

@@ -8,14 +8,14 @@ using SQLitePCL;
 namespace Increment.ServiceDefaults.Storage;
 
 /// <summary>
-/// A SQLite file on settings under which what was committed survives <c>kill -9</c> and power loss: write-ahead log,
+/// A SQLite file with settings under which commits survive <c>kill -9</c> and power loss: write-ahead log,
 /// <c>synchronous=FULL</c>.
 /// </summary>
 public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
 {
     const int HasMoved = 20; // SQLITE_FCNTL_HAS_MOVED
 
-    /// <summary>How long after a failure the file is not tried again: each try may wait for a lock for 5 s.</summary>
+    /// <summary>The wait after a failure before the file is tried again, because each try may wait 5 s for a lock.</summary>
     static readonly TimeSpan RetryAfter = TimeSpan.FromSeconds(1);
 
     readonly string connectionString, creatingConnectionString;
@@ -27,20 +27,20 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     volatile bool isPrepared, isLost;
 
     /// <summary>
-    /// Has the file open as long as this lives, and never reads it, so that it holds no lock: SQLite compares it with what
-    /// is at the path by then.
+    /// Keeps the file open during this object's lifetime. It never reads, so it holds no lock. SQLite compares it with
+    /// the file that is at the path later.
     /// </summary>
     SqliteConnection? anchor;
 
     /// <summary>
-    /// Opens the file, creates it if need be, and brings its schema up to date. What may pass by itself (a full or read-only
-    /// disk, a lock) is kept in <see cref="Failure"/>, and tried again when the file is next used.
+    /// Opens the file, creates it if it does not exist, and migrates its schema. A temporary failure (a full or
+    /// read-only disk, a lock) is kept in <see cref="Failure"/>, and the file is tried again at the next use.
     /// </summary>
     /// <param name="connectionString"><c>Data Source=FILE</c>.</param>
-    /// <param name="pageSize">The page size of a file that is created, in bytes: a power of two, 512 to 65536.</param>
+    /// <param name="pageSize">The page size of a new file, in bytes: a power of two, 512 to 65536.</param>
     /// <param name="migrations">
-    /// The schema, as the SQL of its every version; number n takes a file from version n (<c>PRAGMA user_version</c>) to
-    /// n + 1. Only ever append to it.
+    /// The schema, as SQL per version: entry n migrates a file from version n (<c>PRAGMA user_version</c>) to n + 1.
+    /// Entries must only be appended.
     /// </param>
     /// <exception cref="InvalidOperationException">The file is not a database, is damaged, or was written by a newer version.</exception>
     public SqliteDatabase(string connectionString, int pageSize, params IReadOnlyList<string> migrations)
@@ -48,7 +48,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
         var settings = Parse(connectionString);
         File = Path.GetFullPath(settings.DataSource);
         creatingConnectionString = settings.ConnectionString;
-        // Once it was opened, a file that is gone is an error, not the beginning of a new one.
+        // After the first open, a missing file is an error and is not created again.
         this.connectionString = new SqliteConnectionStringBuilder(creatingConnectionString) { Mode = SqliteOpenMode.ReadWrite }.ConnectionString;
         (this.pageSize, this.migrations) = (pageSize, migrations);
         try
@@ -60,7 +60,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
         }
     }
 
-    /// <summary>The same, with SQLite's own page size, 4096 bytes.</summary>
+    /// <summary>Opens the file with SQLite's default page size, 4096 bytes.</summary>
     public SqliteDatabase(string connectionString, params IReadOnlyList<string> migrations) : this(connectionString, 4096, migrations)
     {
     }
@@ -84,15 +84,15 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     /// <summary>The file's full path.</summary>
     public string File { get; }
 
-    /// <summary>Why the file cannot be used yet; null once it can, or could.</summary>
+    /// <summary>Why the file cannot be used yet; null after it could be used once.</summary>
     public SettingException? Failure { get; private set; }
 
-    /// <summary>Whether the file was found to be removed or replaced; only a new start begins with what is there then.</summary>
+    /// <summary>Whether the file was found to be removed or replaced. Only a restart uses the file that is there then.</summary>
     public bool IsLost => isLost;
 
-    /// <summary>Opens a connection; they are pooled.</summary>
+    /// <summary>Opens a pooled connection.</summary>
     /// <exception cref="StoreUnavailableException">The file cannot be used yet, or it was removed or replaced.</exception>
-    /// <exception cref="SqliteException">It cannot be used now.</exception>
+    /// <exception cref="SqliteException">The file cannot be used now.</exception>
     public SqliteConnection Open()
     {
         try
@@ -119,8 +119,9 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     }
 
     /// <summary>
-    /// Sees to it that what is written is not written to a file that is gone: two or three system calls. A connection
-    /// that has read the file must be open, since the log is removed with the last.
+    /// Checks that the file was not removed or replaced, so that writes are not lost. It takes two or three system
+    /// calls. A connection that has read the file must be open, because SQLite removes the log with the last
+    /// connection.
     /// </summary>
     /// <exception cref="StoreUnavailableException">The file, or its log, was removed or replaced.</exception>
     public void EnsureInPlace()
@@ -154,7 +155,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
         }
     }
 
-    /// <summary>Opens the file for the first time, unless that is done.</summary>
+    /// <summary>Opens the file for the first time, unless it is already open.</summary>
     /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
     internal void Prepare()
     {
@@ -169,7 +170,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
             try
             {
                 if (IsCutOff(File))
-                    throw new SettingException($"The database '{File}' is empty, but its write-ahead log is not: it was damaged. It was left as it is.");
+                    throw new SettingException($"The database '{File}' is empty, but its write-ahead log is not: it was damaged. It was not changed.");
                 if (new SqliteConnectionStringBuilder(creatingConnectionString).Mode is SqliteOpenMode.ReadWriteCreate && Directory.Exists(Path.GetDirectoryName(File)))
                     KeepToOwner(File);
                 using var connection = Open(creatingConnectionString);
@@ -186,14 +187,14 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
             {
                 anchor?.Dispose();
                 failedAt = Environment.TickCount64;
-                Failure = new($"The database '{File}' cannot be used: {e.Message} It was left as it is.", e);
+                Failure = new($"The database '{File}' cannot be used: {e.Message} It was not changed.", e);
                 throw Failure;
             }
         }
     }
 
     bool MayPass(SqliteException exception) => exception.SqliteErrorCode is 5 or 8 or 10 or 13 // busy, read-only, I/O error, full
-        || (exception.SqliteErrorCode is 14 && System.IO.File.Exists(File)); // cannot open; also a log beside the file that cannot be made
+        || (exception.SqliteErrorCode is 14 && System.IO.File.Exists(File)); // cannot open; also if the log next to the file cannot be created
 
     bool IsMoved() => anchor?.Handle is { } handle && FileControl(handle, "main", HasMoved, out var hasMoved) == 0 && hasMoved != 0;
 
@@ -201,9 +202,9 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     private static partial int FileControl(sqlite3 database, string schema, int operation, out int result);
 
     /// <summary>
-    /// Lets nobody but its owner read or write a file that has hashes of passwords and keys; makes it where there is none.
-    /// SQLite gives the log and its index the same mode. A file that is there is not opened: to close it would end the locks
-    /// that SQLite holds on it in this process (https://sqlite.org/howtocorrupt.html, 2.2).
+    /// Allows only the owner to read or write a file that has hashes of passwords and keys; creates the file if it does
+    /// not exist. SQLite gives the log and its index the same mode. An existing file is not opened: closing it would
+    /// release the locks that SQLite holds on it in this process (https://sqlite.org/howtocorrupt.html, 2.2).
     /// </summary>
     internal static void KeepToOwner(string file)
     {
@@ -220,11 +221,14 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // It is another user's, or cannot be made; what SQLite says of it is the better sentence.
+            // The file belongs to another user or cannot be created. SQLite's error message is more helpful.
         }
     }
 
-    /// <summary>SQLite would take an empty file for a new database, and throw away the log that still holds its data.</summary>
+    /// <summary>
+    /// Whether the file is empty but its log is not. SQLite would treat an empty file as a new database and delete the
+    /// log, which still has the data.
+    /// </summary>
     static bool IsCutOff(string file) =>
         new FileInfo(file) is { Exists: true, Length: 0 } && new FileInfo(file + "-wal") is { Exists: true, Length: > 0 };
 
@@ -263,17 +267,17 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     }
 }
 
-/// <summary>Short forms of what every store does.</summary>
+/// <summary>Common operations of the stores.</summary>
 public static class SqliteExtensions
 {
-    /// <summary>Runs SQL and answers how many rows it changed.</summary>
+    /// <summary>Runs SQL and returns the number of changed rows.</summary>
     public static int Execute(this SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
     {
         using var command = connection.Command(sql, parameters);
         return command.ExecuteNonQuery();
     }
 
-    /// <summary>The texts of a query's first column, or of a RETURNING clause's.</summary>
+    /// <summary>The texts in the first column of a query or a RETURNING clause.</summary>
     public static List<string> ReadTexts(this SqliteConnection connection, string sql, params ReadOnlySpan<(string Name, object? Value)> parameters)
     {
         using var command = connection.Command(sql, parameters);
@@ -294,7 +298,7 @@ public static class SqliteExtensions
         return command;
     }
 
-    /// <summary>Whether a statement failed because a row with this key is already there.</summary>
+    /// <summary>Whether a statement failed because a row with this key exists.</summary>
     public static bool IsUniqueViolation(this SqliteException exception)
     {
         return exception.SqliteExtendedErrorCode is 2067 or 1555; // SQLITE_CONSTRAINT_UNIQUE, SQLITE_CONSTRAINT_PRIMARYKEY

@@ -13,14 +13,14 @@ public enum StoreEngine
     MongoDB,
 }
 
-/// <summary>The connection string <c>increment</c>, which says where a service keeps its data.</summary>
+/// <summary>The connection string <c>increment</c>, which names a service's store.</summary>
 public static class StoreConnection
 {
     /// <summary>The name of the connection string.</summary>
     public const string Name = "increment";
 
-    /// <summary>Which engine the connection string asks for.</summary>
-    /// <exception cref="InvalidOperationException">There is none, or it is of neither engine.</exception>
+    /// <summary>The engine that the connection string names.</summary>
+    /// <exception cref="InvalidOperationException">The connection string is missing, or names neither engine.</exception>
     public static StoreEngine GetStoreEngine(this IConfiguration configuration)
     {
         var connectionString = configuration.GetStoreConnectionString();
@@ -33,7 +33,7 @@ public static class StoreConnection
     }
 
     /// <summary>The connection string itself.</summary>
-    /// <exception cref="InvalidOperationException">There is none.</exception>
+    /// <exception cref="InvalidOperationException">The connection string is missing.</exception>
     public static string GetStoreConnectionString(this IConfiguration configuration) =>
         configuration.GetConnectionString(Name) is { Length: > 0 } connectionString ? connectionString
             : throw new SettingException(

@@ -3,18 +3,18 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.ServiceDefaults.Storage;
 
-/// <summary>A store, of either engine, does not do its work now.</summary>
+/// <summary>A store is unavailable, with either engine.</summary>
 /// <inheritdoc cref="UnavailableException" path="/param" />
 public sealed class StoreUnavailableException(string code, string message, int retryAfter, Exception? inner = null)
     : UnavailableException(code, message, retryAfter, inner)
 {
-    /// <summary>A failure of which nothing more is known.</summary>
+    /// <summary>A failure with an unknown reason.</summary>
     public static StoreUnavailableException Unknown(Exception inner, int retryAfter = 5) =>
         new("store-unavailable", "The store cannot be used now. Try again.", retryAfter, inner);
 
     /// <summary>
-    /// The failure of a store that an exception is, or that other code has wrapped (Data Protection, whose keys are in the
-    /// store); null for any other exception.
+    /// The store failure of an exception, also if other code has wrapped it (Data Protection, which keeps its keys in
+    /// the store); null for any other exception.
     /// </summary>
     public static StoreUnavailableException? From(Exception? exception) => exception switch
     {

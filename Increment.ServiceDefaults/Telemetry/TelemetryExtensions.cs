@@ -15,16 +15,16 @@ using OpenTelemetry.Trace;
 namespace Increment.ServiceDefaults.Telemetry;
 
 /// <summary>
-/// Logs, traces and metrics over OTLP when <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set, and nothing otherwise. The rest is
-/// set by OpenTelemetry's own variables (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables).
+/// Logs, traces and metrics over OTLP if <c>OTEL_EXPORTER_OTLP_ENDPOINT</c> is set, otherwise none. OpenTelemetry's own
+/// variables set the rest (https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables).
 /// </summary>
 static class TelemetryExtensions
 {
-    // They write down what a client sent or gets, secrets included: the first the address with its query, the second the line
-    // or header that it could not read, the third the state and the cookie of an OAuth sign-in, the fourth the address that a
-    // request is handed on to. The first is off altogether: as long as it may write anything, ASP.NET Core makes an
-    // Activity and a log scope for every request, though nobody exports them.
-    static readonly (string Category, LogLevel Level)[] Indiscreet =
+    // These categories log data of clients, including secrets: the first logs the URL with its query, the second the
+    // line or header that it could not parse, the third the state and the cookie of an OAuth sign-in, the fourth the
+    // URL of a forwarded request. The first is completely off: if any level of it is enabled, ASP.NET Core creates an
+    // Activity and a log scope for every request, even without an exporter.
+    static readonly (string Category, LogLevel Level)[] Sensitive =
     [
         ("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None),
         ("Microsoft.AspNetCore.Server.Kestrel.BadRequests", LogLevel.Warning),
@@ -48,10 +48,10 @@ static class TelemetryExtensions
     }
 
     /// <summary>
-    /// Gives a request's span, where it is sampled, what ASP.NET Core leaves off it: a name that tells requests apart, and
-    /// its attributes but the query, which may hold a token
-    /// (https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span). ASP.NET Core would write them for every
-    /// request, sampled or not.
+    /// Adds to a request's sampled span what ASP.NET Core does not set here: a name with the route, and the attributes
+    /// except the query, which may contain a token
+    /// (https://opentelemetry.io/docs/specs/semconv/http/http-spans/#http-server-span). ASP.NET Core would write them
+    /// for every request, also for those that are not sampled.
     /// </summary>
     public static void UseTelemetry(this WebApplication app)
     {
@@ -83,24 +83,24 @@ static class TelemetryExtensions
     }
 
     /// <summary>
-    /// The framework's own account of a request stays unwritten, whatever level the settings ask for. A rule
-    /// for a provider goes before one for all, so there is one for each provider that has any.
+    /// Suppresses the framework's request logs at any configured level. A rule for one provider precedes a rule for
+    /// all, so a rule is added for each provider that has rules.
     /// </summary>
     static void KeepTokensOut(LoggerFilterOptions filters)
     {
         foreach (var provider in filters.Rules.Select(rule => rule.ProviderName).Append(null).Distinct().ToList())
-            foreach (var (category, level) in Indiscreet)
+            foreach (var (category, level) in Sensitive)
                 filters.Rules.Add(new(provider, category, level, null));
     }
 
     /// <summary>
-    /// Exports from the start of the host to its end. A service's own source and meter have the service's name: for a
-    /// pattern, OpenTelemetry would compile a regular expression at every start.
+    /// Exports during the host's lifetime. A service's own source and meter have the service's name, because
+    /// OpenTelemetry would compile a regular expression at every start for a pattern.
     /// </summary>
     sealed class Exporters(IHostEnvironment service, LoggerProvider logs) : IHostedLifecycleService
     {
-        /// <summary>How long a stop waits for what is left to be sent. A collector that is down or slow costs no more.</summary>
-        static readonly TimeSpan Patience = TimeSpan.FromSeconds(1.5);
+        /// <summary>How long shutdown waits for the export of the rest, also if the collector is down or slow.</summary>
+        static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(1.5);
 
         TracerProvider? traces;
         MeterProvider? metrics;
@@ -116,12 +116,12 @@ static class TelemetryExtensions
             return Task.CompletedTask;
         }
 
-        /// <summary>Sends what is left, all at once: each would otherwise wait for 5 s, one after the other.</summary>
+        /// <summary>Exports the rest of all signals in parallel. Otherwise each would wait up to 5 s, one after the other.</summary>
         public Task StoppedAsync(CancellationToken cancellationToken)
         {
-            var patience = (int)Patience.TotalMilliseconds;
-            // Each on a thread of its own: on a small machine the pool has none that is free for 1.5 s.
-            return Task.WhenAll(((Func<bool?>[])[() => traces?.Shutdown(patience), () => metrics?.Shutdown(patience), () => logs.Shutdown(patience)])
+            var timeout = (int)ShutdownTimeout.TotalMilliseconds;
+            // Separate threads, because on a small machine the pool may have no free thread for 1.5 s.
+            return Task.WhenAll(((Func<bool?>[])[() => traces?.Shutdown(timeout), () => metrics?.Shutdown(timeout), () => logs.Shutdown(timeout)])
                 .Select(shutdown => Task.Factory.StartNew(shutdown, CancellationToken.None, TaskCreationOptions.LongRunning, TaskScheduler.Default)));
         }
 

@@ -13,37 +13,42 @@ using Polly.Timeout;
 namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>
-/// Asks AuthService whose tokens they are, about all that were asked for meanwhile in one request. To ask is to change
-/// nothing, so it is safe to ask again.
+/// Verifies tokens with AuthService. Tokens that arrive during a request are batched into the next one. Requests change
+/// nothing, so they can be retried.
 /// </summary>
 public sealed class AuthServiceClient : ITokenVerifier
 {
-    /// <summary>When a request is full, in bytes: with one token more, the longest there are, AuthService still takes it.</summary>
+    /// <summary>
+    /// The size at which a request is full, in bytes. AuthService still accepts it with one more token of the maximum
+    /// length.
+    /// </summary>
     const int FullLength = 32 * 1024;
 
-    /// <summary>How many requests there are at a time; the more, the fewer tokens in each.</summary>
+    /// <summary>The number of concurrent requests; more of them means fewer tokens in each.</summary>
     const int Askers = 2;
 
     /// <summary>
-    /// How much may wait to be asked, in bytes of tokens and of what is kept beside each. It is what AuthService takes in a
-    /// few seconds, some 10,000 of its own tokens; more wait only where it does not answer.
+    /// The maximum size of the queue, in bytes of tokens and their overhead. AuthService handles that in a few seconds,
+    /// about 10,000 of its own tokens. A longer queue occurs only if it does not answer.
     /// </summary>
     internal const int MaxWaiting = 8 * 1024 * 1024;
 
-    /// <summary>What is kept for a question beside its token, roughly, in bytes.</summary>
+    /// <summary>The approximate overhead of a queued token, in bytes.</summary>
     const int QuestionLength = 512;
 
-    /// <summary>An answer that lacks something is not read as if it had it.</summary>
+    /// <summary>Refuses an answer with missing properties.</summary>
     static readonly JsonSerializerOptions Strict = new(JsonSerializerDefaults.Web)
     {
         RespectRequiredConstructorParameters = true,
         RespectNullableAnnotations = true,
     };
 
-    /// <summary>Who has waited for longer when AuthService fails is not asked for: it hangs.</summary>
-    static readonly TimeSpan Patience = TimeSpan.FromSeconds(1);
+    /// <summary>
+    /// A question that has waited longer than this when AuthService fails is not retried, because AuthService hangs.
+    /// </summary>
+    static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(1);
 
-    static readonly TimeSpan DeletionPatience = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan DeletionTimeout = TimeSpan.FromSeconds(10);
 
     readonly HttpClient http;
     readonly TimeProvider time;
@@ -51,7 +56,7 @@ public sealed class AuthServiceClient : ITokenVerifier
     readonly Channel<Question> questions = Channel.CreateUnbounded<Question>(); // MaxWaiting bounds it
     long waiting;
 
-    /// <summary>What waits to be asked, in bytes.</summary>
+    /// <summary>The size of the queue, in bytes.</summary>
     internal long Waiting => Interlocked.Read(ref waiting);
 
     internal AuthServiceClient(HttpClient http, TimeProvider time)
@@ -62,12 +67,12 @@ public sealed class AuthServiceClient : ITokenVerifier
             _ = AnswerAllAsync();
     }
 
-    /// <summary>A client for AuthService's address, and none other, that proves to be a service's.</summary>
+    /// <summary>Creates a client only for AuthService's address. It sends the service secret.</summary>
     internal static HttpClient CreateHttpClient(Uri address, ServiceSecret secret) => new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
         ConnectTimeout = TimeSpan.FromSeconds(1),
-        // New replicas are found when connections are made.
+        // New replicas are found when new connections are opened.
         PooledConnectionLifetime = TimeSpan.FromMinutes(1),
         UseCookies = false,
         UseProxy = false,
@@ -142,7 +147,7 @@ public sealed class AuthServiceClient : ITokenVerifier
     {
         try
         {
-            // One request has one place in one trace: the first's.
+            // A request can belong to only one trace: that of the first question.
             Activity.Current = batch[0].Activity;
             var principals = await AskAsync(batch);
             for (var i = 0; i < batch.Count; i++)
@@ -152,7 +157,7 @@ public sealed class AuthServiceClient : ITokenVerifier
         {
             var failure = e is HttpRequestException or JsonException or ExecutionRejectedException
                 ? Unavailable(e) : e;
-            while (questions.Reader.TryPeek(out var late) && time.GetElapsedTime(late.AskedAt) > Patience && TryRead(out late))
+            while (questions.Reader.TryPeek(out var late) && time.GetElapsedTime(late.AskedAt) > MaxWait && TryRead(out late))
                 batch.Add(late);
             batch.ForEach(question => question.Answer.TrySetException(failure));
         }
@@ -190,22 +195,22 @@ public sealed class AuthServiceClient : ITokenVerifier
         return body.WrittenMemory;
     }
 
-    /// <summary>Identifiers of deleted accounts of which a service has to remove what it keeps, 100 at most.</summary>
+    /// <summary>The ids of deleted accounts whose data the service must still remove, at most 100.</summary>
     /// <exception cref="HttpRequestException">AuthService fails.</exception>
-    /// <exception cref="OperationCanceledException">It does not answer within 10 s.</exception>
+    /// <exception cref="OperationCanceledException">AuthService does not answer within 10 s.</exception>
     public async Task<IReadOnlyList<string>> ListDeletedAccountsAsync(CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(DeletionPatience);
+        limit.CancelAfter(DeletionTimeout);
         return await http.GetFromJsonAsync<List<string>>(new Uri("accounts/deleted", UriKind.Relative), limit.Token) ?? [];
     }
 
-    /// <summary>Confirms that nothing of a deleted account is left.</summary>
+    /// <summary>Confirms that all data of a deleted account is removed.</summary>
     /// <inheritdoc cref="ListDeletedAccountsAsync" path="/exception"/>
     public async Task ConfirmDeletionAsync(string userId, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(DeletionPatience);
+        limit.CancelAfter(DeletionTimeout);
         using var answer = await http.DeleteAsync(new Uri($"accounts/deleted/{Uri.EscapeDataString(userId)}", UriKind.Relative), limit.Token);
         answer.EnsureSuccessStatusCode();
     }
@@ -227,8 +232,8 @@ public sealed class AuthServiceClient : ITokenVerifier
     }
 
     /// <summary>
-    /// How old the answer was when it was given, at most; one that was of no use by then is a failure. Both instants are by AuthService's clock, so that it need not
-    /// agree with this machine's; Date is in whole seconds, cut off.
+    /// The maximum age of the answer when it was sent; an answer that was too old is a failure. Both times are from
+    /// AuthService's clock, so it does not have to agree with this machine's. Date is truncated to whole seconds.
     /// </summary>
     static TimeSpan Age(Principal principal, HttpResponseMessage response)
     {

@@ -6,10 +6,10 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.ServiceDefaults.Tokens;
 
-/// <summary>Where AuthService is, and how the other services ask it.</summary>
+/// <summary>Registers the client for AuthService.</summary>
 public static class AuthServiceClientExtensions
 {
-    /// <summary>Asks AuthService about tokens, and remembers its answers.</summary>
+    /// <summary>Verifies tokens with AuthService, and caches its answers.</summary>
     public static WebApplicationBuilder AddAuthServiceClient(this WebApplicationBuilder builder)
     {
         var address = builder.Configuration.GetAuthServiceAddress();
@@ -22,8 +22,8 @@ public static class AuthServiceClientExtensions
         return builder;
     }
 
-    /// <summary>AuthService's address, as service discovery's configuration has it.</summary>
-    /// <exception cref="InvalidOperationException">There is none, or it is no address.</exception>
+    /// <summary>AuthService's address from the service discovery configuration.</summary>
+    /// <exception cref="InvalidOperationException">The address is missing or invalid.</exception>
     public static Uri GetAuthServiceAddress(this IConfiguration configuration) =>
         Uri.TryCreate(configuration["services:auth:http:0"], UriKind.Absolute, out var address) ? address : throw new SettingException(
             "AuthService's address is missing. Set services__auth__http__0, or start the service through Increment.AppHost.");

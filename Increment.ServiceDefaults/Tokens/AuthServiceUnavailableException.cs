@@ -4,6 +4,6 @@ namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>AuthService does not answer.</summary>
 /// <param name="message">What cannot be done without it.</param>
-/// <param name="inner">The failure behind it.</param>
+/// <param name="inner">The cause.</param>
 public sealed class AuthServiceUnavailableException(string message, Exception? inner = null)
     : UnavailableException("auth-unavailable", message, retryAfter: 1, inner);

@@ -1,28 +1,28 @@
 namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>
-/// What the processes remember together of AuthService's answers. It knows tokens by their <see cref="TokenHash"/>. It
-/// never throws and answers within 100 ms: when it is down or slow, it is as if it knew nothing and kept nothing.
+/// A cache of AuthService's answers that the processes share, keyed by <see cref="TokenHash"/>. It never throws and
+/// answers within 100 ms: if it is down or slow, it behaves like an empty cache.
 /// </summary>
 interface ITokenCacheLayer : ITokenRevocations
 {
-    /// <summary>A token was revoked: what is known of it is void. Not every revocation need come this way.</summary>
+    /// <summary>A token was revoked, so cached answers for it are invalid. Not every revocation is guaranteed to arrive.</summary>
     event Action<string> Revoked;
 
-    /// <summary>From here on revocations come in; those of the time before may have been missed.</summary>
+    /// <summary>The subscription to revocations was established. Earlier revocations may have been missed.</summary>
     event Action Subscribed;
 
-    /// <summary>What is known of a token; null for nothing.</summary>
+    /// <summary>The entry of a token; null for none.</summary>
     ValueTask<SharedAnswer?> FindAsync(string tokenHash);
 
     /// <summary>
-    /// Keeps a positive answer until it is <see cref="TokenCache.RefreshAge"/> old, unless there is one already; false when
-    /// the token was revoked, so that the answer is void.
+    /// Stores a positive answer until it is <see cref="TokenCache.RefreshAge"/> old, unless an answer is stored; false
+    /// if the token was revoked, so the answer is invalid.
     /// </summary>
     ValueTask<bool> TryAddAsync(string tokenHash, Principal principal);
 }
 
-/// <summary>What the processes know together of a token.</summary>
+/// <summary>The shared cache entry of a token.</summary>
 /// <param name="Principal">
 /// AuthService's answer, its <see cref="Principal.CheckedAt"/> by this process's clock; null when the token was revoked.
 /// </param>

@@ -1,17 +1,17 @@
 namespace Increment.ServiceDefaults.Tokens;
 
-/// <summary>Tells the replicas of every service that tokens were revoked, so that they forget them at once.</summary>
+/// <summary>Announces revoked tokens to the replicas of every service, so that they remove them from their caches at once.</summary>
 public interface ITokenRevocations
 {
     /// <summary>
-    /// To be called after the revocation is committed and before its caller is answered. It never throws: where the
-    /// announcement cannot be made, the tokens die when the caches' entries do, after at most 10 s.
+    /// Must be called after the revocation is committed and before its caller gets an answer. It never throws: without
+    /// the announcement, the tokens become invalid when the cache entries expire, after at most 10 s.
     /// </summary>
-    /// <param name="tokenHashes">The tokens, as <see cref="TokenHash"/> names them.</param>
+    /// <param name="tokenHashes">The hashes of the tokens, see <see cref="TokenHash"/>.</param>
     Task AnnounceAsync(IReadOnlyCollection<string> tokenHashes);
 }
 
-/// <summary>Without a shared cache there is nobody to tell.</summary>
+/// <summary>Announces nothing, for use without a shared cache.</summary>
 sealed class NoTokenRevocations : ITokenRevocations
 {
     public Task AnnounceAsync(IReadOnlyCollection<string> tokenHashes) => Task.CompletedTask;

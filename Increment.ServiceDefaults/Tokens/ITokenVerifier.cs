@@ -1,12 +1,12 @@
 namespace Increment.ServiceDefaults.Tokens;
 
-/// <summary>Tells whose token it is. AuthService asks its store; the other services ask AuthService.</summary>
+/// <summary>Finds the principal of a token. AuthService asks its store; the other services ask AuthService.</summary>
 public interface ITokenVerifier
 {
     /// <summary>The token's principal, or null when it is unknown, expired or revoked.</summary>
     /// <param name="token">The token; a slice of the request's header, so that a known token costs no allocation.</param>
-    /// <param name="cancellationToken">Gives up the waiting, not necessarily the work.</param>
-    /// <exception cref="AuthServiceUnavailableException">Nobody can say now.</exception>
+    /// <param name="cancellationToken">Cancels the wait, not necessarily the work.</param>
+    /// <exception cref="AuthServiceUnavailableException">The token cannot be checked now.</exception>
     ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken);
 }
 

@@ -1,6 +1,6 @@
 namespace Increment.ServiceDefaults.Tokens;
 
-/// <summary>Whose token it is, and what it may do: AuthService's answer to <c>POST /auth</c>.</summary>
+/// <summary>The owner and the rights of a token: AuthService's answer to <c>POST /auth</c>.</summary>
 /// <param name="UserId">The user's identifier; never reused.</param>
 /// <param name="Name">
 /// The user's name: the e-mail address, or the demo user's name. Only AuthService may rely on it: in an answer that another

@@ -12,10 +12,10 @@ using StackExchange.Redis;
 namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>
-/// The shared layer in Redis: an answer under <c>token:HASH</c>, as JSON, for as long as it is good; or, for a revoked
-/// token, a tombstone that outlives every answer that was on its way. Revocations are published on a channel.
-/// An answer carries a MAC by a key of the services, and is believed only with it and only while it is young: who can write
-/// to Redis can let no token in. A tombstone has none, since a forged one does no more than refuse a token.
+/// The shared layer in Redis. The key <c>token:HASH</c> has an answer as JSON until it expires, or, for a revoked
+/// token, a tombstone that outlives every answer in flight. Revocations are published on a channel. An answer carries a
+/// MAC with a key of the services, and is accepted only with a valid MAC and within its age: write access to Redis is
+/// not enough to forge a valid token. A tombstone has no MAC, because a forged one can only refuse a token.
 /// </summary>
 sealed partial class RedisTokenCacheLayer(
     IConnectionMultiplexer redis, RedisDeadline deadline, ServiceSecret secret, TimeProvider time, ILogger<RedisTokenCacheLayer> logger)
@@ -23,12 +23,11 @@ sealed partial class RedisTokenCacheLayer(
 {
     const string Tombstone = "revoked";
 
-    /// <summary>In bytes; what is longer is no answer. The longest answer has less than half.</summary>
+    /// <summary>In bytes; a longer value is ignored. The longest answer has less than half of it.</summary>
     const int MaxEntryLength = 2048;
 
     /// <summary>
-    /// Keeps an answer in place of whatever stands there, also what is no answer or not even a string, but never of a
-    /// tombstone; 0 where there is one.
+    /// Stores an answer over any value, also an invalid one or another type, except a tombstone; returns 0 for a tombstone.
     /// </summary>
     const string KeepUnlessRevoked = """
         if redis.pcall('GET', KEYS[1]) == ARGV[1] then return 0 end
@@ -58,7 +57,7 @@ sealed partial class RedisTokenCacheLayer(
         var now = time.GetUtcNow();
         if (principal.CheckedAt > now || now - principal.CheckedAt >= TokenCache.RefreshAge)
             return null;
-        // By the writer's clock and by Redis's: the clocks need not agree to the second, and a command may have lain around.
+        // Checked by the writer's clock and by Redis's: the clocks may differ, and a command may have been delayed.
         var checkedAt = asked - (TokenCache.RefreshAge - rest);
         return new(principal with { CheckedAt = checkedAt < principal.CheckedAt ? checkedAt : principal.CheckedAt });
     }
@@ -81,7 +80,7 @@ sealed partial class RedisTokenCacheLayer(
         return JsonSerializer.SerializeToUtf8Bytes(entry with { Mac = MacOf(tokenHash, entry) });
     }
 
-    /// <summary>The answer about a token that one of the services wrote; null when it is none, another token's, or changed.</summary>
+    /// <summary>The answer that a service wrote for this token; null if it is invalid, of another token, or modified.</summary>
     Principal? Read(string tokenHash, RedisValue value)
     {
         if (value.Length() > MaxEntryLength)
@@ -107,7 +106,7 @@ sealed partial class RedisTokenCacheLayer(
             _ = AnnounceLateAsync(tokenHashes);
     }
 
-    /// <summary>Tombstone, then message; one connection takes all in this order.</summary>
+    /// <summary>Sends the tombstone, then the message; one connection keeps this order.</summary>
     async Task<bool> TryAnnounceAsync(IReadOnlyCollection<string> tokenHashes)
     {
         var database = redis.GetDatabase();
@@ -129,7 +128,10 @@ sealed partial class RedisTokenCacheLayer(
         }
     }
 
-    /// <summary>What Redis knows must not outlive its outage; later than this no cache has an answer from before it.</summary>
+    /// <summary>
+    /// Retries the revocation, because entries in Redis can survive its outage. It stops when no cache can have an
+    /// older answer.
+    /// </summary>
     async Task AnnounceLateAsync(IReadOnlyCollection<string> tokenHashes)
     {
         LogNotAnnounced(tokenHashes.Count);
@@ -156,7 +158,8 @@ sealed partial class RedisTokenCacheLayer(
         {
             try
             {
-                // Whatever was subscribed to before the connection broke: only the answer to a new SUBSCRIBE says when.
+                // The subscription may predate the broken connection. Only the answer to a new SUBSCRIBE shows when it
+                // is active.
                 await subscriber.UnsubscribeAsync(Channel);
                 await subscriber.SubscribeAsync(Channel, (_, hash) => Revoked?.Invoke(hash.ToString()));
                 Subscribed?.Invoke();
@@ -172,7 +175,7 @@ sealed partial class RedisTokenCacheLayer(
 
     static RedisKey Key(string tokenHash) => "token:" + tokenHash;
 
-    [LoggerMessage(LogLevel.Warning, "Redis does not take the revocation of {Count} tokens, and will be tried again; they die within 10 s anyway")]
+    [LoggerMessage(LogLevel.Warning, "Redis does not accept the revocation of {Count} tokens. This will be retried; the tokens become invalid within 10 s in any case")]
     partial void LogNotAnnounced(int count);
 
     [LoggerMessage(LogLevel.Information, "Subscribed to revoked tokens")]

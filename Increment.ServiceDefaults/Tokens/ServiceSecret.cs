@@ -10,8 +10,8 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>
-/// What the services of one Increment know together, and nobody else: <c>Increment:ServiceSecret</c>. One proves with it
-/// to another that it is a service, as <c>Authorization: Bearer SECRET</c>.
+/// The secret that only the services of one Increment share: <c>Increment:ServiceSecret</c>. A service authenticates to
+/// another service with <c>Authorization: Bearer SECRET</c>.
 /// </summary>
 public sealed class ServiceSecret
 {
@@ -34,21 +34,21 @@ public sealed class ServiceSecret
     public string Value { get; }
 
     /// <summary>
-    /// A key of 256 bits for one purpose, by HKDF-SHA256 (RFC 5869): the same in all services, and of no use for another
-    /// purpose or to find the secret.
+    /// A key of 256 bits for one purpose, by HKDF-SHA256 (RFC 5869): the same in all services. It reveals neither the
+    /// secret nor the keys for other purposes.
     /// </summary>
     internal byte[] DeriveKey(string purpose) => HKDF.DeriveKey(
         HashAlgorithmName.SHA256, Encoding.ASCII.GetBytes(Value), HMACSHA256.HashSizeInBytes, info: Encoding.ASCII.GetBytes("increment: " + purpose));
 
-    /// <summary>Whether a request comes from a service that knows the secret.</summary>
+    /// <summary>Whether a request has the secret.</summary>
     public bool IsProvenBy(HttpRequest request) =>
         request.Headers.Authorization is [{ } sent] && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(sent), expected);
 }
 
-/// <summary>Endpoints for services alone.</summary>
+/// <summary>Endpoints only for services.</summary>
 public static class ServiceSecretExtensions
 {
-    /// <summary>Answers 401 to every caller that does not prove that it is a service, and keeps the endpoint out of the public description.</summary>
+    /// <summary>Answers 401 to every request without the secret, and excludes the endpoint from the public description.</summary>
     public static TBuilder RequireService<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.ExcludeFromDescription().AddEndpointFilter(static (context, next) =>
             context.HttpContext.RequestServices.GetRequiredService<ServiceSecret>().IsProvenBy(context.HttpContext.Request) ? next(context)

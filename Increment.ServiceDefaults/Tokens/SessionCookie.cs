@@ -12,7 +12,7 @@ public static class SessionCookie
 {
     const string Name = "increment-session";
 
-    // Browsers take this name only from the host itself, over TLS, for every path (RFC 6265bis, 4.1.3.2).
+    // Browsers accept this name only from the host itself, over TLS, for every path (RFC 6265bis, 4.1.3.2).
     const string SecureName = "__Host-" + Name;
 
     /// <summary>Marks an endpoint whose GET changes something, so that a request by cookie must POST.</summary>
@@ -27,8 +27,8 @@ public static class SessionCookie
     public static void Clear(HttpContext context) => context.Response.Cookies.Delete(NameFor(context.Request), Options(context.Request, null));
 
     /// <summary>
-    /// Why a request may not set or use the cookie for a change; null when it may. A browser says in Origin which site's
-    /// page made the request, and no page can change that.
+    /// The error for a request that may not set the cookie or use it for a change; null if it may. The browser sets
+    /// Origin to the site of the requesting page, and no page can change it.
     /// </summary>
     public static ApiError? OriginRefusal(HttpRequest request)
     {
@@ -44,7 +44,7 @@ public static class SessionCookie
     /// <summary>The token in the cookie, or null.</summary>
     public static string? Read(HttpRequest request) => request.Headers.Cookie.Count == 0 ? null : request.Cookies[NameFor(request)];
 
-    /// <summary>Why a request that comes with the cookie may not do what it asks for; null when it may.</summary>
+    /// <summary>The error for a request that is not allowed with the cookie; null if it is allowed.</summary>
     internal static ApiError? Refusal(HttpContext context)
     {
         var method = context.Request.Method;

@@ -14,7 +14,7 @@ static class SharedTokenCache
 
     static void RequireUsable(string connectionString)
     {
-        const string Expected = "The connection string 'cache' must be one of Redis', as 'host:6379,user=name,password=secret'.";
+        const string Expected = "The connection string 'cache' must be a Redis connection string, such as 'host:6379,user=name,password=secret'.";
         try
         {
             if (ConfigurationOptions.Parse(connectionString).EndPoints.Count == 0)
@@ -22,11 +22,11 @@ static class SharedTokenCache
         }
         catch (ArgumentException e)
         {
-            throw new SettingException(Expected, e); // its message may have a part of the password
+            throw new SettingException(Expected, e); // its message may contain a part of the password
         }
     }
 
-    /// <summary>The layer in the Redis that the connection string <c>cache</c> names; without one, none.</summary>
+    /// <summary>Adds the layer in the Redis that the connection string <c>cache</c> names; none if it is not set.</summary>
     public static void AddSharedTokenCache(this WebApplicationBuilder builder)
     {
         if (string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))

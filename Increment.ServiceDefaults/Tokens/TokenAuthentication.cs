@@ -7,9 +7,9 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>
-/// Lets a request through to an endpoint that requires a scope only with a token that has it. It stands in the place of
-/// ASP.NET Core's authentication and authorization middleware, whose tickets and policies would be made anew for every
-/// request on the hot path.
+/// Allows a request to an endpoint that requires a scope only with a token that has it. It replaces ASP.NET Core's
+/// authentication and authorization middleware, which would allocate tickets and policies for every request on the hot
+/// path.
 /// </summary>
 public static class TokenAuthentication
 {
@@ -24,10 +24,9 @@ public static class TokenAuthentication
     }
 
     /// <summary>
-    /// Whether the caller's token would still be let in, for an answer that goes on for long at an endpoint that requires
-    /// a scope.
+    /// Whether the caller's token is still valid, for a long response of an endpoint that requires a scope.
     /// </summary>
-    /// <exception cref="UnavailableException">Nobody can say now.</exception>
+    /// <exception cref="UnavailableException">The token cannot be checked now.</exception>
     public static async ValueTask<bool> IsStillAuthorizedAsync(this HttpContext context)
     {
         var verifier = context.RequestServices.GetRequiredService<ITokenVerifier>();
@@ -36,10 +35,10 @@ public static class TokenAuthentication
     }
 
     /// <summary>
-    /// The caller's principal at an endpoint that requires none; null without a live token that has the scope, and for a
-    /// session's cookie that another site's page sends along.
+    /// The caller's principal at an endpoint that requires no scope; null without a valid token that has the scope, and
+    /// for a session cookie in a request of another site's page.
     /// </summary>
-    /// <exception cref="UnavailableException">Nobody can say now.</exception>
+    /// <exception cref="UnavailableException">The token cannot be checked now.</exception>
     public static async ValueTask<Principal?> FindPrincipalAsync(this HttpContext context, string scope)
     {
         var token = TokenAuthenticationMiddleware.ReadToken(context.Request, out var isSession);
@@ -56,7 +55,7 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
 {
     const string Scheme = "Bearer ";
 
-    /// <summary>Does not go asynchronous for a token that the verifier knows.</summary>
+    /// <summary>Completes synchronously for a token that the verifier has cached.</summary>
     public Task InvokeAsync(HttpContext context)
     {
         if (context.GetEndpoint()?.Metadata.GetMetadata<RequiredScope>() is not { } required)
@@ -93,8 +92,8 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
     };
 
     /// <summary>
-    /// From <c>Authorization: Bearer T</c>, a bare <c>Authorization: T</c>, or, for old clients, <c>?token=T</c>; where
-    /// there is none of these, from the session cookie.
+    /// From <c>Authorization: Bearer T</c>, a bare <c>Authorization: T</c>, or, for old clients, <c>?token=T</c>;
+    /// otherwise from the session cookie.
     /// </summary>
     internal static ReadOnlyMemory<char> ReadToken(HttpRequest request, out bool isSession)
     {

@@ -3,35 +3,35 @@ using System.Runtime.ExceptionServices;
 namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>
-/// Remembers AuthService's answers: here, and in the <see cref="ITokenCacheLayer"/> that the processes share, if there is
-/// one. An answer is given for <see cref="MaxAge"/> from the instant of AuthService's own check, and renewed before
-/// that while its token is in use. While AuthService cannot be reached, a good one is given on until the token expires.
-/// A revocation voids what is known of a token at once, also the asking that is on its way.
+/// Caches AuthService's answers in this process and, if configured, in the shared <see cref="ITokenCacheLayer"/>. An
+/// answer is valid for <see cref="MaxAge"/> from the time of AuthService's check, and renewed before that while its
+/// token is used. During an outage of AuthService, a positive answer stays valid until the token expires. A revocation
+/// removes the cache entries of a token at once, and discards requests in flight.
 /// </summary>
 public sealed class TokenCache : ITokenVerifier
 {
-    /// <summary>How old an answer may be while AuthService can be reached.</summary>
+    /// <summary>The maximum age of an answer while AuthService can be reached.</summary>
     public static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// How old an answer is when it is to be renewed; how long the shared layer keeps one, so that it is gone by then; and
-    /// how long a refusal is remembered, so that no older answer of the shared layer can come after it.
+    /// The age at which an answer is renewed. The shared layer keeps answers no longer, so they are gone by then. A
+    /// refusal is cached for as long, so that no older answer of the shared layer can follow it.
     /// </summary>
     public static readonly TimeSpan RefreshAge = TimeSpan.FromSeconds(8);
 
-    /// <summary>How long a renewal waits for others, to be asked for in one request with them.</summary>
+    /// <summary>How long a renewal waits, to share a request with other renewals.</summary>
     public static readonly TimeSpan RenewalDelay = TimeSpan.FromMilliseconds(50);
 
-    /// <summary>How long, in an outage of AuthService, before it is tried again.</summary>
+    /// <summary>The time between attempts during an outage of AuthService.</summary>
     public static readonly TimeSpan ProbeInterval = TimeSpan.FromSeconds(1);
 
-    /// <summary>How long, in an outage of AuthService, a caller waits before he gets an answer that is too old.</summary>
+    /// <summary>How long a caller waits during an outage of AuthService before it gets an expired answer.</summary>
     public static readonly TimeSpan OutagePatience = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>How long AuthServiceClient tries, at most.</summary>
+    /// <summary>The maximum time that AuthServiceClient tries.</summary>
     public static readonly TimeSpan MaxInquiry = TimeSpan.FromSeconds(4);
 
-    /// <summary>In characters; AuthService makes none that are longer.</summary>
+    /// <summary>In characters; AuthService issues no longer tokens.</summary>
     const int MaxTokenLength = 4096;
 
     readonly ITokenVerifier authService;
@@ -45,7 +45,7 @@ public sealed class TokenCache : ITokenVerifier
     readonly TokenTable known;
     readonly TokenTable refused;
 
-    // When AuthService last failed; 0 when it was reached since.
+    // The time of AuthService's last failure; 0 after a success.
     long failedAt;
     int probes;
 
@@ -82,25 +82,25 @@ public sealed class TokenCache : ITokenVerifier
             if (IsOutageKnown(now))
                 return new(principal);
             if (Volatile.Read(ref failedAt) != 0)
-                return new(AskPatientlyAsync(token.ToString(), cancellationToken));
+                return new(AskInOutageAsync(token.ToString(), cancellationToken));
         }
         else if (IsRefused(token.Span, now))
             return default;
         return new(AskAsync(token.ToString()).WaitAsync(cancellationToken));
     }
 
-    /// <summary>Voids what is known here of a user's tokens, whose account is deleted.</summary>
+    /// <summary>Removes the cache entries for the tokens of a deleted account.</summary>
     public void ForgetUser(string userId)
     {
         lock (gate)
         {
             known.RemoveUser(userId);
             foreach (var inquiry in inquiries.Values.ToList())
-                Void(inquiry); // whose token it asks about is not known yet
+                Void(inquiry); // the token's owner is not known yet
         }
     }
 
-    /// <summary>Whether AuthService was tried in vain a moment ago, or is being tried again.</summary>
+    /// <summary>Whether AuthService failed a moment ago, or is being tried again.</summary>
     bool IsOutageKnown(long now)
     {
         var failed = Volatile.Read(ref failedAt);
@@ -135,8 +135,8 @@ public sealed class TokenCache : ITokenVerifier
             _ = AskAsync(token);
     }
 
-    /// <summary>In an outage: asks, and if no answer comes soon, gives the old one meanwhile.</summary>
-    async Task<Principal?> AskPatientlyAsync(string token, CancellationToken cancellationToken)
+    /// <summary>During an outage: asks AuthService, and returns the expired answer if there is none soon.</summary>
+    async Task<Principal?> AskInOutageAsync(string token, CancellationToken cancellationToken)
     {
         var asked = AskAsync(token);
         try
@@ -151,12 +151,12 @@ public sealed class TokenCache : ITokenVerifier
         }
     }
 
-    /// <summary>Asks, once for all who want to know at the same time.</summary>
+    /// <summary>Asks once for all concurrent callers.</summary>
     Task<Principal?> AskAsync(string token)
     {
         lock (gate)
         {
-            // Those whose inquiry became void come here too, and another may have been answered meanwhile.
+            // Callers of a discarded inquiry come here too, and another inquiry may have been answered meanwhile.
             if (IsRefused(token, time.GetTimestamp()))
                 return Task.FromResult<Principal?>(null);
             if (!inquiries.TryGetValue(token, out var inquiry))
@@ -164,7 +164,7 @@ public sealed class TokenCache : ITokenVerifier
                 inquiry = new(token, TokenHash.Of(token));
                 inquiries.Add(token, inquiry);
                 inquiry.Answer = InquireAsync(inquiry);
-                // A renewal in the background has nobody who would look at its failure.
+                // A background renewal has no caller that observes its failure.
                 _ = inquiry.Answer.ContinueWith(static answer => _ = answer.Exception, TaskScheduler.Default);
             }
             return inquiry.Answer;
@@ -271,20 +271,20 @@ public sealed class TokenCache : ITokenVerifier
     {
         lock (gate)
         {
-            known.Clear(); // refusals stay: an answer from before one must not come back
+            known.Clear(); // refusals are kept: an older answer must not come back
             foreach (var inquiry in inquiries.Values.ToList())
                 Void(inquiry);
         }
     }
 
-    /// <summary>Its answer may be from before the invalidation: it is thrown away, and those who wait for it ask again.</summary>
+    /// <summary>The answer may be older than the invalidation. It is discarded, and its callers ask again.</summary>
     void Void(Inquiry inquiry)
     {
         inquiry.IsVoid = true;
         inquiries.Remove(inquiry.Token);
     }
 
-    /// <summary>Asks for what is due, and ends when nothing is being asked: what a test waits for.</summary>
+    /// <summary>Asks for all due tokens, and completes when no inquiry is left. Used by tests.</summary>
     internal Task Idle()
     {
         RenewDue();
@@ -300,7 +300,7 @@ public sealed class TokenCache : ITokenVerifier
 
     long Ticks(TimeSpan span) => span.Ticks * ticksPerSecond / TimeSpan.TicksPerSecond;
 
-    /// <summary>The asking for one token, shared by all who wait for it.</summary>
+    /// <summary>An inquiry about one token, shared by all its callers.</summary>
     sealed class Inquiry(string token, string hash)
     {
         volatile bool isVoid;

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Increment.ServiceDefaults.Tokens;
 
-/// <summary>The name that a token has wherever it must not be known itself: in stores, in caches, in messages.</summary>
+/// <summary>The hash that identifies a token where the token itself must not appear: in stores, caches and messages.</summary>
 public static class TokenHash
 {
     /// <summary>SHA-256 of the token's UTF-8 bytes, as 64 lower-case hexadecimal digits.</summary>

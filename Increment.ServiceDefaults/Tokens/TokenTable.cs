@@ -3,9 +3,9 @@ using System.Collections.Concurrent;
 namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>
-/// Answers by token, so many at most. One that has to make room is the oldest that was not looked up since it was last
-/// spared ("second chance", also known as CLOCK). <see cref="Find"/> takes no lock and allocates nothing; callers of the
-/// rest hold one.
+/// A bounded table of answers by token. It evicts the oldest entry that was not used since its last check ("second
+/// chance", also known as CLOCK). <see cref="Find"/> takes no lock and allocates nothing; callers of the other members
+/// must hold a lock.
 /// </summary>
 sealed class TokenTable
 {
@@ -15,7 +15,7 @@ sealed class TokenTable
     readonly Dictionary<string, Entry> byHash = new(StringComparer.Ordinal);
     readonly Queue<Entry> queue = [];
 
-    /// <param name="capacity">How many tokens at most.</param>
+    /// <param name="capacity">The maximum number of tokens.</param>
     public TokenTable(int capacity)
     {
         this.capacity = capacity;
@@ -45,7 +45,7 @@ sealed class TokenTable
         {
             var oldest = queue.Dequeue();
             if (!byHash.TryGetValue(oldest.Hash, out var current) || current != oldest)
-                continue; // it was removed, and the token may have come back since
+                continue; // it was removed, and the token may have been added again
             if (!oldest.Used)
             {
                 Remove(oldest.Hash);
@@ -91,10 +91,10 @@ sealed class TokenTable
     }
 }
 
-/// <summary>An answer of AuthService's about one token.</summary>
+/// <summary>AuthService's answer for one token.</summary>
 /// <param name="principal">Null: unknown, expired or revoked.</param>
-/// <param name="refreshAt">From when on it is to be renewed, as a timestamp of <see cref="TimeProvider"/>.</param>
-/// <param name="freshUntil">Until when it may be given without asking again, likewise.</param>
+/// <param name="refreshAt">The time from which it is renewed, as a timestamp of <see cref="TimeProvider"/>.</param>
+/// <param name="freshUntil">The time until which it is valid without a new check, likewise.</param>
 sealed class TokenAnswer(Principal? principal, long refreshAt, long freshUntil)
 {
     long refreshAt = refreshAt;
@@ -104,7 +104,10 @@ sealed class TokenAnswer(Principal? principal, long refreshAt, long freshUntil)
 
     public bool IsDue(long now) => now >= Volatile.Read(ref refreshAt);
 
-    /// <summary>True for one caller: the one who is to renew it. If he fails, another may try from <paramref name="retryAt"/> on.</summary>
+    /// <summary>
+    /// True for only one caller, which must renew the answer. If it fails, another caller may try from <paramref
+    /// name="retryAt"/> on.
+    /// </summary>
     public bool ClaimRefresh(long now, long retryAt)
     {
         var due = Volatile.Read(ref refreshAt);
