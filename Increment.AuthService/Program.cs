@@ -23,9 +23,9 @@ builder.Services.AddSingleton<TokenIssuer>();
 builder.Services.AddSingleton<TokenUses>();
 builder.Services.AddSingleton<Audit>();
 builder.Services.AddSingleton<StoreTokenVerifier>();
-builder.Services.AddSingleton<RecentTokens>();
+builder.Services.AddSingleton<VerifiedTokenCache>();
 builder.Services.AddSingleton<TokenRevoker>();
-builder.Services.AddSingleton<ITokenVerifier>(services => services.GetRequiredService<RecentTokens>());
+builder.Services.AddSingleton<ITokenVerifier>(services => services.GetRequiredService<VerifiedTokenCache>());
 builder.Services.AddHostedService<DemoToken>();
 builder.Services.AddHostedService<Housekeeping>();
 

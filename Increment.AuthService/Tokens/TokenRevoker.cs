@@ -1,7 +1,7 @@
 namespace Increment.AuthService.Tokens;
 
 /// <summary>Revokes tokens: removes them from the store, then from the caches of all services and replicas.</summary>
-sealed class TokenRevoker(ITokenStore tokens, RecentTokens recentTokens)
+sealed class TokenRevoker(ITokenStore tokens, VerifiedTokenCache verifiedTokens)
 {
     /// <summary>The maximum number of logins and sessions of one user. A further sign-in revokes the oldest.</summary>
     public const int MaxLogins = 1000;
@@ -17,7 +17,7 @@ sealed class TokenRevoker(ITokenStore tokens, RecentTokens recentTokens)
         await RevokeAllAsync(userId, made);
         if (await tokens.RemoveAsync(userId, id, CancellationToken.None) is not { } hash)
             return false;
-        await recentTokens.AnnounceRevokedAsync([hash]);
+        await verifiedTokens.AnnounceRevokedAsync([hash]);
         await RevokeAllAsync(userId, made);
         return true;
     }
@@ -27,11 +27,11 @@ sealed class TokenRevoker(ITokenStore tokens, RecentTokens recentTokens)
     {
         IReadOnlyList<string> hashes;
         do
-            await recentTokens.AnnounceRevokedAsync(hashes = await tokens.RemoveSomeAsync(userId, selection, CancellationToken.None));
+            await verifiedTokens.AnnounceRevokedAsync(hashes = await tokens.RemoveSomeAsync(userId, selection, CancellationToken.None));
         while (hashes.Count == ITokenStore.MaxRemoved);
     }
 
     /// <summary>Revokes a user's oldest logins beyond <see cref="MaxLogins"/>.</summary>
     public async Task RevokeOldestLoginsAsync(string userId) =>
-        await recentTokens.AnnounceRevokedAsync(await tokens.RemoveOldestLoginsAsync(userId, MaxLogins, CancellationToken.None));
+        await verifiedTokens.AnnounceRevokedAsync(await tokens.RemoveOldestLoginsAsync(userId, MaxLogins, CancellationToken.None));
 }

@@ -11,7 +11,7 @@ namespace Increment.AuthService.Users;
 /// (<c>Increment:Limits:wrong-passwords-owner</c>), so that guesses by other callers, or with
 /// another token, do not lock the owner out.
 /// </summary>
-sealed class WrongPasswords(IConfiguration configuration, RateCounts counts)
+sealed class WrongPasswords(IConfiguration configuration, RateLimitCounters counts)
 {
     readonly RateLimit account = new RateLimit("wrong-passwords-account", 10, TimeSpan.FromMinutes(15)).Configured(configuration);
     readonly RateLimit owner = new RateLimit("wrong-passwords-owner", 10, TimeSpan.FromMinutes(15)).Configured(configuration);
@@ -26,7 +26,7 @@ sealed class WrongPasswords(IConfiguration configuration, RateCounts counts)
         new(counts, clientAddress, [(account, accountName), .. address.ForAddress(clientAddress)]);
 
     /// <summary>One attempt at an account's password.</summary>
-    public sealed class Attempt(RateCounts counts, string clientAddress, IReadOnlyList<(RateLimit Limit, string Key)> counted)
+    public sealed class Attempt(RateLimitCounters counts, string clientAddress, IReadOnlyList<(RateLimit Limit, string Key)> counted)
     {
         /// <summary>The client's address.</summary>
         public string ClientAddress => clientAddress;

@@ -52,7 +52,7 @@ public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
 
 /// <summary>
 /// Limits the rate of requests: per address for the endpoints that require it, and per token for all endpoints if
-/// <c>Increment:Limits:token:Permits</c> is set (<c>:Window</c>, default one minute). <see cref="RateCounts"/> counts.
+/// <c>Increment:Limits:token:Permits</c> is set (<c>:Window</c>, default one minute). <see cref="RateLimitCounters"/> counts.
 /// It replaces ASP.NET Core's middleware, which does not expose the lease that the response headers need.
 /// </summary>
 public static class RateLimits
@@ -92,9 +92,9 @@ public static class RateLimits
     internal static void AddRateLimits(this WebApplicationBuilder builder)
     {
         var tokenLimit = new RateLimit("token", 0, TimeSpan.FromMinutes(1)).Configured(builder.Configuration);
-        builder.Services.AddSingleton(services => new Limits(tokenLimit, services.GetRequiredService<RateCounts>()));
+        builder.Services.AddSingleton(services => new Limits(tokenLimit, services.GetRequiredService<RateLimitCounters>()));
         builder.Services.AddHostedService<SettingCheck>();
-        builder.Services.AddSingleton(services => new RateCounts(
+        builder.Services.AddSingleton(services => new RateLimitCounters(
             services.GetRequiredService<ServiceSecret>(), services.GetService<IConnectionMultiplexer>(), services.GetService<RedisDeadline>()));
     }
 
@@ -132,7 +132,7 @@ public static class RateLimits
         public Task StoppedAsync(CancellationToken cancellationToken) => Task.CompletedTask;
     }
 
-    sealed class Limits(RateLimit tokenLimit, RateCounts counts)
+    sealed class Limits(RateLimit tokenLimit, RateLimitCounters counts)
     {
         /// <summary>The limit for a request, or null.</summary>
         public RateLimit? Of(HttpContext context) =>

@@ -1,7 +1,5 @@
-using Increment.ServiceDefaults.Health;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.Kestrel;
-using Increment.ServiceDefaults.OpenApi;
 using Increment.ServiceDefaults.Telemetry;
 using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Builder;
@@ -9,7 +7,7 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.ServiceDefaults.Hosting;
 
-/// <summary>The common parts of every service of Increment, in two calls.</summary>
+/// <summary>The common parts of every service of Increment; <see cref="ServicePipeline"/> puts them in order.</summary>
 public static class ServiceDefaultsExtensions
 {
     /// <summary>Telemetry, health, limits, graceful shutdown, the error format, and an OpenAPI document.</summary>
@@ -27,28 +25,5 @@ public static class ServiceDefaultsExtensions
         builder.Services.AddSingleton(new ServiceSecret(builder.Configuration));
         builder.AddSharedTokenCache();
         return builder;
-    }
-
-    /// <summary>
-    /// Adds the common middleware in pipeline order, and the health, OpenAPI and reference endpoints. A service maps
-    /// its own endpoints afterwards.
-    /// </summary>
-    public static WebApplication UseServiceDefaults(this WebApplication app)
-    {
-        app.UseTelemetry();
-        app.UseConfiguredForwardedHeaders();
-        app.UsePublicOrigin();
-        app.UseGracefulShutdown();
-        app.UseSecurityHeaders();
-        app.UseErrorHandling();
-        app.UseRouting();
-        app.UseConfiguredCors();
-        app.UseRequestTimeouts();
-        app.UseTokenAuthentication();
-        app.UseRateLimits();
-        app.MapHealth();
-        app.MapOpenApiDocument();
-        app.MapEmbeddedFiles(typeof(ServiceDefaultsExtensions).Assembly, "docs", "/docs");
-        return app;
     }
 }

@@ -145,7 +145,7 @@ public sealed class RedisLimitTests
     [Fact]
     public async Task While_Redis_is_down_each_replica_counts_alone_and_afterwards_together_again()
     {
-        using var relay = new Relay();
+        using var relay = new TcpRelay();
         relay.Start(await SharedServers.GetRedisAsync());
         var limit = new RateLimit("test", 3, TimeSpan.FromHours(1));
         await using var one = await Counter.StartAsync(relay.Address, secret, TimeProvider.System);
@@ -262,7 +262,7 @@ public sealed class RedisLimitTests
         auth.Http.PostAsJsonAsync("v1/login", new { email, password }, ct);
 
     /// <summary>The counts of one process.</summary>
-    sealed record Counter(ConnectionMultiplexer Redis, RateCounts Counts) : IAsyncDisposable
+    sealed record Counter(ConnectionMultiplexer Redis, RateLimitCounters Counts) : IAsyncDisposable
     {
         public static async Task<Counter> StartAsync(string address, string secret, TimeProvider time, TimeSpan? patience = null)
         {

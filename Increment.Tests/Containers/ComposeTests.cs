@@ -23,7 +23,7 @@ public sealed class ComposeTests(BuiltImages images)
         var network = FreeNetwork();
         var folder = Directory.CreateTempSubdirectory("increment-compose-");
         var keys = folder.CreateSubdirectory("keys").FullName;
-        ReplicaTests.NewCertificate(keys, "certificate.pem", "key.pem");
+        AuthReplicaTests.NewCertificate(keys, "certificate.pem", "key.pem");
         if (!OperatingSystem.IsWindows())
             folder.UnixFileMode |= UnixFileMode.OtherRead | UnixFileMode.OtherExecute; // the services run as a different user
         var environment = new Dictionary<string, string>

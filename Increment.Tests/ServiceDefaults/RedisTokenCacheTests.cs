@@ -20,7 +20,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
     readonly Store store = new();
-    readonly Relay relay = new();
+    readonly TcpRelay relay = new();
     readonly List<Process> processes = [];
 
     Process A => processes[0];

@@ -50,7 +50,7 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
         $"UPDATE main.incremental_counter SET version = (random() & {CounterState.VersionBits}) | 1");
 
     readonly SqliteDatabase database;
-    readonly SqliteCommitter committer;
+    readonly SqliteBatchCommitter committer;
     readonly CommitQueue<SqliteWrite, CounterResult> queue;
     readonly Timer timer;
     readonly ConcurrentBag<SqliteCounterReader> readers = [];
@@ -71,10 +71,10 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
     /// <summary>How long a write may wait before it fails. Only a disk that hangs causes long waits.</summary>
     public TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <inheritdoc cref="SqliteCommitter.MaxLogPages" />
+    /// <inheritdoc cref="SqliteBatchCommitter.MaxLogPages" />
     public int MaxLogPages { init => committer.MaxLogPages = value; }
 
-    /// <inheritdoc cref="SqliteCommitter.Checkpointing" />
+    /// <inheritdoc cref="SqliteBatchCommitter.Checkpointing" />
     public Task Checkpointing => committer.Checkpointing;
 
     /// <summary>Opens a file of counters, creates it if need be, and brings its schema up to date.</summary>

@@ -155,14 +155,14 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
         processes.End();
     }
 
-    Crowd? running;
+    ConcurrentClients? running;
 
     int PostponedNow => running!.Postponed;
 
     /// <summary>Runs a crowd during a fault and checks its history.</summary>
-    async Task<Crowd> RunAsync(Func<int, IPEndPoint?> addressOf, Func<Task> happen)
+    async Task<ConcurrentClients> RunAsync(Func<int, IPEndPoint?> addressOf, Func<Task> happen)
     {
-        var crowd = running = new Crowd(addressOf);
+        var crowd = running = new ConcurrentClients(addressOf);
         await crowd.CallWhileAsync(Clients, happen);
         var history = crowd.History.Calls;
         output.WriteLine($"{history.Count} calls, {history.Count(c => c.IsLost)} lost, of these {crowd.Postponed} answered 503");

@@ -21,13 +21,13 @@ static class KilledParts
     /// <param name="system">The system.</param>
     /// <param name="resources">The names of resources, or ids of replicas, in the order in which they are killed.</param>
     /// <param name="answersMeanwhile">Whether the crowd, and a new user, must get answers while a resource is down.</param>
-    public static async Task<Crowd> KillUnderLoadAsync(this TestSystem system, IReadOnlyCollection<string> resources, bool answersMeanwhile)
+    public static async Task<ConcurrentClients> KillUnderLoadAsync(this TestSystem system, IReadOnlyCollection<string> resources, bool answersMeanwhile)
     {
         var ct = TestContext.Current.CancellationToken;
         using var http = system.CreateClient("counter");
         var (_, token) = await http.RegisterAsync();
         var address = new IPEndPoint(IPAddress.Loopback, system.App.GetEndpoint("counter", "http").Port);
-        var crowd = new Crowd(_ => address, token);
+        var crowd = new ConcurrentClients(_ => address, token);
         try
         {
             await crowd.CallWhileAsync(Clients, async () =>

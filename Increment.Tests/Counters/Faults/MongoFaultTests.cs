@@ -78,15 +78,15 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
     }
 
     /// <summary>Runs a crowd against two processes during a fault of their server, and then until both answer again.</summary>
-    async Task RunAsync(IMongoDatabase database, string options, Func<Relay, Crowd, Task> happen)
+    async Task RunAsync(IMongoDatabase database, string options, Func<TcpRelay, ConcurrentClients, Task> happen)
     {
         var server = database.Client.Settings.Server;
         await using var auth = await AuthResponder.StartAsync();
-        using var relay = new Relay(new DnsEndPoint(server.Host, server.Port));
+        using var relay = new TcpRelay(new DnsEndPoint(server.Host, server.Port));
         var store = $"mongodb://{relay.Address}/{database.DatabaseNamespace.DatabaseName}?directConnection=true&{options}";
         using var first = await CounterProcess.StartAsync(store, auth.Address);
         using var second = await CounterProcess.StartAsync(store, auth.Address);
-        var crowd = new Crowd(client => (client % 2 == 0 ? first : second).Address);
+        var crowd = new ConcurrentClients(client => (client % 2 == 0 ? first : second).Address);
         await crowd.CallWhileAsync(Clients, async () =>
         {
             await crowd.AnsweredAsync(10 * Clients, ct);
@@ -99,13 +99,13 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
     }
 
     /// <summary>A relay to the server, at which connections can be cut.</summary>
-    sealed class Relay : IDisposable
+    sealed class TcpRelay : IDisposable
     {
         readonly TcpListener listener = new(IPAddress.Loopback, 0);
         readonly List<TcpClient> connections = [];
         bool away;
 
-        public Relay(EndPoint target)
+        public TcpRelay(EndPoint target)
         {
             Target = target;
             listener.Start();

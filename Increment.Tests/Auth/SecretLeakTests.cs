@@ -14,7 +14,7 @@ namespace Increment.Tests.Auth;
 /// Sends the service everything that contains a secret, in valid and in invalid requests, while all its logs, traces and
 /// metrics are recorded at the lowest level, and searches them for the secrets.
 /// </summary>
-public sealed class DiscretionTests
+public sealed class SecretLeakTests
 {
     const string Password = "a-password-that-nobody-may-see", NewPassword = "another-password-nobody-may-see", WrongPassword = "a-wrong-password-nobody-may-see";
     const string RubbishToken = "a-rubbish-token-that-nobody-may-see";

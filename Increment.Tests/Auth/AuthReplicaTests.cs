@@ -13,7 +13,7 @@ using Microsoft.IdentityModel.JsonWebTokens;
 namespace Increment.Tests.Auth;
 
 /// <summary>Several replicas of AuthService on one store, and the keys that they share.</summary>
-public sealed class ReplicaTests
+public sealed class AuthReplicaTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 

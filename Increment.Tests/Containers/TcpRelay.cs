@@ -4,7 +4,7 @@ using System.Net.Sockets;
 namespace Increment.Tests.Containers;
 
 /// <summary>A TCP relay to a server that can cut connections or delay the server's answers.</summary>
-sealed class Relay : IDisposable
+sealed class TcpRelay : IDisposable
 {
     readonly List<TcpClient> clients = [];
     TaskCompletionSource open = new();

@@ -6,7 +6,7 @@ namespace Increment.CounterApi.Counters.Sqlite;
 /// <summary>
 /// Commits each batch in one transaction, which is one write to disk, and checkpoints the write-ahead log when it is long.
 /// </summary>
-sealed partial class SqliteCommitter : IDisposable
+sealed partial class SqliteBatchCommitter : IDisposable
 {
     const int MinLogPages = 4 * 1024 * 1024 / SqliteCounterStore.PageSize;
 
@@ -17,7 +17,7 @@ sealed partial class SqliteCommitter : IDisposable
     volatile bool checkpointIsDue;
     volatile Exception? failure;
 
-    public SqliteCommitter(SqliteDatabase database, CounterOptions options, ILogger logger)
+    public SqliteBatchCommitter(SqliteDatabase database, CounterOptions options, ILogger logger)
     {
         (this.database, this.options, this.logger) = (database, options, logger);
         if ((failure = database.Failure) is not null)

@@ -14,7 +14,7 @@ namespace Increment.ServiceDefaults.Hosting;
 /// count is used while Redis does not answer within 100 ms, so an outage of Redis neither removes a limit nor refuses
 /// requests. A count in Redis has an HMAC as its name, so no e-mail address or client address is visible.
 /// </summary>
-public sealed class RateCounts : IDisposable
+public sealed class RateLimitCounters : IDisposable
 {
     /// <summary>The maximum clock difference at which two replicas count together.</summary>
     static readonly TimeSpan MaxClockDifference = TimeSpan.FromMinutes(1);
@@ -30,7 +30,7 @@ public sealed class RateCounts : IDisposable
     /// <param name="secret">The source of the key for the names in Redis.</param>
     /// <param name="redis">Redis, or null; then <paramref name="deadline"/> is null too.</param>
     /// <param name="deadline">The deadline that the whole process shares.</param>
-    internal RateCounts(ServiceSecret secret, IConnectionMultiplexer? redis = null, RedisDeadline? deadline = null)
+    internal RateLimitCounters(ServiceSecret secret, IConnectionMultiplexer? redis = null, RedisDeadline? deadline = null)
     {
         (this.redis, this.deadline) = (redis, deadline);
         nameKey = secret.DeriveKey("names of rate limits in Redis, 1");

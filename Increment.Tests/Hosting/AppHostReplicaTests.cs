@@ -9,7 +9,7 @@ namespace Increment.Tests.Hosting;
 /// <summary>Services with two processes each, behind one address each.</summary>
 [Collection(nameof(OwnSystemCollection))]
 [Trait("Category", "System")]
-public sealed class ReplicaTests
+public sealed class AppHostReplicaTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 

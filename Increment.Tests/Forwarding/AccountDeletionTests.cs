@@ -8,7 +8,7 @@ using Increment.Tests.Auth;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Time.Testing;
 
-namespace Increment.Tests.Edge;
+namespace Increment.Tests.Forwarding;
 
 /// <summary>Deleting an account through CounterApi: AuthService decides, and then all its data are removed.</summary>
 public sealed class AccountDeletionTests : IAsyncLifetime

@@ -8,7 +8,7 @@ namespace Increment.AuthService.Tokens;
 /// effect when the second is over. The callers' caches allow for this: they measure age from
 /// <see cref="Principal.CheckedAt"/>, the time when the store was read.
 /// </summary>
-sealed class RecentTokens(StoreTokenVerifier store, ITokenRevocations others, TimeProvider time) : ITokenVerifier
+sealed class VerifiedTokenCache(StoreTokenVerifier store, ITokenRevocations others, TimeProvider time) : ITokenVerifier
 {
     static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(1);
     const int Capacity = 10_000;

@@ -15,7 +15,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Yarp.ReverseProxy.Forwarder;
 
-namespace Increment.Tests.Edge;
+namespace Increment.Tests.Forwarding;
 
 /// <summary>The requests that CounterApi forwards, over real HTTP to a server that reports what it received.</summary>
 public sealed class AuthServiceForwarderTests : IAsyncLifetime

@@ -13,7 +13,7 @@ namespace Increment.Tests.Counters.Faults;
 /// </summary>
 /// <param name="addressOf">The current address of the service for a client; null for none.</param>
 /// <param name="token">The token of the user whose default counter the clients use.</param>
-sealed class Crowd(Func<int, IPEndPoint?> addressOf, string token = "t-crowd")
+sealed class ConcurrentClients(Func<int, IPEndPoint?> addressOf, string token = "t-crowd")
 {
     /// <summary>The distance between two sets: larger than the number of takes in any run.</summary>
     const long SetDistance = 1_000_000_000;

@@ -7,7 +7,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 
-namespace Increment.Tests.Edge;
+namespace Increment.Tests.Forwarding;
 
 /// <summary>The routes of AuthService that a client of CounterApi can reach, whatever the path contains.</summary>
 public sealed class ForwardedRoutesTests : IAsyncLifetime
