@@ -1,4 +1,4 @@
-/** What the service, or the way to it, refused. `status` is 0 when no answer came. */
+/** A refused or failed call. `status` is 0 if there was no answer. */
 export class Refusal extends Error {
   constructor(status, code, detail, retryAfter) {
     super(detail);
@@ -11,7 +11,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Tells of calls that found the session ended (`signed-out`) and of the way to the service (`reached`, `unreachable`). */
+/** Events: `signed-out` when a call finds the session ended; `reached` and `unreachable` for the connection to the service. */
 export const events = new EventTarget();
 
 /**
@@ -60,7 +60,7 @@ function readError(text) {
   }
 }
 
-/** What went wrong and what to do, in the page's words. */
+/** The error message that the page shows. */
 export function explain(problem) {
   if (!(problem instanceof Refusal)) {
     console.error(problem);
@@ -68,7 +68,7 @@ export function explain(problem) {
   }
   if (problem.code === 'oauth-provider-failed') return problem.message;
   if (problem.code === 'wrong-origin')
-    return `The service does not know that it is reached at ${location.origin}, and so takes no changes from this page. Whoever runs it has to set Increment:PublicOrigin to ${location.origin}.`;
+    return `The service does not know that it is reached at ${location.origin}, and so refuses changes from this page. The operator must set Increment:PublicOrigin to ${location.origin}.`;
   const words = {
     0: navigator.onLine ? 'No answer from the service. Try again in a moment.' : 'You are offline. Try again when you are back.',
     401: 'Your session has ended, or this takes a recent sign-in. Sign in again.',
@@ -102,7 +102,7 @@ const attributes = answer => answer.data.attributes;
 
 /**
  * Takes the next integer, or a block. A call that gets no answer is made again under the same Idempotency-Key, so that
- * what it took is handed over and not lost.
+ * its integers are returned and not lost.
  */
 export async function next(name, count) {
   const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('');

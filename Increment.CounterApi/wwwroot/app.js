@@ -12,7 +12,7 @@ const tabs = document.getElementById('tabs');
 const notice = document.getElementById('notice');
 const liveMark = document.getElementById('live');
 const signOut = document.getElementById('sign-out');
-/** What the tabs of a browser tell each other when somebody signs in or out: the user, if any, and words for the others. */
+/** The message between the tabs of a browser at sign-in and sign-out: the user, if any, and a text for the other tabs. */
 const otherTabs = new BroadcastChannel('session');
 
 let user;
@@ -81,7 +81,7 @@ function leave(message) {
 signOut.addEventListener('click', () => busy(signOut, async () => {
   try {
     await call('DELETE', 'v1/tokens/current');
-    leave('You are signed out. Your API keys go on working.');
+    leave('You are signed out. Your API keys still work.');
   } catch (problem) {
     if (user) notify(explain(problem), 'error');
   }
@@ -111,7 +111,7 @@ function showUnreachable() {
   isUnreachable = true;
   notify(navigator.onLine
     ? 'The service does not answer. Trying again; what you see may be old.'
-    : 'You are offline. What you see may be old; it goes on when you are back.', 'caution');
+    : 'You are offline. What you see may be old. It is updated when you are back online.', 'caution');
 }
 
 events.addEventListener('unreachable', showUnreachable);
@@ -124,10 +124,10 @@ events.addEventListener('reached', () => {
 addEventListener('offline', showUnreachable);
 events.addEventListener('signed-out', () => check('Your session has ended. Sign in again.'));
 otherTabs.addEventListener('message', ({ data }) => { if (data.user !== user?.id) check(data.message); });
-// A page that the browser kept while another one was shown has heard of nothing meanwhile.
+// A page restored from the back/forward cache got no messages meanwhile.
 addEventListener('pageshow', event => { if (event.persisted) check('You are signed out.'); });
 document.querySelector('.skip').addEventListener('click', event => {
-  event.preventDefault(); // the address names a place in the page, and is not for an anchor
+  event.preventDefault(); // the hash is a route of the page, not an anchor
   main.focus();
 });
 addEventListener('hashchange', () => {
@@ -137,7 +137,7 @@ addEventListener('hashchange', () => {
   scrollTo(0, 0);
 });
 
-/** Asks who is signed in, until there is an answer; undefined where the service refuses to tell. */
+/** Asks for the signed-in user until there is an answer; undefined if the service refuses to answer. */
 async function ask() {
   for (;;) {
     try {
@@ -150,7 +150,7 @@ async function ask() {
   }
 }
 
-/** Finds out whether the user of this page is still the one who is signed in. */
+/** Checks whether the user of this page is still signed in. */
 async function check(message) {
   const found = await ask();
   if (found === undefined || found?.id === user?.id) return;

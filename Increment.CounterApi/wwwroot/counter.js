@@ -7,7 +7,7 @@ const largest = 2n ** 63n - 1n;
 const largestBlock = 1_000_000n;
 const shown = 200;
 
-/** The counter `name`, and the list of all beside it. Returns what takes the view down. */
+/** The counter `name`, and the list of all beside it. Returns a function that removes the view. */
 export function counters(main, name) {
   const [root, part] = make('counters');
   const stop = new AbortController();

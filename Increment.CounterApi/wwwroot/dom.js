@@ -14,7 +14,7 @@ export const readable = integer => integer.toLocaleString('en');
 /** A moment as people read it. */
 export const day = text => new Date(text).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' });
 
-/** Tells a screen reader what the eye already sees. */
+/** Announces a visible change to screen readers. */
 export function announce(text) {
   document.getElementById('announcer').textContent = text;
 }

@@ -2,24 +2,24 @@ import { events } from './api.js';
 import { SharedStream } from './shared-stream.js';
 
 /**
- * The user's counters as they stand, kept up by the stream of /v1/events while the page is looked at.
- * Events: `change` (which counters changed: `detail`, a Set of names) and `state`.
+ * The user's current counters, updated by the stream of /v1/events while the page is visible. Events: `change` (which
+ * counters changed: `detail`, a Set of names) and `state`.
  */
 class Live extends EventTarget {
   /** Name to BigInt. */
   counters = new Map();
   /** 'off', 'connecting', 'open' or 'lost'. */
   state = 'off';
-  /** Whether the counters have been heard of at all. */
+  /** Whether the counters were received. */
   known = false;
-  /** How often the stream has told of a counter. */
+  /** How often the stream has sent a counter. */
   #heard = new Map();
   #stream;
   #user;
 
   constructor() {
     super();
-    // A page that nobody looks at needs no stream; the snapshot at its beginning makes up for what was missed.
+    // A hidden page needs no stream. The snapshot of the next stream includes all missed changes.
     document.addEventListener('visibilitychange', () => document.hidden ? this.#close() : this.#open());
     document.addEventListener('freeze', () => this.#close());
     document.addEventListener('resume', () => this.#open());
@@ -39,22 +39,22 @@ class Live extends EventTarget {
   }
 
   /**
-   * To be had before a call that changes a counter, and called with what its answer told. That shows the change at once,
-   * unless the stream has told of the counter meanwhile: it may have told of a later change, and this answer would then
-   * stay. The stream always tells the latest state last.
+   * Get this function before a call that changes a counter, and call it with the result. It shows the change at once,
+   * unless the stream has sent the counter meanwhile: that may be a later change, which this result would overwrite.
+   * The stream always sends the latest state last.
    */
   learner(name) {
     const heard = this.#heard.get(name);
     return value => {
       if (this.state === 'open' && this.#heard.get(name) !== heard) return;
       this.counters.set(name, value);
-      this.#tell([name]);
+      this.#notify([name]);
     };
   }
 
   forget(name) {
     this.counters.delete(name);
-    this.#tell([name]);
+    this.#notify([name]);
   }
 
   #open() {
@@ -78,20 +78,20 @@ class Live extends EventTarget {
         names = [...this.counters.keys(), ...this.#note(counters)];
         this.counters = new Map(counters);
         this.known = true;
-        this.#tell(names);
+        this.#notify(names);
         break;
       case 'change':
         for (const [name, value] of counters) this.counters.set(name, value);
-        this.#tell(this.#note(counters));
+        this.#notify(this.#note(counters));
         break;
       case 'remove':
         for (const name of names) this.counters.delete(name);
-        this.#tell(names);
+        this.#notify(names);
         break;
     }
   }
 
-  /** Notes what the stream has told of, and returns the names. */
+  /** Stores the counters that the stream has sent, and returns their names. */
   #note(counters) {
     return counters.map(([name]) => {
       this.#heard.set(name, (this.#heard.get(name) ?? 0) + 1);
@@ -106,7 +106,7 @@ class Live extends EventTarget {
     this.dispatchEvent(new Event('state'));
   }
 
-  #tell(names) {
+  #notify(names) {
     this.dispatchEvent(new CustomEvent('change', { detail: new Set(names) }));
   }
 }

@@ -2,8 +2,9 @@ import { call, explain } from './api.js';
 import { ask } from './dom.js';
 
 /**
- * Does what takes a recent sign-in, and has the user sign in again where the last one is too long ago.
- * @returns {Promise<boolean>} whether it was done; a user that signs in through a provider leaves the page, and does it anew.
+ * Runs an action that requires a recent sign-in, and asks the user to sign in again if the last one is too long ago.
+ * @returns {Promise<boolean>} whether it was done; a user that signs in through a provider leaves the page, and does it
+ * anew.
  */
 export async function recently(user, action) {
   try {

@@ -46,8 +46,8 @@ export class Stream {
     this.#hear({ type: 'state', state: 'lost' });
   }
 
-  // The browser reconnects by itself after a broken connection, and gives up after a refusal; which of them it was, it
-  // does not say. An ordinary call tells, and finds an ended session out.
+  // The browser reconnects by itself after a broken connection, and gives up after a refusal; but does not report which
+  // of them occurred. An ordinary call finds out, and detects an ended session.
   async #onError(source) {
     if (source !== this.#source) return;
     this.#hear({ type: 'state', state: 'lost' });
@@ -55,7 +55,7 @@ export class Stream {
     this.#source = undefined;
     try {
       if ((await whoIsSignedIn())?.id !== this.#user) events.dispatchEvent(new Event('signed-out'));
-    } catch { /* told through `events` */ }
+    } catch { /* reported through `events` */ }
     if (!this.#end.signal.aborted && !this.#source) this.#retry = setTimeout(() => this.#open(), retryAfter);
   }
 }

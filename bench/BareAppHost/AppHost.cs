@@ -1,4 +1,4 @@
-// The least that Aspire can do for a project: what Increment.AppHost's start is held against.
+// A minimal Aspire application, the reference for Increment.AppHost's start.
 var builder = DistributedApplication.CreateBuilder(args);
 builder.AddProject<Projects.BareKestrel>("bare");
 builder.Build().Run();

@@ -1,4 +1,4 @@
-// The least that ASP.NET Core can do for a request: what every service is held against.
+// A minimal ASP.NET Core application, the reference for every service.
 var builder = WebApplication.CreateBuilder(args);
 builder.Logging.ClearProviders();
 var app = builder.Build();

@@ -16,7 +16,10 @@ static class AgainstOriginals
             () => Wrk.RunAsync(measurement, jobs.At("/jobs"), script: "wrk.method = 'POST'; wrk.headers['Authorization'] = 'mytoken'"))];
     }
 
-    /// <summary>Its token is made by its own register call; it is asked with fewer calls at once, as it takes no more.</summary>
+    /// <summary>
+    /// The original issues the token with its own register call. It gets fewer concurrent calls, because it does not
+    /// support more.
+    /// </summary>
     public static async Task<IReadOnlyList<Line>> NextAsync(Measurement measurement)
     {
         await using var system = await MeasuredSystem.StartAsync(measurement);
@@ -46,7 +49,7 @@ static class AgainstOriginals
             ["PEER_DATABASE"] = Path.Combine(folder, name + ".db"),
         };
         var peers = Path.Combine(Environment.CurrentDirectory, "bench/peers");
-        // Debian's own Python, which its packages are for; another one may come first in PATH.
+        // Debian's Python, for which its packages are installed. PATH may find a different Python first.
         return Server.Launch(Path.Combine(folder, name + ".log"), port, environment,
             "/usr/bin/python3", "-m", "gunicorn", "--workers", "4", "--bind", $"127.0.0.1:{port}", "--chdir", peers, name + ":app").ReadyAsync(null);
     }

@@ -5,7 +5,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Increment.Bench;
 
-/// <summary>What durability costs a caller who is alone, and what a crowd saves by sharing it.</summary>
+/// <summary>The cost of durability for a single caller, and what concurrent callers save by group commit.</summary>
 static partial class GroupCommit
 {
     const int Crowd = 64;
@@ -33,8 +33,8 @@ static partial class GroupCommit
     }
 
     /// <summary>
-    /// The least that a durable answer takes: the one after the other, as a service does them. The write goes into a file
-    /// that is there already, as the log of a store that has run for a while is.
+    /// The minimum time of a durable answer: an answer and a sync in sequence, as in a service. The write goes into an
+    /// existing file, like the log of a store that has run for a while.
     /// </summary>
     static double MedianAnswerAndSync(Measurement measurement, Uri address)
     {

@@ -4,7 +4,7 @@ using System.Net.Sockets;
 
 namespace Increment.Bench;
 
-/// <summary>An HTTP/1.1 connection that never sends a request twice. It opens anew where the server closed it.</summary>
+/// <summary>An HTTP/1.1 connection that never sends a request twice. It reconnects after the server has closed it.</summary>
 sealed class HttpConnection(int port) : IDisposable
 {
     readonly byte[] buffer = new byte[16 * 1024];

@@ -6,9 +6,9 @@ using System.Text;
 namespace Increment.Bench;
 
 /// <summary>
-/// Requests on many connections. <see cref="MeasureLatencies"/> sends at a constant rate, whatever the server does:
-/// a request's latency counts from the moment at which it was due, so that a stall is felt by every request that it
-/// held up, also by those that could not be sent because of it ("coordinated omission",
+/// Requests on many connections. <see cref="MeasureLatencies"/> sends at a constant rate, whatever the server does: a
+/// request's latency counts from the moment at which it was due, so that a stall counts for every request that it
+/// delayed, also for those that could not be sent because of it ("coordinated omission",
 /// https://github.com/giltene/wrk2#acknowledgements).
 /// </summary>
 static partial class LoadGenerator
@@ -18,8 +18,8 @@ static partial class LoadGenerator
     static readonly double TicksPerMicrosecond = Stopwatch.Frequency / 1e6;
 
     /// <summary>
-    /// Sends at a rate, over all connections in turns, and answers the latencies in microseconds, in ascending order. One
-    /// thread serves them all: threads of their own would take turns with the server's, and their waiting would count too.
+    /// Sends at a rate, over all connections in turns, and answers the latencies in microseconds, in ascending order.
+    /// One thread serves them all: separate threads would compete with the server's, and their waiting would count too.
     /// </summary>
     /// <param name="rate">Requests per second, over all connections.</param>
     public static double[] MeasureLatencies(Uri address, string? token, double rate, TimeSpan duration)

@@ -8,7 +8,7 @@ namespace Increment.Bench;
 
 /// <summary>
 /// Ten million increments over 100,000 counters: CounterApi's memory may not grow with what it has done, and no integer
-/// may be lost or given out twice. It exports its metrics meanwhile, which tell the size of its heap.
+/// may be lost or given out twice. It exports its metrics meanwhile, which include the size of its heap.
 /// </summary>
 static class ManyCounters
 {

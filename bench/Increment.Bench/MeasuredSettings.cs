@@ -1,8 +1,8 @@
 namespace Increment.Bench;
 
 /// <summary>
-/// The settings of a measured service: those without which it does not start, and the demo token. All the rest is as
-/// shipped: Production environment, durability, limits, health, security, no telemetry.
+/// The settings of a measured service: the required ones, and the demo token. All others have their defaults:
+/// Production environment, durability, limits, health, security, no telemetry.
 /// </summary>
 static class MeasuredSettings
 {

@@ -49,7 +49,7 @@ sealed class MeasuredSystem : IAsyncDisposable
     /// <summary>Gives users <c>bench-0</c>, <c>bench-1</c>… a token <c>bench-token-N</c> each.</summary>
     public void AddUsers(int count) => AddTokens(Enumerable.Range(0, count).Select(n => ($"bench-{n}", $"bench-token-{n}")));
 
-    /// <summary>Gives users a token each, past the slow hash of a password.</summary>
+    /// <summary>Gives users a token each, without the slow password hash.</summary>
     public void AddTokens(IEnumerable<(string User, string Token)> tokens)
     {
         using var connection = Open("auth");

@@ -9,8 +9,8 @@ namespace Increment.Bench;
 sealed record Measurement(string Published, string Folder, int Rounds, TimeSpan Round, TimeSpan SoakTime)
 {
     /// <summary>
-    /// Samples a figure and its reference in turns, after rounds that do not count: the runtime compiles what is used often
-    /// anew for some seconds.
+    /// Samples a figure and its reference in turns, after warm-up rounds, because the runtime recompiles hot code for
+    /// some seconds.
     /// </summary>
     public async Task<Line> CompareAsync(Line line, Func<Task<double>> figure, Func<Task<double>> reference, int warmUps = 1)
     {
@@ -23,7 +23,7 @@ sealed record Measurement(string Published, string Folder, int Rounds, TimeSpan 
         var (figures, references) = (new List<double>(), new List<double>());
         for (var round = 1; round <= Rounds; round++)
         {
-            // Who comes first changes, so that a steady drift favours neither.
+            // The order alternates, so that a steady drift favours neither.
             if (round % 2 == 0)
                 references.Add(await reference());
             figures.Add(await figure());
@@ -37,6 +37,6 @@ sealed record Measurement(string Published, string Folder, int Rounds, TimeSpan 
     /// <summary>A new folder for the data of one row.</summary>
     public string NewFolder() => Directory.CreateDirectory(Path.Combine(Folder, Path.GetRandomFileName())).FullName;
 
-    /// <summary>Says how far the run is, on standard error.</summary>
+    /// <summary>Writes the progress of the run to standard error.</summary>
     public static void Progress(string text) => Console.Error.WriteLine($"{DateTime.Now:HH:mm:ss} {text}");
 }

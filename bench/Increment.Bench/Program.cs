@@ -44,7 +44,7 @@ try
     {
         try
         {
-            // What the row before has written would be written to the disk during this one.
+            // Otherwise writes of the previous row would reach the disk during this row.
             using (var sync = Process.Start("sync"))
                 await sync.WaitForExitAsync();
             lines.AddRange(await row.MeasureAsync(measurement));

@@ -3,7 +3,7 @@ namespace Increment.Bench;
 /// <summary>One thing that is measured: a name to ask for it by, and the lines that it gives the table.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="MeasureAsync">Measures it.</param>
-/// <param name="OnRequest">It takes too long for a run that measures all, and is measured only when it is asked for.</param>
+/// <param name="OnRequest">Whether the row is measured only on request, because it takes too long for a full run.</param>
 sealed record Row(string Name, Func<Measurement, Task<IReadOnlyList<Line>>> MeasureAsync, bool OnRequest = false)
 {
     /// <summary>All rows, in the order of the table.</summary>
@@ -35,7 +35,7 @@ sealed record Row(string Name, Func<Measurement, Task<IReadOnlyList<Line>>> Meas
 /// </summary>
 /// <param name="Name">The row's name, with a suffix where a row has several lines.</param>
 /// <param name="Figure">What was measured, with its unit.</param>
-/// <param name="Reference">What it is held against.</param>
+/// <param name="Reference">The reference that it is compared with.</param>
 /// <param name="Goal">What the ratio must reach, or, with <paramref name="AtMost"/>, must not exceed.</param>
 /// <param name="AtMost">Less is better.</param>
 sealed record Line(string Name, string Figure, string Reference, double? Goal, bool AtMost = false)

@@ -6,12 +6,12 @@ using System.Runtime.InteropServices;
 namespace Increment.Bench;
 
 /// <summary>
-/// A program that serves on loopback, started by the benchmark and ended by it. It gets the settings it is given and none
-/// of this process's environment beyond what finding programs and files takes.
+/// A program that serves on loopback, started by the benchmark and ended by it. Its environment has only the given
+/// settings and the variables that are needed to find programs and files.
 /// </summary>
 sealed class Server : IAsyncDisposable
 {
-    /// <summary>What of this process's environment a server gets.</summary>
+    /// <summary>The variables that a server inherits from this process.</summary>
     public static readonly string[] Inherited = ["PATH", "HOME", "DOTNET_ROOT"];
     static readonly HttpClient Http = new() { Timeout = TimeSpan.FromSeconds(5) };
     static readonly HashSet<Process> Running = [];
@@ -45,7 +45,7 @@ sealed class Server : IAsyncDisposable
 
     /// <summary>Starts the program without waiting for it to serve.</summary>
     /// <param name="log">The file that takes what it writes.</param>
-    /// <param name="port">The port that it was told to serve on.</param>
+    /// <param name="port">The port of the server.</param>
     /// <param name="settings">Its environment.</param>
     /// <param name="command">The program and its arguments.</param>
     public static Server Launch(string log, int port, IReadOnlyDictionary<string, string> settings, params string[] command) =>
@@ -85,14 +85,14 @@ sealed class Server : IAsyncDisposable
         }
     }
 
-    /// <summary>The memory that is in RAM for it, in MiB.</summary>
+    /// <summary>The resident memory, in MiB.</summary>
     public double ResidentMiB()
     {
         process.Refresh();
         return process.WorkingSet64 / 1048576.0;
     }
 
-    /// <summary>Ends it without notice, and starts it again.</summary>
+    /// <summary>Kills the program, and starts it again.</summary>
     public async Task RestartAsync(string? ready)
     {
         process.Kill();

@@ -66,7 +66,7 @@ static class Soak
         ];
     }
 
-    /// <summary>Asks one thing again and again; no answer, or 503, is what a kill leaves of it.</summary>
+    /// <summary>Asks one thing again and again; after a kill, no answer or 503 is allowed.</summary>
     static async Task<(int Right, List<string> Wrong)> AskAsync(Server server, HttpMethod method, string path, string? form, string expected, CancellationToken stop)
     {
         var (right, wrong) = (0, new List<string>());

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Increment.Bench;
 
-/// <summary>What it costs to be watched: OTLP over gRPC to a collector on this machine, traces sampled at 1 %.</summary>
+/// <summary>The cost of telemetry: OTLP over gRPC to a collector on this machine, traces sampled at 1 %.</summary>
 static class Telemetry
 {
     public static async Task<IReadOnlyList<Line>> MeasureAsync(Measurement measurement)
@@ -23,7 +23,7 @@ static class Telemetry
         return [exports > 0 ? line with { Note = $"{exports} exports received" } : line with { Error = "nothing was exported" }];
     }
 
-    /// <summary>Takes every OTLP export and forgets it.</summary>
+    /// <summary>Receives and discards every OTLP export.</summary>
     static async Task<WebApplication> StartCollectorAsync(int port, Action received)
     {
         var builder = WebApplication.CreateSlimBuilder();

@@ -10,8 +10,8 @@ sealed record Resource(
     IReadOnlyList<Port> Ports, IReadOnlyList<Volume> Volumes);
 
 /// <summary>
-/// Reads an Aspire manifest as aspirate does: <c>{name.value}</c> is a parameter, <c>{name.bindings.x.y}</c> a property of a
-/// binding, anything that it cannot resolve stays as it is; expressions in <c>args</c> are not looked at; an https url is
+/// Reads an Aspire manifest as aspirate does: <c>{name.value}</c> is a parameter, <c>{name.bindings.x.y}</c> a property
+/// of a binding, other expressions are left unchanged; expressions in <c>args</c> are not resolved; an https url is
 /// empty; empty variables are left out.
 /// </summary>
 sealed partial class Manifest

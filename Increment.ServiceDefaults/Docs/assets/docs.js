@@ -89,7 +89,7 @@ function* fieldsOf(schema, prefix = '') {
   }
 }
 
-/** Labels of what scrolls are told apart by the operation that it belongs to. */
+/** The labels of scrollable parts include the operation, so that they are unique. */
 const code = (text, label) => element('pre', { tabIndex: 0, role: 'group', ariaLabel: label }, element('code', { textContent: text }));
 
 function content(media, label) {
