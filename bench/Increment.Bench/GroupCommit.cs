@@ -8,7 +8,7 @@ namespace Increment.Bench;
 /// <summary>The cost of durability for a single caller, and what concurrent callers save by group commit.</summary>
 static partial class GroupCommit
 {
-    const int Crowd = 64;
+    const int ConcurrentClients = 64;
     const int Block = 8 * 1024;
 
     public static async Task<IReadOnlyList<Line>> MeasureAsync(Measurement measurement)
@@ -19,8 +19,8 @@ static partial class GroupCommit
             () => Task.FromResult(MedianAnswer(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token)),
             () => Task.FromResult(MedianAnswerAndSync(measurement, system.Bare.At("/hello"))));
         var crowd = await measurement.CompareAsync(
-            new("commit-crowd", $"integers/s of {Crowd} callers of one counter", "integers/s of one caller", 8),
-            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token, connections: Crowd),
+            new("commit-crowd", $"integers/s of {ConcurrentClients} callers of one counter", "integers/s of one caller", 8),
+            () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token, connections: ConcurrentClients),
             () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token, connections: 1));
         return [lone, crowd];
     }

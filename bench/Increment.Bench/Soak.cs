@@ -22,7 +22,7 @@ static class Soak
         Server[] counters = [steady, await system.StartCounterAsync("counter"), await system.StartCounterAsync("counter")];
         Server[] mortals = [.. counters[1..], system.Auth, system.Jobs];
 
-        var crowd = new Crowd(client => new IPEndPoint(IPAddress.Loopback, counters[client % counters.Length].Port));
+        var crowd = new ConcurrentClients(client => new IPEndPoint(IPAddress.Loopback, counters[client % counters.Length].Port));
         using var stop = new CancellationTokenSource();
         var clients = crowd.CallAsync(Clients, stop.Token);
         var jobs = AskAsync(system.Jobs, HttpMethod.Get, "/jobs", null, "Jobs:\nTitle: Devops\nDescription: Awesome\n", stop.Token);
