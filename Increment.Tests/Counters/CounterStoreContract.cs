@@ -277,6 +277,19 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_take_with_a_precondition_sees_the_takes_before_it_in_its_batch()
+    {
+        var version = (await Set(Default, 0)).Version;
+        // Refused; meanwhile the others gather into a batch.
+        var leader = store.TakeAsync(Default, 1, null, Matches(0), ct).AsTask();
+        var plain = store.TakeAsync(Default, 1, null, null, ct).AsTask();
+        var conditional = store.TakeAsync(Default, 1, null, Matches(version), ct).AsTask();
+        Assert.Equal((CounterOutcome.PreconditionFailed, 1), ((await leader).Outcome, (await plain).Current));
+        Assert.Equal(CounterOutcome.PreconditionFailed, (await conditional).Outcome);
+        Assert.Equal(1, await Current(Default));
+    }
+
+    [Fact]
     public async Task Of_many_takes_on_the_same_precondition_one_succeeds()
     {
         var replica = await OpenAsync(new());

@@ -35,6 +35,8 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     [InlineData("take k, take m, delete, take k")]
     [InlineData("set, take k, delete, take 1")]
     [InlineData("take k, take k, take k, take m")]
+    [InlineData("take if 2, take if 2, take 1")]
+    [InlineData("take if 2, set, delete")]
     public async Task Concurrent_operations_are_atomic_and_each_key_takes_effect_once(string atOnce)
     {
         var operations = atOnce.Split(", ");
@@ -57,6 +59,9 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     [InlineData("take older", "delete, take older, take m")]
     [InlineData("set", "take k, delete, take m")]
     [InlineData("delete", "take k, delete, take m")]
+    [InlineData("take if 2", "take 1, take m")]
+    [InlineData("take if 2", "delete, take 1, take 1")]
+    [InlineData("take k", "set end, take 1")]
     public async Task An_operation_delayed_at_any_step_stays_correct_while_others_run(string delayed, string meanwhile)
     {
         string[] operations = [delayed, .. meanwhile.Split(", ")];
@@ -183,6 +188,8 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         var result = operation switch
         {
             "set" => await store.SetAsync(counter, 100, null, CancellationToken.None),
+            "set end" => await store.SetAsync(counter, long.MaxValue - 1, null, CancellationToken.None),
+            "take if 2" => await store.TakeAsync(counter, 1, null, state => state?.Current == 2, CancellationToken.None),
             "delete" => await store.DeleteAsync(counter, null, CancellationToken.None),
             "take 1" => await store.TakeAsync(counter, 1, null, null, CancellationToken.None),
             _ => await store.TakeAsync(counter, 1, operation["take ".Length..], null, CancellationToken.None),
@@ -215,12 +222,19 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
             }
             if (operation == "set")
                 return Done(current = 100);
+            if (operation == "set end")
+                return Done(current = long.MaxValue - 1);
+            if (operation == "take if 2" && current != 2)
+                return $"{CounterOutcome.PreconditionFailed} 0";
             var key = operation["take ".Length..];
-            if (key == "1")
-                return Done(current = (current ?? 0) + 1);
-            if (!keys.TryGetValue(key, out var taken))
-                keys.Add(key, taken = (current = (current ?? 0) + 1).Value);
-            return Done(taken);
+            if (keys.TryGetValue(key, out var taken))
+                return Done(taken);
+            if (current == long.MaxValue)
+                return $"{CounterOutcome.EndOfRange} 0";
+            current = (current ?? 0) + 1;
+            if (key is not ("1" or "if 2"))
+                keys.Add(key, current.Value);
+            return Done(current);
         }
 
         static string Done(long? current) => $"{CounterOutcome.Done} {current}";
