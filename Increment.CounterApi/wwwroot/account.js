@@ -3,7 +3,7 @@ import { announce, ask, busy, day, make, say, submitter } from './dom.js';
 import { live } from './live.js';
 import { recently } from './recent.js';
 
-/** The account: password, providers, export, deletion. */
+/** The view of the account: password, providers, export, deletion. */
 export function account(main, user, leave) {
   const [root, part] = make('account');
   document.title = 'Account · Increment';
@@ -79,7 +79,7 @@ export function account(main, user, leave) {
   return () => {};
 }
 
-/** What goes on after a new password: the keys, and the identities that are listed below. */
+/** Shows what stays valid after a new password: the API keys and the linked identities. */
 async function showAlive(part, user) {
   const keys = (await tokens()).filter(isKey).length;
   const identities = user.attributes.identities.length;
@@ -90,7 +90,7 @@ async function showAlive(part, user) {
   part.revokeKeys.hidden = keys === 0;
 }
 
-/** The identities that sign in to the account, and the providers that are offered. */
+/** Shows the linked identities, and the providers that can be linked. */
 async function showWays(part, user) {
   let providers;
   try {

@@ -5,7 +5,7 @@ export class Refusal extends Error {
     Object.assign(this, { status, code, retryAfter });
   }
 
-  /** Whether the same call may succeed in a moment. */
+  /** Whether a retry may succeed in a moment. */
   get isPassing() {
     return this.status === 0 || this.status >= 502 || this.code === 'idempotency-key-in-use';
   }
@@ -15,9 +15,9 @@ export class Refusal extends Error {
 export const events = new EventTarget();
 
 /**
- * Calls the API, with the session's cookie.
+ * Calls the API with the session cookie.
  * @param body a plain object, sent as JSON, or URLSearchParams, sent as a form.
- * @returns the JSON document, with integers that a Number cannot hold left as text; null for 204.
+ * @returns the JSON document, null for 204. Integers that a Number cannot hold are text.
  */
 export async function call(method, path, body, headers = {}, signal = undefined) {
   const isJson = body && !(body instanceof URLSearchParams);
@@ -82,7 +82,7 @@ export function explain(problem) {
   return words[problem.status] ?? (problem.message || `The service refused this (${problem.status}).`);
 }
 
-/** The live tokens of the user, the newest first. */
+/** The user's valid tokens, newest first. */
 export async function tokens() {
   const all = [];
   for (let page = 'v1/tokens?page[size]=100'; page; ) {
@@ -101,8 +101,8 @@ const pathOf = name => name === 'default' ? '/v1' : `/v1/counters/${encodeURICom
 const attributes = answer => answer.data.attributes;
 
 /**
- * Takes the next integer, or a block. A call that gets no answer is made again under the same Idempotency-Key, so that
- * its integers are returned and not lost.
+ * Takes the next integer, or a block of integers. After a call without an answer, it retries with the same
+ * Idempotency-Key, so that no integers are lost.
  */
 export async function next(name, count) {
   const key = Array.from(crypto.getRandomValues(new Uint8Array(16)), byte => byte.toString(16).padStart(2, '0')).join('');
@@ -117,7 +117,7 @@ export async function next(name, count) {
   }
 }
 
-/** Sets a counter, creating it where there is none; `value` is text, as a form carries any integer exactly. */
+/** Sets a counter, or creates it. `value` is text, because a form carries every integer exactly. */
 export const reset = (name, value) => call('PUT', `${pathOf(name)}/current`, new URLSearchParams({ current: value }));
 
 export const remove = name => call('DELETE', `/v1/counters/${encodeURIComponent(name)}`);

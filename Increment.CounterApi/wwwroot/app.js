@@ -12,13 +12,13 @@ const tabs = document.getElementById('tabs');
 const notice = document.getElementById('notice');
 const liveMark = document.getElementById('live');
 const signOut = document.getElementById('sign-out');
-/** The message between the tabs of a browser at sign-in and sign-out: the user, if any, and a text for the other tabs. */
+/** Informs the other tabs of a sign-in or sign-out. A message has the user or, after a sign-out, a text to show. */
 const otherTabs = new BroadcastChannel('session');
 
 let user;
 let takeDown = () => {};
 
-/** Shows what the address names. */
+/** Shows the view of the current address. */
 function route() {
   const [, place = '', name] = location.hash.split('/');
   takeDown();
@@ -47,7 +47,7 @@ function decode(name) {
   }
 }
 
-/** What follows a sign-in in this tab. */
+/** Runs after a sign-in in this tab. */
 async function enter() {
   const found = await whoIsSignedIn();
   if (!found) throw new Refusal(400, 'no-cookie', 'You are not signed in, since the browser kept no cookie. Allow cookies for this site and try again.');
@@ -124,7 +124,7 @@ events.addEventListener('reached', () => {
 addEventListener('offline', showUnreachable);
 events.addEventListener('signed-out', () => check('Your session has ended. Sign in again.'));
 otherTabs.addEventListener('message', ({ data }) => { if (data.user !== user?.id) check(data.message); });
-// A page restored from the back/forward cache got no messages meanwhile.
+// A page in the back/forward cache receives no messages.
 addEventListener('pageshow', event => { if (event.persisted) check('You are signed out.'); });
 document.querySelector('.skip').addEventListener('click', event => {
   event.preventDefault(); // the hash is a route of the page, not an anchor
@@ -137,7 +137,7 @@ addEventListener('hashchange', () => {
   scrollTo(0, 0);
 });
 
-/** Asks for the signed-in user until there is an answer; undefined if the service refuses to answer. */
+/** Asks for the signed-in user until the service answers; undefined after an error that a retry does not fix. */
 async function ask() {
   for (;;) {
     try {

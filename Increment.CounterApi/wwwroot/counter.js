@@ -7,7 +7,7 @@ const largest = 2n ** 63n - 1n;
 const largestBlock = 1_000_000n;
 const shown = 200;
 
-/** The counter `name`, and the list of all beside it. Returns a function that removes the view. */
+/** The view of the counter `name`, with the list of all counters beside it. Returns a function that removes the view. */
 export function counters(main, name) {
   const [root, part] = make('counters');
   const stop = new AbortController();
@@ -104,7 +104,7 @@ export function counters(main, name) {
   listen(part.next, 'click', takeNext);
   listen(document, 'keydown', event => {
     const isTyping = event.target instanceof Element && event.target.closest('input:not([type="checkbox"], [type="radio"]), select, textarea, dialog');
-    // The autofill of browsers sends such events without a key. Where the option is not shown nobody could turn it off.
+    // Autofill sends keydown events without a key. If the option is not visible, the user could not turn the shortcut off.
     if (event.key?.toLowerCase() !== 'n' || event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
     if (!part.shortcut.checked || !part.shortcut.checkVisibility()) return;
     event.preventDefault();
@@ -210,7 +210,7 @@ export function counters(main, name) {
 
 const hrefOf = name => name === 'default' ? '#/' : `#/counters/${encodeURIComponent(name)}`;
 
-/** A non-negative integer as people write it ("1,000"), or undefined. */
+/** Reads a non-negative integer that may have separators ("1,000"); undefined if it is not one. */
 function readInteger(text) {
   const digits = text.trim().replace(/[,\s_]/g, '');
   return /^\d{1,19}$/.test(digits) ? BigInt(digits) : undefined;

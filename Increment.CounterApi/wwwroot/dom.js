@@ -1,4 +1,4 @@
-/** The first element of a template of index.html, and its parts by their data-part. */
+/** Copies the first element of a template of index.html. Returns the copy, and its parts by their data-part. */
 export function make(template) {
   const root = document.getElementById(template).content.firstElementChild.cloneNode(true);
   const parts = {};
@@ -8,10 +8,10 @@ export function make(template) {
 
 const camel = name => name.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
 
-/** Grouped as people read it: 1,234,567. */
+/** Formats an integer with separators: 1,234,567. */
 export const readable = integer => integer.toLocaleString('en');
 
-/** A moment as people read it. */
+/** Formats a date and time for the page. */
 export const day = text => new Date(text).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short' });
 
 /** Announces a visible change to screen readers. */
@@ -19,13 +19,13 @@ export function announce(text) {
   document.getElementById('announcer').textContent = text;
 }
 
-/** Shows a message in its place, or takes it away. */
+/** Shows a message in `element`, or hides the element if there is no message. */
 export function say(element, text) {
   element.textContent = text ?? '';
   element.hidden = !text;
 }
 
-/** Copies, and says on the button that it did. */
+/** Copies the text, and confirms it on the button. */
 export async function copy(button, text) {
   const label = button.textContent;
   try {
@@ -38,7 +38,7 @@ export async function copy(button, text) {
   setTimeout(() => { button.textContent = label; }, 2000);
 }
 
-/** Runs an action once at a time, with its button marked as busy meanwhile. */
+/** Runs an action, and marks its button as busy until it ends. A second click meanwhile has no effect. */
 export async function busy(button, action) {
   if (button.getAttribute('aria-busy') === 'true') return;
   button.setAttribute('aria-busy', 'true');
@@ -49,18 +49,18 @@ export async function busy(button, action) {
   }
 }
 
-/** The button that sends a form; the event names none where a script sends the form, as password managers do. */
+/** The button that sends a form. The event has none if a script sends the form, as password managers do. */
 export const submitter = event => event.submitter ?? event.target.querySelector('button:not([type="button"])');
 
-/** Takes a question away that was not answered. */
+/** Closes an open dialog without an answer. */
 export function dismiss() {
   const dialog = document.getElementById('dialog');
   if (dialog.open) dialog.dispatchEvent(new Event('cancel'));
 }
 
 /**
- * Asks in a dialog, and carries out `action` with what was typed; the dialog stays, with the reason, while that fails.
- * @returns {Promise<boolean>} whether it was carried out.
+ * Asks in a dialog, and runs `action` with the input. If the action fails, the dialog stays open and shows the reason.
+ * @returns {Promise<boolean>} whether the action succeeded.
  */
 export function ask({ title, text, confirm, danger = false, field, action, explain }) {
   const dialog = document.getElementById('dialog');

@@ -3,7 +3,7 @@ import { ask, busy, copy, day, make, say, submitter } from './dom.js';
 import { recently } from './recent.js';
 import { fresh } from './snippets.js';
 
-/** The API keys: made, shown once, listed, revoked. */
+/** The view of the API keys: create a key and show it once, list keys, revoke them. */
 export function keys(main, user) {
   const [root, part] = make('keys');
   document.title = 'API keys · Increment';
@@ -15,7 +15,7 @@ export function keys(main, user) {
     cell.name.textContent = name;
     cell.badge.hidden = !current;
     cell.badge.textContent = 'this browser';
-    cell.revoke.hidden = current; // that is what Sign out is for
+    cell.revoke.hidden = current; // the button "Sign out" revokes it
     cell.facts.textContent = [
       `${kind === 'key' ? 'made' : 'signed in'} ${day(createdAt)}`,
       lastUsedAt ? `last used ${day(lastUsedAt)}` : kind === 'key' && 'never used',

@@ -2,17 +2,17 @@ import { events } from './api.js';
 import { SharedStream } from './shared-stream.js';
 
 /**
- * The user's current counters, updated by the stream of /v1/events while the page is visible. Events: `change` (which
- * counters changed: `detail`, a Set of names) and `state`.
+ * The user's counters, updated by the stream of /v1/events while the page is visible. Events: `change`, with the names of
+ * the changed counters as a Set in `detail`, and `state`.
  */
 class Live extends EventTarget {
-  /** Name to BigInt. */
+  /** From the name to the value, a BigInt. */
   counters = new Map();
   /** 'off', 'connecting', 'open' or 'lost'. */
   state = 'off';
-  /** Whether the counters were received. */
+  /** Whether a snapshot was received. */
   known = false;
-  /** How often the stream has sent a counter. */
+  /** How often the stream has sent each counter. */
   #heard = new Map();
   #stream;
   #user;
@@ -39,9 +39,9 @@ class Live extends EventTarget {
   }
 
   /**
-   * Get this function before a call that changes a counter, and call it with the result. It shows the change at once,
-   * unless the stream has sent the counter meanwhile: that may be a later change, which this result would overwrite.
-   * The stream always sends the latest state last.
+   * Returns a function to call with the result of a change of a counter; get it before the change. It shows the result
+   * at once. If the stream has sent the counter meanwhile, it does nothing, because the result may be older. The last
+   * message of the stream always has the latest state.
    */
   learner(name) {
     const heard = this.#heard.get(name);

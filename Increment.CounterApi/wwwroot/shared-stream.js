@@ -4,9 +4,9 @@ const beatEvery = 5000;
 const silentAfter = 15_000;
 
 /**
- * One Stream for all tabs of a user that are in sight, since browsers have few connections to a host for all tabs
- * together. The tab that holds a lock, the leader, has the stream and passes on what it hears; the browser gives the lock
- * to the next tab when the leader closes. Where there are no locks (over plain http), each tab has its own stream.
+ * One Stream for all visible tabs of a user, because a browser limits the connections to a host over all tabs. The leader
+ * is the tab that holds a lock. It has the stream, and forwards its messages to the other tabs. When it closes, the browser
+ * gives the lock to the next tab. Without locks (over plain http), each tab has its own stream.
  */
 export class SharedStream {
   #user;
@@ -22,10 +22,10 @@ export class SharedStream {
   #isWelcome = false;
   #isLeaderSilent = false;
   #heardAt = performance.now();
-  /** Grows with each leader: what an earlier one still sends, after it stood still, is old. */
+  /** Increases with each leader. Messages of an earlier leader, which may have been suspended, are ignored. */
   #term = 0;
 
-  /** `hear` gets what a Stream's does; `counters` returns the counters as this tab knows them, for tabs that come later. */
+  /** `hear` receives the messages of a Stream. `counters` returns the counters that this tab knows, for tabs that open later. */
   constructor(user, hear, counters) {
     this.#user = user;
     this.#hear = hear;

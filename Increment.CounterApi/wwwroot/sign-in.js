@@ -12,7 +12,7 @@ const modes = {
   },
 };
 
-/** Signing in, or up; `enter` is called when it is done. */
+/** The view for signing in or up. It calls `enter` afterwards. */
 export function signIn(main, mode, enter) {
   const [root, part] = make('sign-in');
   const words = modes[mode];
@@ -76,5 +76,5 @@ async function showProviders(box) {
       box.append(link);
     }
     box.hidden = data.length === 0;
-  } catch { /* none to offer; the form is there */ }
+  } catch { /* without providers, the form still works */ }
 }

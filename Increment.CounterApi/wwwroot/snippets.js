@@ -2,7 +2,7 @@ import { copy, make } from './dom.js';
 
 const placeholder = 'YOUR_API_KEY';
 
-/** The key made last in this page, to be put into the snippets; it is kept nowhere else. */
+/** The last key that was created on this page, for the snippets. It is stored nowhere else. */
 export const fresh = { key: undefined };
 
 const languages = {
@@ -26,7 +26,7 @@ if (!answer.ok) throw new Error(await answer.text());
 const next = BigInt(await answer.text()); // a Number is not exact past 2^53`,
 };
 
-/** Ready-made code for a counter, in the language chosen last. */
+/** Code that uses a counter, in the language that was chosen last. */
 export function snippets(name) {
   const [root, part] = make('snippet-box');
   const url = location.origin + (name === 'default' ? '/v1/next' : `/v1/counters/${encodeURIComponent(name)}/next`);

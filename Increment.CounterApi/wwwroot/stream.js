@@ -3,7 +3,7 @@ import { events, parse, whoIsSignedIn } from './api.js';
 const retryAfter = 3000;
 
 /**
- * The stream of /v1/events, opened again whenever it ends. It hands what it hears to `hear`:
+ * The stream of /v1/events. It reconnects when it ends. It passes its messages to `hear`:
  * `{ type: 'state', state }`, with 'open' or 'lost'; `{ type: 'snapshot' | 'change', counters }`, with pairs of a name and
  * a BigInt; `{ type: 'remove', names }`.
  */
@@ -46,8 +46,8 @@ export class Stream {
     this.#hear({ type: 'state', state: 'lost' });
   }
 
-  // The browser reconnects by itself after a broken connection, and gives up after a refusal; but does not report which
-  // of them occurred. An ordinary call finds out, and detects an ended session.
+  // The browser reconnects after a broken connection, and gives up after an error response. The event has no reason, so an
+  // ordinary call checks whether the session has ended.
   async #onError(source) {
     if (source !== this.#source) return;
     this.#hear({ type: 'state', state: 'lost' });

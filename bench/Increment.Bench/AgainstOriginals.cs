@@ -17,8 +17,8 @@ static class AgainstOriginals
     }
 
     /// <summary>
-    /// The original issues the token with its own register call. It gets fewer concurrent calls, because it does not
-    /// support more.
+    /// The original's own register call issues its token. It gets fewer concurrent calls, because it does not support
+    /// more.
     /// </summary>
     public static async Task<IReadOnlyList<Line>> NextAsync(Measurement measurement)
     {
@@ -49,7 +49,7 @@ static class AgainstOriginals
             ["PEER_DATABASE"] = Path.Combine(folder, name + ".db"),
         };
         var peers = Path.Combine(Environment.CurrentDirectory, "bench/peers");
-        // Debian's Python, for which its packages are installed. PATH may find a different Python first.
+        // The packages are installed for Debian's Python. PATH may find a different Python first.
         return Server.Launch(Path.Combine(folder, name + ".log"), port, environment,
             "/usr/bin/python3", "-m", "gunicorn", "--workers", "4", "--bind", $"127.0.0.1:{port}", "--chdir", peers, name + ":app").ReadyAsync(null);
     }

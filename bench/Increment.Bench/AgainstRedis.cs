@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Increment.Bench;
 
-/// <summary>Against Redis's INCR, which keeps nothing on disk, asked by redis-benchmark with 64 clients.</summary>
+/// <summary>Against INCR of a Redis without persistence, called by redis-benchmark with 64 clients.</summary>
 static class AgainstRedis
 {
     public static Task<IReadOnlyList<Line>> NextAsync(Measurement measurement) =>
@@ -13,7 +13,7 @@ static class AgainstRedis
         AgainstIncrAsync(measurement, new("blocks-redis", "GET /v1/next?count=1000, durable, integers/s", "Redis INCR in memory, 16 at a time, integers/s", 5),
             "/v1/next?count=1000", count: 1_000, pipeline: 16, requests: 600_000);
 
-    /// <param name="requests">How many INCR make about a second.</param>
+    /// <param name="requests">How many INCR commands take about a second.</param>
     static async Task<IReadOnlyList<Line>> AgainstIncrAsync(Measurement measurement, Line line, string path, int count, int pipeline, int requests)
     {
         await using var system = await MeasuredSystem.StartAsync(measurement);

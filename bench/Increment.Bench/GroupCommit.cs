@@ -5,7 +5,7 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Increment.Bench;
 
-/// <summary>The cost of durability for a single caller, and what concurrent callers save by group commit.</summary>
+/// <summary>The cost of durability for a single caller, and how much group commit saves for concurrent callers.</summary>
 static partial class GroupCommit
 {
     const int ConcurrentClients = 64;
@@ -33,8 +33,8 @@ static partial class GroupCommit
     }
 
     /// <summary>
-    /// The minimum time of a durable answer: an answer and a sync in sequence, as in a service. The write goes into an
-    /// existing file, like the log of a store that has run for a while.
+    /// The minimum time of a durable answer: a response and a sync, one after the other. The write goes into an existing
+    /// file, like the log of a store that has run for a while.
     /// </summary>
     static double MedianAnswerAndSync(Measurement measurement, Uri address)
     {
@@ -58,7 +58,7 @@ static partial class GroupCommit
     static byte[] Request(Uri address, string headers) =>
         Encoding.ASCII.GetBytes($"GET {address.AbsolutePath} HTTP/1.1\r\nHost: {address.Authority}\r\n{headers}\r\n");
 
-    /// <summary>Does something again and again for some time, and answers how long it took mostly, in µs.</summary>
+    /// <summary>Repeats the action for the duration. Returns the median time of a run, in µs.</summary>
     static double Median(TimeSpan duration, Action action)
     {
         var times = new List<double>();

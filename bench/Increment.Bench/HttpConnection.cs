@@ -11,10 +11,10 @@ sealed class HttpConnection(int port) : IDisposable
     Socket? socket;
     int length;
 
-    /// <summary>What <c>poll</c> knows it by; -1 while it is closed.</summary>
+    /// <summary>The file descriptor for <c>poll</c>; -1 while the connection is closed.</summary>
     public int FileDescriptor => (int?)socket?.Handle ?? -1;
 
-    /// <summary>Sends a whole request and answers the whole response, valid until the next call.</summary>
+    /// <summary>Sends a whole request. Returns the whole response, which is valid until the next call.</summary>
     /// <exception cref="InvalidOperationException">The status is not 200.</exception>
     public ReadOnlySpan<byte> Send(ReadOnlySpan<byte> request)
     {
@@ -38,7 +38,9 @@ sealed class HttpConnection(int port) : IDisposable
         length = 0;
     }
 
-    /// <summary>Waits for a part of the response and answers the whole one, valid until the next call, if that was the last.</summary>
+    /// <summary>
+    /// Receives a part of the response. Returns true if it was the last part. The response is valid until the next call.
+    /// </summary>
     /// <exception cref="InvalidOperationException">The status is not 200.</exception>
     public bool TryEnd(out ReadOnlySpan<byte> response)
     {

@@ -1,6 +1,6 @@
 namespace Increment.Bench;
 
-/// <summary>How long a caller waits at most times, at half the rate that <c>next</c> can take.</summary>
+/// <summary>How long callers wait at half of the maximum rate of <c>next</c>.</summary>
 static class Latency
 {
     public static async Task<IReadOnlyList<Line>> MeasureAsync(Measurement measurement)

@@ -6,10 +6,9 @@ using System.Text;
 namespace Increment.Bench;
 
 /// <summary>
-/// Requests on many connections. <see cref="MeasureLatencies"/> sends at a constant rate, whatever the server does: a
-/// request's latency counts from the moment at which it was due, so that a stall counts for every request that it
-/// delayed, also for those that could not be sent because of it ("coordinated omission",
-/// https://github.com/giltene/wrk2#acknowledgements).
+/// Requests on many connections. <see cref="MeasureLatencies"/> sends at a constant rate. The latency of a request counts
+/// from the time at which it was due. So a stall of the server counts for all requests that it delays, also for those
+/// that could not be sent in time ("coordinated omission", https://github.com/giltene/wrk2#acknowledgements).
 /// </summary>
 static partial class LoadGenerator
 {
@@ -18,8 +17,8 @@ static partial class LoadGenerator
     static readonly double TicksPerMicrosecond = Stopwatch.Frequency / 1e6;
 
     /// <summary>
-    /// Sends at a rate, over all connections in turns, and answers the latencies in microseconds, in ascending order.
-    /// One thread serves them all: separate threads would compete with the server's, and their waiting would count too.
+    /// Sends at a constant rate, over all connections in turn. Returns the latencies in microseconds, in ascending order.
+    /// One thread serves all connections: more threads would compete with the server's, and that would add to the latencies.
     /// </summary>
     /// <param name="rate">Requests per second, over all connections.</param>
     public static double[] MeasureLatencies(Uri address, string? token, double rate, TimeSpan duration)
@@ -35,7 +34,7 @@ static partial class LoadGenerator
         var polled = Enumerable.Repeat(PollDescriptor.None, Connections).ToArray();
         _ = SetTimerSlack(29, 1, 0, 0, 0);
         var start = Stopwatch.GetTimestamp() + Stopwatch.Frequency / 10;
-        // The connections take turns, evenly; each has one request under way at most.
+        // The requests of the connections are evenly spaced. A connection has at most one pending request.
         double Due(int number, int request) => start + interval * (request + (double)number / Connections);
 
         for (var answered = 0; answered < latencies.Length;)
@@ -72,8 +71,8 @@ static partial class LoadGenerator
         return latencies;
     }
 
-    /// <summary>Sends one request after the other on each of some connections, and answers the integers that were given out.</summary>
-    /// <param name="before">What stands before the integer in an answer.</param>
+    /// <summary>Sends requests on several connections, one at a time on each. Returns the integers of the answers.</summary>
+    /// <param name="before">The text before the integer in an answer.</param>
     public static IReadOnlyCollection<long> Collect(Uri address, string? token, string before, TimeSpan duration)
     {
         var request = Request(address, token);
@@ -119,7 +118,7 @@ static partial class LoadGenerator
             throw new InvalidOperationException(failure.Message, failure);
     }
 
-    /// <summary>Waits until a response is there or the time has come, to some microseconds.</summary>
+    /// <summary>Waits for a response or until the given time, with a precision of some microseconds.</summary>
     static void Poll(Span<PollDescriptor> polled, double until)
     {
         var ticks = Math.Clamp(until - Stopwatch.GetTimestamp(), 0, Stopwatch.Frequency);
@@ -142,7 +141,7 @@ static partial class LoadGenerator
     [LibraryImport("libc", EntryPoint = "ppoll", SetLastError = true)]
     private static partial int PPoll(Span<PollDescriptor> polled, nuint count, in TimeSpec timeout, IntPtr signals);
 
-    /// <summary>prctl(PR_SET_TIMERSLACK): the kernel may otherwise wake a thread 50 µs late.</summary>
+    /// <summary>prctl(PR_SET_TIMERSLACK). By default, the kernel may wake a thread 50 µs late.</summary>
     [LibraryImport("libc", EntryPoint = "prctl")]
     private static partial int SetTimerSlack(int option, nuint nanoseconds, nuint unused1, nuint unused2, nuint unused3);
 }

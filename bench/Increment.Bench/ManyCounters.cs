@@ -7,8 +7,8 @@ using Microsoft.Data.Sqlite;
 namespace Increment.Bench;
 
 /// <summary>
-/// Ten million increments over 100,000 counters: CounterApi's memory may not grow with what it has done, and no integer
-/// may be lost or given out twice. It exports its metrics meanwhile, which include the size of its heap.
+/// Ten million increments over 100,000 counters. CounterApi's memory must not grow with the number of increments, and no
+/// integer may be lost or issued twice. The heap's size comes from the metrics that CounterApi exports.
 /// </summary>
 static class ManyCounters
 {
@@ -62,7 +62,7 @@ static class ManyCounters
                 connection.Dispose();
         }
         if (collecting.IsCompleted)
-            await collecting; // it has failed
+            await collecting; // throws its failure
         wrong += CountWrong(system.FileOf(Store));
 
         Line Flat(string name, string what, List<double> samples) => new(name, $"{what} in the last fifth, MiB", "in the second fifth, MiB", 1.1, AtMost: true)
@@ -82,7 +82,7 @@ static class ManyCounters
         ];
     }
 
-    /// <summary>How many counters in the store are not where all the calls must have left them.</summary>
+    /// <summary>The number of counters in the store without the value that all the calls must have left.</summary>
     static long CountWrong(string store)
     {
         using var connection = new SqliteConnection($"Data Source={store};Mode=ReadOnly;Pooling=False");
@@ -92,7 +92,10 @@ static class ManyCounters
         return (long)command.ExecuteScalar()!;
     }
 
-    /// <summary>Takes OTLP exports until the listener is closed, and reports the size of the heap, in bytes, in each that has it.</summary>
+    /// <summary>
+    /// Receives OTLP exports until the listener is closed, and reports the size of the heap, in bytes, from each export that
+    /// has it.
+    /// </summary>
     static async Task CollectAsync(HttpListener listener, Action<double> heapSize)
     {
         while (true)

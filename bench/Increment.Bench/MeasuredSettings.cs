@@ -1,15 +1,15 @@
 namespace Increment.Bench;
 
 /// <summary>
-/// The settings of a measured service: the required ones, and the demo token. All others have their defaults:
-/// Production environment, durability, limits, health, security, no telemetry.
+/// The settings of a measured service: the required ones, and the demo token. The environment is Production. All other
+/// settings have their defaults: durability, limits, health checks, security, no telemetry.
 /// </summary>
 static class MeasuredSettings
 {
     /// <summary>The demo token.</summary>
     public const string Token = "mytoken";
 
-    /// <param name="port">Where it serves, on loopback.</param>
+    /// <param name="port">The port of the service, on loopback.</param>
     /// <param name="store">Its SQLite file.</param>
     /// <param name="auth">AuthService's address; null for AuthService itself.</param>
     public static Dictionary<string, string> Of(int port, string store, Uri? auth) => new()

@@ -5,7 +5,7 @@ using Microsoft.Data.Sqlite;
 namespace Increment.Bench;
 
 /// <summary>
-/// The published services on loopback with <see cref="MeasuredSettings"/>, and bare Kestrel beside them.
+/// The published services with <see cref="MeasuredSettings"/>, and a bare Kestrel, all on loopback.
 /// </summary>
 sealed class MeasuredSystem : IAsyncDisposable
 {
@@ -39,11 +39,11 @@ sealed class MeasuredSystem : IAsyncDisposable
         }
     }
 
-    /// <summary>Starts one more CounterApi on a store of its own, or on the same one, <c>counter</c>.</summary>
+    /// <summary>Starts another CounterApi on the given store; <c>counter</c> is the store of the first.</summary>
     public Task<Server> StartCounterAsync(string store, params IReadOnlyList<(string Name, string Value)> settings) =>
         StartServiceAsync("CounterApi", store, settings);
 
-    /// <summary>The folder's file of a store.</summary>
+    /// <summary>The path of a store's file.</summary>
     public string FileOf(string store) => Path.Combine(folder, store + ".db");
 
     /// <summary>Gives users <c>bench-0</c>, <c>bench-1</c>… a token <c>bench-token-N</c> each.</summary>
@@ -90,14 +90,14 @@ sealed class MeasuredSystem : IAsyncDisposable
         Directory.Delete(folder, recursive: true);
     }
 
-    /// <summary>Starts one more bare Kestrel.</summary>
+    /// <summary>Starts another bare Kestrel.</summary>
     public Task<Server> StartBareAsync()
     {
         var port = Server.FreePort();
         return LaunchAsync(port, "BareKestrel", new() { ["ASPNETCORE_URLS"] = $"http://127.0.0.1:{port}" }, "/hello");
     }
 
-    /// <summary>Starts one more of a service on a store of its own.</summary>
+    /// <summary>Starts another instance of a service on the given store.</summary>
     public Task<Server> StartServiceAsync(string service, string store, params IReadOnlyList<(string Name, string Value)> more)
     {
         var port = Server.FreePort();

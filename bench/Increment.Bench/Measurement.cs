@@ -1,6 +1,6 @@
 namespace Increment.Bench;
 
-/// <summary>How a run measures: where its files are, how many rounds, how long.</summary>
+/// <summary>The folders, the number of rounds and the durations of a run.</summary>
 /// <param name="Published">The folder with the published services, one folder each, and the built AppHost.</param>
 /// <param name="Folder">An empty folder on the disk that is measured.</param>
 /// <param name="Rounds">How many pairs of samples a line gets.</param>
@@ -9,7 +9,7 @@ namespace Increment.Bench;
 sealed record Measurement(string Published, string Folder, int Rounds, TimeSpan Round, TimeSpan SoakTime)
 {
     /// <summary>
-    /// Samples a figure and its reference in turns, after warm-up rounds, because the runtime recompiles hot code for
+    /// Samples a figure and its reference in turn. Warm-up rounds come first, because the runtime recompiles hot code for
     /// some seconds.
     /// </summary>
     public async Task<Line> CompareAsync(Line line, Func<Task<double>> figure, Func<Task<double>> reference, int warmUps = 1)

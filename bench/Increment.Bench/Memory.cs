@@ -1,6 +1,6 @@
 namespace Increment.Bench;
 
-/// <summary>What each service keeps of the machine's memory when the load is over.</summary>
+/// <summary>The memory that each service uses after the load.</summary>
 static class Memory
 {
     static readonly TimeSpan Rest = TimeSpan.FromSeconds(10);

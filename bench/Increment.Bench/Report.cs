@@ -53,7 +53,7 @@ static class Report
             }),
         }, Json));
 
-    /// <summary>Three digits, or all before the point.</summary>
+    /// <summary>Formats a number with three digits, or with all digits before the point.</summary>
     public static string Number(double value) => value switch
     {
         >= 100 or <= -100 => value.ToString("N0", CultureInfo.InvariantCulture),

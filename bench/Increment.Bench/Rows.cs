@@ -1,6 +1,6 @@
 namespace Increment.Bench;
 
-/// <summary>One thing that is measured: a name to ask for it by, and the lines that it gives the table.</summary>
+/// <summary>A measurement that can be requested by name, and gives one or more lines of the table.</summary>
 /// <param name="Name">Its name.</param>
 /// <param name="MeasureAsync">Measures it.</param>
 /// <param name="OnRequest">Whether the row is measured only on request, because it takes too long for a full run.</param>
@@ -30,29 +30,29 @@ sealed record Row(string Name, Func<Measurement, Task<IReadOnlyList<Line>>> Meas
 }
 
 /// <summary>
-/// A line of the table: a figure against its reference. Samples were taken in pairs, one right after the other, so that a
-/// machine whose speed drifts slows down both.
+/// A line of the table: a figure against its reference. Both samples of a pair are taken one right after the other, so
+/// that a drift of the machine's speed affects both.
 /// </summary>
 /// <param name="Name">The row's name, with a suffix where a row has several lines.</param>
 /// <param name="Figure">What was measured, with its unit.</param>
 /// <param name="Reference">The reference that it is compared with.</param>
-/// <param name="Goal">What the ratio must reach, or, with <paramref name="AtMost"/>, must not exceed.</param>
-/// <param name="AtMost">Less is better.</param>
+/// <param name="Goal">The minimum of the ratio; with <paramref name="AtMost"/>, the maximum.</param>
+/// <param name="AtMost">Whether less is better.</param>
 sealed record Line(string Name, string Figure, string Reference, double? Goal, bool AtMost = false)
 {
     /// <summary>The figure's samples.</summary>
     public IReadOnlyList<double> Figures { get; init; } = [];
 
-    /// <summary>The reference's samples; a pair for each of the figure's.</summary>
+    /// <summary>The reference's samples, one for each of the figure's.</summary>
     public IReadOnlyList<double> References { get; init; } = [];
 
-    /// <summary>What else was seen.</summary>
+    /// <summary>A remark on the measurement.</summary>
     public string? Note { get; init; }
 
-    /// <summary>Why it could not be measured; null when it was.</summary>
+    /// <summary>Why the line could not be measured; null if it was measured.</summary>
     public string? Error { get; init; }
 
-    /// <summary>The median of the pairs' ratios; null when it was not measured.</summary>
+    /// <summary>The median of the pairs' ratios; null if the line was not measured.</summary>
     public double? Ratio => Figures.Count == 0 ? null : Median(Figures.Zip(References, (figure, reference) => figure / reference));
 
     /// <summary>Whether the ratio reaches the goal.</summary>

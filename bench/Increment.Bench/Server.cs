@@ -6,8 +6,8 @@ using System.Runtime.InteropServices;
 namespace Increment.Bench;
 
 /// <summary>
-/// A program that serves on loopback, started by the benchmark and ended by it. Its environment has only the given
-/// settings and the variables that are needed to find programs and files.
+/// A server on loopback that the benchmark starts and ends. Its environment has only the given settings, and the variables
+/// that are needed to find programs and files.
 /// </summary>
 sealed class Server : IAsyncDisposable
 {
@@ -25,7 +25,7 @@ sealed class Server : IAsyncDisposable
     static Server()
     {
         AppDomain.CurrentDomain.ProcessExit += (_, _) => EndAll();
-        // The runtime ends the process on these without ProcessExit.
+        // These signals would end the process without ProcessExit.
         foreach (var signal in (PosixSignal[])[PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP])
             Signals.Add(PosixSignalRegistration.Create(signal, _ => EndAll()));
     }
@@ -43,15 +43,18 @@ sealed class Server : IAsyncDisposable
     /// <summary>An address on this server.</summary>
     public Uri At(string path) => new($"http://127.0.0.1:{Port}{path}");
 
-    /// <summary>Starts the program without waiting for it to serve.</summary>
-    /// <param name="log">The file that takes what it writes.</param>
+    /// <summary>Starts the program without waiting until it is ready.</summary>
+    /// <param name="log">The file for its output.</param>
     /// <param name="port">The port of the server.</param>
     /// <param name="settings">Its environment.</param>
     /// <param name="command">The program and its arguments.</param>
     public static Server Launch(string log, int port, IReadOnlyDictionary<string, string> settings, params string[] command) =>
         new(log, port, settings, command);
 
-    /// <summary>Waits until the server (at another port of its, where one is given) answers 200 at a path, or, without a path, takes a connection.</summary>
+    /// <summary>
+    /// Waits until the server answers 200 at a path or, without a path, accepts a connection. <paramref name="port"/> is
+    /// another port of the server; null for its main one.
+    /// </summary>
     public async Task<Server> ReadyAsync(string? path, int? port = null)
     {
         for (var waited = Stopwatch.StartNew(); !await AnswersAsync(port ?? Port, path); await Task.Delay(5))
@@ -65,7 +68,7 @@ sealed class Server : IAsyncDisposable
         return this;
     }
 
-    /// <summary>Whether a server answers 200 at a path, or, without a path, takes a connection.</summary>
+    /// <summary>Whether a server answers 200 at a path or, without a path, accepts a connection.</summary>
     public static async Task<bool> AnswersAsync(int port, string? path)
     {
         try
@@ -92,7 +95,7 @@ sealed class Server : IAsyncDisposable
         return process.WorkingSet64 / 1048576.0;
     }
 
-    /// <summary>Kills the program, and starts it again.</summary>
+    /// <summary>Kills the program and starts it again.</summary>
     public async Task RestartAsync(string? ready)
     {
         process.Kill();
@@ -125,10 +128,10 @@ sealed class Server : IAsyncDisposable
 
     Process Start()
     {
-        // The shell sends the output to the file and becomes the program.
+        // The shell redirects the output to the file, and exec replaces the shell.
         var start = new ProcessStartInfo("/bin/sh", ["-c", "log=$1; shift; exec \"$@\" >>\"$log\" 2>&1 </dev/null", "sh", log, .. command])
         {
-            // Where the shipped appsettings.json is looked for.
+            // The service looks for its appsettings.json here.
             WorkingDirectory = Path.GetDirectoryName(command[0]),
         };
         foreach (var name in start.Environment.Keys.Except(Inherited).ToList())

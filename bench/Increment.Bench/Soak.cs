@@ -6,8 +6,8 @@ using Increment.Tests.Counters.Histories;
 namespace Increment.Bench;
 
 /// <summary>
-/// Mixed load on every service for a minute or more, while a random one is killed every few seconds: nothing that is
-/// answered may be wrong, and the one CounterApi that is left alone keeps to its memory.
+/// Mixed load on every service for a minute or more. A random service is killed every few seconds. No answer may be wrong,
+/// and the memory of the one CounterApi that is never killed must not grow.
 /// </summary>
 static class Soak
 {
@@ -66,7 +66,7 @@ static class Soak
         ];
     }
 
-    /// <summary>Asks one thing again and again; after a kill, no answer or 503 is allowed.</summary>
+    /// <summary>Repeats one request. After a kill, 503 or no answer is allowed.</summary>
     static async Task<(int Right, List<string> Wrong)> AskAsync(Server server, HttpMethod method, string path, string? form, string expected, CancellationToken stop)
     {
         var (right, wrong) = (0, new List<string>());

@@ -2,7 +2,7 @@ using System.Diagnostics;
 
 namespace Increment.Bench;
 
-/// <summary>From a command to the first answer: the whole system by its AppHost, and each service by itself.</summary>
+/// <summary>The time from a command to the first answer, for the whole system under its AppHost and for each service alone.</summary>
 static class Start
 {
     static readonly TimeSpan Patience = TimeSpan.FromSeconds(30);
@@ -24,14 +24,14 @@ static class Start
 
     /// <param name="measurement">The run.</param>
     /// <param name="project">The AppHost's folder.</param>
-    /// <param name="ready">Where a service answers 200 when it is ready.</param>
-    /// <param name="ports">The services' ports, by their launch settings.</param>
+    /// <param name="ready">The path at which a ready service answers 200.</param>
+    /// <param name="ports">The services' ports in their launch settings.</param>
     static async Task<double> StartAppHostAsync(Measurement measurement, string project, string ready, params int[] ports)
     {
         var folder = measurement.NewFolder();
         foreach (var port in ports)
         {
-            // Aspire ends the services of the round before after their AppHost.
+            // The services of the previous round may end after their AppHost.
             for (var waited = Stopwatch.StartNew(); await Server.AnswersAsync(port, null); await Task.Delay(100))
             {
                 if (waited.Elapsed > Patience)

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Increment.Bench;
 
-/// <summary>The cost of telemetry: OTLP over gRPC to a collector on this machine, traces sampled at 1 %.</summary>
+/// <summary>The cost of telemetry: OTLP over gRPC to a collector on this machine, with 1 % of the traces sampled.</summary>
 static class Telemetry
 {
     public static async Task<IReadOnlyList<Line>> MeasureAsync(Measurement measurement)

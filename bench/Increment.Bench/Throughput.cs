@@ -31,7 +31,7 @@ static class Throughput
         const int Users = 10_000;
         await using var system = await MeasuredSystem.StartAsync(measurement);
         system.AddUsers(Users);
-        // Bare Kestrel is asked by the same script, which costs wrk some of the processor.
+        // Bare Kestrel gets the same script, because the script itself takes processor time.
         var script =
             $"""
             local requests, n = {"{}"}, 0
@@ -47,7 +47,7 @@ static class Throughput
             """;
         return [await measurement.CompareAsync(new("next-users", $"GET /v1/next, {Users:N0} users in turn, durable, requests/s", Bare, 0.5),
             () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), script: script),
-            () => Wrk.RunAsync(measurement, system.Bare.At("/hello"), script: script), warmUps: 3)]; // every token is asked about first
+            () => Wrk.RunAsync(measurement, system.Bare.At("/hello"), script: script), warmUps: 3)]; // until every token was verified once
     }
 
     static async Task<IReadOnlyList<Line>> AgainstBareAsync(Measurement measurement, Line line, Func<MeasuredSystem, Uri> address, string? script = null)

@@ -11,9 +11,9 @@ static partial class Wrk
 {
     const int Connections = 64;
 
-    /// <summary>Runs it for a round and answers the requests per second.</summary>
+    /// <summary>Runs wrk for a round. Returns the requests per second.</summary>
     /// <param name="script">A Lua script that makes the requests; null for GET.</param>
-    /// <param name="token">The token that the requests bear; null for none.</param>
+    /// <param name="token">The token of the requests; null for none.</param>
     /// <exception cref="InvalidOperationException">An answer was an error.</exception>
     public static async Task<double> RunAsync(Measurement measurement, Uri address, string? token = null, string? script = null, int connections = Connections)
     {
@@ -42,7 +42,7 @@ static partial class Wrk
 /// <summary>Programs that run to their end.</summary>
 static class Tool
 {
-    /// <summary>Runs one and answers what it wrote to standard output.</summary>
+    /// <summary>Runs a program and returns its standard output.</summary>
     public static async Task<string> RunAsync(string program, params IReadOnlyList<string> arguments)
     {
         using var process = Process.Start(new ProcessStartInfo(program, arguments) { RedirectStandardOutput = true })!;

@@ -1,4 +1,4 @@
-"""App B: whose token is it?"""
+"""App B: finds the owner of a token."""
 import os
 import sqlite3
 

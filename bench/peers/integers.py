@@ -1,4 +1,4 @@
-"""The integer service: one counter for everybody, read and then written."""
+"""The integer service: one counter for all users, read and then written in two steps."""
 import datetime
 import os
 import sqlite3

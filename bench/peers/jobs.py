@@ -1,4 +1,4 @@
-"""App A: the jobs, for those whose token app B knows."""
+"""App A: returns the jobs to callers whose token app B knows."""
 import os
 
 import requests

@@ -4,15 +4,15 @@ using System.Text.RegularExpressions;
 
 namespace Aspirate;
 
-/// <summary>A container or, where <paramref name="Image"/> is null, a project of the manifest, its expressions resolved.</summary>
+/// <summary>A container of the manifest or, if <paramref name="Image"/> is null, a project. Its expressions are resolved.</summary>
 sealed record Resource(
     string Name, string? Image, string? Entrypoint, IReadOnlyList<string> Args, IReadOnlyDictionary<string, string> Env,
     IReadOnlyList<Port> Ports, IReadOnlyList<Volume> Volumes);
 
 /// <summary>
-/// Reads an Aspire manifest as aspirate does: <c>{name.value}</c> is a parameter, <c>{name.bindings.x.y}</c> a property
-/// of a binding, other expressions are left unchanged; expressions in <c>args</c> are not resolved; an https url is
-/// empty; empty variables are left out.
+/// Reads an Aspire manifest as aspirate does. <c>{name.value}</c> is a parameter, and <c>{name.bindings.x.y}</c> a property
+/// of a binding. Other expressions, and those in <c>args</c>, are left unchanged. An https url is empty, and empty
+/// variables are left out.
 /// </summary>
 sealed partial class Manifest
 {

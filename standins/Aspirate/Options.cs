@@ -4,7 +4,7 @@ namespace Aspirate;
 
 sealed class UsageException(string message) : Exception(message);
 
-/// <summary>The part of aspirate's command line that Increment uses; every flag is required but those with a default.</summary>
+/// <summary>The part of aspirate's command line that Increment uses. Flags without a default are required.</summary>
 sealed record Options(
     string Manifest, string Output, string Namespace, string ImagePullPolicy, string Registry, string RepositoryPrefix, string Tag,
     string TemplatePath, IReadOnlyDictionary<string, string> Parameters)
@@ -54,11 +54,14 @@ sealed record Options(
             values.GetValueOrDefault("-crp", ""), Value("-ct"), ReadTemplatePath(), parameters);
     }
 
-    /// <summary>The image of a project whose own file names none: <c>registry/prefix/name:tag</c>.</summary>
+    /// <summary>The image of a project whose project file does not name one: <c>registry/prefix/name:tag</c>.</summary>
     public string ImageOf(string resource) =>
         $"{Registry}/{(RepositoryPrefix.Length > 0 ? $"{RepositoryPrefix}/" : "")}{resource}:{Tag}".Trim('/');
 
-    /// <summary>System.CommandLine's response files: arguments between white space, <c>#</c> for a line of comment.</summary>
+    /// <summary>
+    /// Reads a response file of System.CommandLine: arguments separated by white space, and comment lines that start with
+    /// <c>#</c>.
+    /// </summary>
     static IEnumerable<string> ReadResponseFile(string file)
     {
         if (!File.Exists(file))

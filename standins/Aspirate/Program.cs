@@ -1,7 +1,7 @@
 using Aspirate;
 
-// aspirate 9.1.0's "generate --output-format kustomize" for Increment's manifest and templates, byte for byte. It has
-// the flags and the resource types that Increment uses; anything else is an error.
+// Has the same output as "generate --output-format kustomize" of aspirate 9.1.0 for Increment's manifest and templates,
+// byte for byte. Flags and resource types that Increment does not use are errors.
 try
 {
     Generate(Options.Parse(args));

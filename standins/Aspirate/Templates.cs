@@ -6,7 +6,7 @@ sealed record Port(string Name, int InternalPort, int ExternalPort);
 
 sealed record Volume(string Name, string Target, bool ReadOnly);
 
-/// <summary>What aspirate gives to a template, under its names.</summary>
+/// <summary>The values that aspirate passes to a template, under the same names.</summary>
 sealed record TemplateData
 {
     public string? Name { get; init; }
@@ -31,7 +31,7 @@ sealed record TemplateData
 
 sealed class Templates(string folder)
 {
-    // aspirate 9.1.0 runs on Handlebars.Net 2.1.6, whose default encoder this is; later versions escape more.
+    // This is the default encoder of Handlebars.Net 2.1.6, which aspirate 9.1.0 uses. Later versions escape more.
     readonly IHandlebars handlebars = Handlebars.Create(new HandlebarsConfiguration { TextEncoder = new HtmlEncoderLegacy() });
     readonly Dictionary<string, HandlebarsTemplate<object, object>> compiled = [];
 

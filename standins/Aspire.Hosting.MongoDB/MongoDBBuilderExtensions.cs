@@ -10,12 +10,12 @@ namespace Aspire.Hosting;
 /// <summary>Adds MongoDB to an application.</summary>
 public static class MongoDBBuilderExtensions
 {
-    /// <summary>Adds a MongoDB server that runs in a container. It is healthy when it answers its user.</summary>
+    /// <summary>Adds a MongoDB server that runs in a container. It is healthy when it answers to its root user.</summary>
     /// <param name="builder">The application.</param>
     /// <param name="name">The resource's name.</param>
     /// <param name="port">The port on the host; null for any free one.</param>
     /// <param name="userName">The root user's name; null for <c>admin</c>.</param>
-    /// <param name="password">Its password; null for a generated one.</param>
+    /// <param name="password">The root user's password; null for a generated one.</param>
     public static IResourceBuilder<MongoDBServerResource> AddMongoDB(this IDistributedApplicationBuilder builder,
         string name, int? port = null, IResourceBuilder<ParameterResource>? userName = null, IResourceBuilder<ParameterResource>? password = null)
     {
@@ -33,9 +33,9 @@ public static class MongoDBBuilderExtensions
             .WithPing(server, "admin");
     }
 
-    /// <summary>Adds a database of a server. It is healthy when the server answers.</summary>
+    /// <summary>Adds a database to a server. It is healthy when the server answers.</summary>
     /// <param name="builder">The server.</param>
-    /// <param name="name">The resource's name, and the connection string's.</param>
+    /// <param name="name">The name of the resource and of its connection string.</param>
     /// <param name="databaseName">The database's name; null for <paramref name="name"/>.</param>
     public static IResourceBuilder<MongoDBDatabaseResource> AddDatabase(
         this IResourceBuilder<MongoDBServerResource> builder, string name, string? databaseName = null)
@@ -47,8 +47,8 @@ public static class MongoDBBuilderExtensions
 
     /// <summary>Keeps the server's data in a volume.</summary>
     /// <param name="builder">The server.</param>
-    /// <param name="name">The volume's name; null for one made of the application's and the resource's.</param>
-    /// <param name="isReadOnly">Whether the server may only read it.</param>
+    /// <param name="name">The volume's name; null for a name made from those of the application and the resource.</param>
+    /// <param name="isReadOnly">Whether the server can only read the volume.</param>
     public static IResourceBuilder<MongoDBServerResource> WithDataVolume(
         this IResourceBuilder<MongoDBServerResource> builder, string? name = null, bool isReadOnly = false) =>
         builder.WithVolume(name ?? VolumeNameGenerator.Generate(builder, "data"), "/data/db", isReadOnly);

@@ -3,7 +3,7 @@ namespace Aspire.Hosting.ApplicationModel;
 /// <summary>A MongoDB server in a container.</summary>
 /// <param name="name">The resource's name.</param>
 /// <param name="userNameParameter">The root user's name; null for <c>admin</c>.</param>
-/// <param name="passwordParameter">Its password.</param>
+/// <param name="passwordParameter">The root user's password.</param>
 public class MongoDBServerResource(string name, ParameterResource? userNameParameter, ParameterResource? passwordParameter)
     : ContainerResource(name), IResourceWithConnectionString
 {
@@ -11,7 +11,7 @@ public class MongoDBServerResource(string name, ParameterResource? userNameParam
 
     readonly Dictionary<string, string> databases = new(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>Where the server listens.</summary>
+    /// <summary>The endpoint on which the server listens.</summary>
     public EndpointReference PrimaryEndpoint => field ??= new(this, PrimaryEndpointName);
 
     /// <summary>The root user's name; null for <c>admin</c>.</summary>
@@ -20,7 +20,7 @@ public class MongoDBServerResource(string name, ParameterResource? userNameParam
     /// <summary>The root user's password.</summary>
     public ParameterResource? PasswordParameter => passwordParameter;
 
-    /// <summary>The root user's name, also when it is <c>admin</c>.</summary>
+    /// <summary>The root user's name, or <c>admin</c> if no name is set.</summary>
     public ReferenceExpression UserNameReference =>
         UserNameParameter is null ? ReferenceExpression.Create($"admin") : ReferenceExpression.Create($"{UserNameParameter}");
 

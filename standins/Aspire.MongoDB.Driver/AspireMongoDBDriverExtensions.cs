@@ -14,7 +14,8 @@ public static class AspireMongoDBDriverExtensions
 {
     /// <summary>
     /// Registers the <see cref="IMongoClient"/> of a connection string, the <see cref="IMongoDatabase"/> that it names, a
-    /// health check and tracing. The section <c>Aspire:MongoDB:Driver</c> has settings, <c>Aspire:MongoDB:Driver:NAME</c> those of one connection.
+    /// health check and tracing. The section <c>Aspire:MongoDB:Driver</c> has the settings of all connections, and
+    /// <c>Aspire:MongoDB:Driver:NAME</c> those of one connection.
     /// </summary>
     /// <param name="builder">The host.</param>
     /// <param name="connectionName">The connection string's name.</param>

@@ -1,17 +1,17 @@
 namespace Aspire.MongoDB.Driver;
 
-/// <summary>How a MongoDB client is registered.</summary>
+/// <summary>The settings for the registration of a MongoDB client.</summary>
 public sealed class MongoDBSettings
 {
     /// <summary>The connection string.</summary>
     public string? ConnectionString { get; set; }
 
-    /// <summary>No health check is registered.</summary>
+    /// <summary>Whether to register no health check.</summary>
     public bool DisableHealthChecks { get; set; }
 
-    /// <summary>How long the health check may take, in milliseconds; null for no limit of its own.</summary>
+    /// <summary>The timeout of the health check in milliseconds; null for none.</summary>
     public int? HealthCheckTimeout { get; set; }
 
-    /// <summary>The driver's traces are not exported.</summary>
+    /// <summary>Whether to export no traces of the driver.</summary>
     public bool DisableTracing { get; set; }
 }

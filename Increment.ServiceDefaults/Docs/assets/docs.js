@@ -14,14 +14,14 @@ function make(template) {
   return [root, parts];
 }
 
-/** Paragraphs, with `code` as such. */
+/** Turns text into paragraphs, and text in backticks into code elements. */
 const prose = (text = '') => text.split(/\n{2,}/).filter(Boolean).map(paragraph => element('p', {}, ...inline(paragraph)));
 
 const inline = (text = '') => text.split(/(`[^`]+`)/).map(piece => piece[0] === '`' ? element('code', { textContent: piece.slice(1, -1) }) : piece);
 
 let api;
 
-/** What a reference of the document points to; anything else is itself. */
+/** Follows a $ref of the document. Returns any other value unchanged. */
 function resolve(value) {
   while (value?.$ref) {
     const { $ref, ...beside } = value;
@@ -30,7 +30,7 @@ function resolve(value) {
   return value;
 }
 
-/** An example for a schema: its own, or made up from its parts. */
+/** The example of a schema. If it has none, one is made from its type and properties. */
 function sample(schema) {
   schema = resolve(schema);
   if (schema.example !== undefined) return schema.example;
@@ -46,7 +46,7 @@ function sample(schema) {
 
 const written = example => typeof example === 'string' ? example : laidOut(example);
 
-/** JSON for reading: what fits on a line stays on it. */
+/** Formats JSON. A value that fits on a line stays on one line. */
 function laidOut(value, indent = '') {
   const line = JSON.stringify(value);
   if (typeof value !== 'object' || value === null || (indent + line).length <= 72) return line.replace(/("(?:[^"\\]|\\.)*")|([:,])/g, (_, text, mark) => text ?? `${mark} `);
@@ -56,7 +56,7 @@ function laidOut(value, indent = '') {
   return `${open}\n${items.join(',\n')}\n${indent}${close}`;
 }
 
-/** The examples of a media type's content: [title, text]. */
+/** The examples of a media type, as pairs of a title and a text. */
 function samples({ schema, example, examples }) {
   if (examples) return Object.values(examples).map(one => [one.summary, written(one.value)]);
   return [[undefined, written(example ?? sample(schema))]];
@@ -77,7 +77,7 @@ const field = (name, note, schema, description) => element('div', {},
   element('dd', {}, element('span', { className: 'type', textContent: typeOf(schema) }),
     ...(description ?? schema.description ? [element('p', {}, ...inline(description ?? schema.description))] : [])));
 
-/** The fields of a body, by their paths: data.attributes.current. */
+/** The fields of a body, with paths such as data.attributes.current. */
 function* fieldsOf(schema, prefix = '') {
   schema = resolve(schema);
   for (const [name, raw] of Object.entries(schema.properties ?? {})) {
@@ -111,7 +111,7 @@ function describeInput(parameters, body, of) {
   return parts;
 }
 
-/** An answer that many operations share, and that the section on errors describes. */
+/** Whether many operations share the response. The section on errors describes it. */
 const isCommon = ([, response]) => /^#\/components\/responses\/\d+$/.test(response.$ref);
 
 function describeAnswers(responses, of) {
@@ -133,7 +133,7 @@ function describeAnswers(responses, of) {
     common.length ? element('p', { className: 'small common' }, ...common, element('a', { href: '#errors', textContent: 'as everywhere' })) : undefined)];
 }
 
-/** The answers that many operations share. */
+/** Describes the responses that many operations share. */
 function describeErrors() {
   const common = Object.fromEntries(Object.entries(api.components.responses).filter(([name]) => /^\d+$/.test(name)));
   return element('article', { className: 'card operation', id: 'errors', ariaLabel: 'Errors' },
@@ -148,7 +148,7 @@ function describeSecurity(security) {
   return `Needs a token${security.some(way => 'session' in way) ? ' or a session' : ''}${scope ? ` with the scope ${scope}` : ''}`;
 }
 
-/** The form that makes the call, and shows what comes back. */
+/** Adds a form that makes the call and shows the response. */
 function tryOut(part, id, method, path, parameters, body, responses) {
   const input = (name, label, attributes, className) => element('div', { className: `field ${className ?? ''}` },
     element('label', { htmlFor: `${id}-${name}`, textContent: label }), element('input', { id: `${id}-${name}`, name, autocomplete: 'off', spellcheck: false, ...attributes }));
@@ -226,7 +226,7 @@ async function* chunks(body) {
   for (let read; reader && !(read = await reader.read()).done;) yield read.value;
 }
 
-/** JSON laid out for reading, with every number as it came: a Number would round a long integer. */
+/** Indents JSON without parsing its numbers, because a Number would round a long integer. */
 function indent(json) {
   try {
     const kept = json.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}/g, token => token[0] === '"' ? token : `"\uE000${token}"`);
@@ -285,7 +285,7 @@ function show() {
 try {
   const response = await fetch('/openapi/v1.json');
   if (!response.ok) throw new Error(String(response.status));
-  // Limits such as 2^63-1 stay text, since a Number would round them.
+  // Limits such as 2^63-1 become text, because a Number would round them.
   api = JSON.parse((await response.text()).replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}/g, token => token[0] === '"' ? token : `"${token}"`));
   show();
 } catch (problem) {
