@@ -6,8 +6,8 @@ namespace Increment.AppHost;
 /// <summary>The container runtime that Aspire uses.</summary>
 static class ContainerRuntime
 {
-    /// <summary>The command of the first runtime that answers; a client on the PATH without an engine counts as none.</summary>
-    /// <param name="configured"><c>ASPIRE_CONTAINER_RUNTIME</c>; empty for docker, then podman.</param>
+    /// <summary>The command of the first runtime that answers. A client without a running engine does not count.</summary>
+    /// <param name="configured">The value of <c>ASPIRE_CONTAINER_RUNTIME</c>; if it is empty, docker is tried, then podman.</param>
     public static string? Find(string? configured) =>
         (configured is { Length: > 0 } ? (string[])[configured] : ["docker", "podman"]).FirstOrDefault(Answers);
 

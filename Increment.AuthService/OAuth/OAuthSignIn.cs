@@ -31,8 +31,8 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
     }
 
     /// <summary>
-    /// For a link the provider's address is returned in the answer, and the page navigates to it: the Content-Security-Policy
-    /// of the pages does not allow a form, or a redirect that answers a form, to lead to another site.
+    /// For a link, the response contains the provider's address, and the page navigates to it. A redirect would not work: the
+    /// Content-Security-Policy of the pages blocks forms, and redirects after forms, to other sites.
     /// </summary>
     public override Task RedirectToAuthorizationEndpoint(RedirectContext<OAuthOptions> context)
     {
@@ -85,8 +85,8 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
 
     /// <summary>
     /// A browser deletes the cookie of a completed sign-in, but a client that keeps the cookie could complete it again. The
-    /// nonce of the state is therefore stored until the state expires. The state's text cannot serve for this, because the same
-    /// state can be encoded in several ways.
+    /// nonce of the state is therefore stored until the state expires. The state's text cannot replace the nonce, because
+    /// the same state can be encoded in several ways.
     /// </summary>
     async Task RequireFirstUseAsync(TicketReceivedContext context)
     {

@@ -55,7 +55,7 @@ sealed class TokenIssuer(
     }
 
     /// <summary>Issues an API key.</summary>
-    /// <exception cref="ApiException">409: the user has too many keys; 401: the account or the maker has just been deleted or revoked.</exception>
+    /// <exception cref="ApiException">409: the user has too many keys; 401: the account has just been deleted, or the maker revoked.</exception>
     public async Task<IssuedToken> IssueKeyAsync(
         Token maker, string name, IReadOnlyList<string> scopes, DateTimeOffset? expiresAt, HttpContext context)
     {

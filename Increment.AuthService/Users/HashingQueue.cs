@@ -4,15 +4,16 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.AuthService.Users;
 
 /// <summary>
-/// Decides which password is hashed next. Sign-ins go before registrations, except in every fourth turn. Within each of the
-/// two lanes the client networks take turns, so that a network with many requests delays only its own. When the queue is
-/// full, the last registration is refused if registrations fill more than a quarter of it, otherwise the last sign-in.
+/// Decides which password is hashed next. Sign-ins go before registrations, except in every fourth turn. Within each of
+/// these two lanes, the client networks take turns, so that a network with many requests delays only its own requests. When
+/// the queue is full, one request is refused: the last registration if registrations fill more than a quarter of the queue,
+/// otherwise the last sign-in.
 /// </summary>
 sealed class HashingQueue(int slots)
 {
     const int MaxWaiting = 64;
 
-    /// <summary>One turn in this many goes to a waiting registration.</summary>
+    /// <summary>Registrations go first once in this many turns.</summary>
     const int RegistrationTurn = 4;
 
     readonly Lock gate = new();
@@ -110,7 +111,10 @@ sealed class HashingQueue(int slots)
             return waiter;
         }
 
-        /// <summary>Removes a waiter without serving it. Returns false if it was removed before. Its turn is freed if it was the network's last.</summary>
+        /// <summary>
+        /// Removes a waiter without serving it. Returns false if it was removed before. If its turn was the last one of its
+        /// network, the network's next request gets that turn.
+        /// </summary>
         public bool Remove(Waiter waiter)
         {
             if (!Waiting.Remove(waiter))

@@ -8,7 +8,7 @@ static class Cors
 {
     /// <summary>
     /// Allows pages of <c>Increment:Cors:Origins</c>, a comma-separated list of origins, to use the API with tokens,
-    /// but never with the session cookie. Without the setting, browsers block pages of all other sites.
+    /// but never with the session cookie. Without the setting, browsers block the calls from pages of all other sites.
     /// </summary>
     public static void AddConfiguredCors(this WebApplicationBuilder builder)
     {

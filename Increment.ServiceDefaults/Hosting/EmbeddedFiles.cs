@@ -27,10 +27,10 @@ public static class EmbeddedFiles
         [".svg"] = "image/svg+xml",
     }.ToFrozenDictionary();
 
-    /// <summary>Serves the resources named <c>FOLDER/FILE</c> at <c>PATH/FILE</c>, and its index.html at <c>PATH</c>.</summary>
+    /// <summary>Serves the resources named <c>FOLDER/FILE</c> at <c>PATH/FILE</c>, and <c>FOLDER/index.html</c> at <c>PATH</c>.</summary>
     /// <param name="routes">The application.</param>
     /// <param name="assembly">The assembly of the resources.</param>
-    /// <param name="folder">The beginning of the resources' names.</param>
+    /// <param name="folder">The part of the resources' names before the slash.</param>
     /// <param name="path">Empty for the root, otherwise with a leading slash and no trailing slash.</param>
     public static void MapEmbeddedFiles(this IEndpointRouteBuilder routes, Assembly assembly, string folder, string path)
     {

@@ -23,8 +23,8 @@ public readonly struct Preconditions
     }
 
     /// <summary>
-    /// Whether If-Match and If-None-Match hold for the state <paramref name="tag"/>; null for a resource that does not
-    /// exist.
+    /// Whether If-Match and If-None-Match hold for the state <paramref name="tag"/>, which is null for a resource that does
+    /// not exist.
     /// </summary>
     public bool Hold(string? tag) => IfMatchHolds(tag) && IfNoneMatchHolds(tag);
 

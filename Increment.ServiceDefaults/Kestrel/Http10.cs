@@ -58,8 +58,8 @@ static class Http10
     }
 
     /// <summary>
-    /// Also true for an incomplete first line: Kestrel gets the bytes as they arrive, so its timeouts and limits apply
-    /// from the first byte.
+    /// Also true for an incomplete first line. Its bytes go to Kestrel as they arrive, so that Kestrel's timeouts and limits
+    /// apply from the first byte.
     /// </summary>
     static bool MayBeHttp10(ReadOnlySpan<byte> start)
     {
@@ -107,7 +107,7 @@ static class Http10
         }
         catch (Exception e)
         {
-            failure = e; // Kestrel gets it at its next read, as it would without the pipe
+            failure = e; // Kestrel's next read throws it, as without the pipe
         }
         output.Complete(failure);
     }

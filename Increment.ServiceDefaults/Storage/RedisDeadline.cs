@@ -8,7 +8,7 @@ namespace Increment.ServiceDefaults.Storage;
 /// </summary>
 sealed class RedisDeadline(TimeProvider time)
 {
-    /// <summary>How long no command is sent after one without an answer.</summary>
+    /// <summary>The time in which no command is sent after a command that got no answer.</summary>
     public static readonly TimeSpan Pause = TimeSpan.FromSeconds(1);
 
     long pausedUntil = long.MinValue;
@@ -20,13 +20,13 @@ sealed class RedisDeadline(TimeProvider time)
     public static void Configure(ConfigurationOptions options)
     {
         options.AbortOnConnectFail = false;
-        // A command that waits for the connection would be too late.
+        // By default, a command waits for the connection. Its answer would be too late.
         options.BacklogPolicy = BacklogPolicy.FailFast;
         options.ConnectTimeout = 1000;
         options.KeepAlive = 5;
     }
 
-    /// <summary>The answer to a command; null if Redis does not answer in time, answers with an error, or is not asked.</summary>
+    /// <summary>The answer to a command; null if Redis does not answer in time or answers with an error, or during the pause.</summary>
     public async ValueTask<T?> TryAsync<T>(Func<Task<T>> command) where T : struct
     {
         if (time.GetTimestamp() < Volatile.Read(ref pausedUntil))

@@ -22,11 +22,11 @@ static class SharedTokenCache
         }
         catch (ArgumentException e)
         {
-            throw new SettingException(Expected, e); // its message may contain a part of the password
+            throw new SettingException(Expected, e); // the message of e may contain a part of the password
         }
     }
 
-    /// <summary>Adds the layer in the Redis that the connection string <c>cache</c> names; none if it is not set.</summary>
+    /// <summary>Adds a layer of the token cache in Redis if the connection string <c>cache</c> is set.</summary>
     public static void AddSharedTokenCache(this WebApplicationBuilder builder)
     {
         if (string.IsNullOrEmpty(builder.Configuration.GetConnectionString(ConnectionName)))

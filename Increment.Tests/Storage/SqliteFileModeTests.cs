@@ -4,7 +4,7 @@ using Increment.Tests.Auth;
 
 namespace Increment.Tests.Storage;
 
-/// <summary>Only the owner can read the SQLite files, which contain hashes of passwords and keys.</summary>
+/// <summary>Only the owner can read the SQLite files, which contain password hashes and keys.</summary>
 [UnsupportedOSPlatform("windows")]
 public sealed class SqliteFileModeTests : IAsyncDisposable
 {

@@ -82,7 +82,8 @@ sealed class SqliteStatement : IDisposable
 static class SqliteConnectionExtensions
 {
     /// <summary>
-    /// Closes a connection and removes it from the pool. After a full or read-only disk, only a new connection may work.
+    /// Closes a connection and removes it from the pool. After the disk was full or read-only, an old connection may keep
+    /// failing.
     /// </summary>
     public static void Discard(this SqliteConnection connection)
     {

@@ -7,10 +7,10 @@ namespace Increment.CounterApi.Counters.Sqlite;
 
 /// <summary>
 /// Detects commits to a SQLite file by any process, without a transaction and its locks. It reads the header of the
-/// write-ahead log's index, which is in memory shared by all processes that use the file. A commit changes the header
-/// before its writer continues.
+/// write-ahead log's index, which is in memory shared by all processes that use the file. A writer changes the
+/// header before its commit returns.
 /// </summary>
-/// <remarks>https://sqlite.org/walformat.html#the_wal_index_header. Valid only while the connection is open.</remarks>
+/// <remarks>https://sqlite.org/walformat.html#the_wal_index_header. An instance is valid only while its connection is open.</remarks>
 sealed unsafe partial class SqliteWalIndex
 {
     const int FilePointer = 7; // SQLITE_FCNTL_FILE_POINTER
@@ -24,7 +24,7 @@ sealed unsafe partial class SqliteWalIndex
     public SqliteWalIndex(SqliteConnection connection)
     {
         using var mode = connection.Command("PRAGMA journal_mode");
-        // Without a log, this call would allocate the memory, and nothing would free it.
+        // Without a write-ahead log, MapSharedMemory would allocate memory that nothing frees.
         if (mode.ExecuteScalar() is "wal"
             && FileControl(connection.Handle!, "main", FilePointer, out var file) == raw.SQLITE_OK
             && file->Methods->Version >= 2 && file->Methods->MapSharedMemory is not null
@@ -33,8 +33,8 @@ sealed unsafe partial class SqliteWalIndex
     }
 
     /// <summary>
-    /// The header: different after each commit, and equal as long as nothing was committed. Null if that cannot be
-    /// determined, also while a commit changes it and while there is no log.
+    /// The header. It changes with each commit, and is equal as long as nothing is committed. Null if it is not known:
+    /// while a commit changes it, without a write-ahead log, or in an unknown format.
     /// </summary>
     public WalIndexHead? Head
     {
@@ -59,7 +59,7 @@ sealed unsafe partial class SqliteWalIndex
         public readonly Methods* Methods;
     }
 
-    /// <summary><c>sqlite3_io_methods</c>, the members that are needed.</summary>
+    /// <summary>The members of <c>sqlite3_io_methods</c> that are needed.</summary>
     [StructLayout(LayoutKind.Sequential)]
     readonly struct Methods
     {
@@ -76,7 +76,7 @@ sealed unsafe partial class SqliteWalIndex
     }
 }
 
-/// <summary>The header of a write-ahead log's index. Equal headers with a salt describe the same log up to the same commit.</summary>
+/// <summary>The header of a write-ahead log's index. Equal headers with a non-zero salt describe the same log up to the same commit.</summary>
 readonly record struct WalIndexHead(
     int Version, int Unused, uint Changes, byte IsInitialized, byte IsBigEndian, ushort PageSize,
     ulong Frames, ulong FrameChecksum, ulong Salt, ulong Checksum);
