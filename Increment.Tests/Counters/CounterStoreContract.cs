@@ -201,6 +201,10 @@ public abstract class CounterStoreContract : IAsyncLifetime
             versions.Add((await Set(Default, 7)).Version);
             Assert.Equal(8, await Next(Default));
             versions.Add((await store.GetAsync(Default, ct))!.Value.Version);
+            Assert.Equal(9, (await store.TakeAsync(Default, 1, "key", null, ct)).Current);
+            versions.Add((await store.GetAsync(Default, ct))!.Value.Version);
+            Assert.Equal(10, (await store.TakeAsync(Default, 1, null, Matches(versions[^1]), ct)).Current);
+            versions.Add((await store.GetAsync(Default, ct))!.Value.Version);
             Assert.Equal(CounterOutcome.Done, (await store.DeleteAsync(Default, null, ct)).Outcome);
         }
         Assert.Equal(versions, versions.Distinct());

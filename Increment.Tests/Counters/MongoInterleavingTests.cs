@@ -37,6 +37,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     [InlineData("take k, take k, take k, take m")]
     [InlineData("take if 2, take if 2, take 1")]
     [InlineData("take if 2, set, delete")]
+    [InlineData("set if 2, delete if 2, take 1")]
     public async Task Concurrent_operations_are_atomic_and_each_key_takes_effect_once(string atOnce)
     {
         var operations = atOnce.Split(", ");
@@ -61,6 +62,8 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     [InlineData("delete", "take k, delete, take m")]
     [InlineData("take if 2", "take 1, take m")]
     [InlineData("take if 2", "delete, take 1, take 1")]
+    [InlineData("set if 2", "take 1, take m")]
+    [InlineData("delete if 2", "take 1, take m")]
     [InlineData("take k", "set end, take 1")]
     public async Task An_operation_delayed_at_any_step_stays_correct_while_others_run(string delayed, string meanwhile)
     {
@@ -188,6 +191,8 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         var result = operation switch
         {
             "set" => await store.SetAsync(counter, 100, null, CancellationToken.None),
+            "set if 2" => await store.SetAsync(counter, 100, state => state?.Current == 2, CancellationToken.None),
+            "delete if 2" => await store.DeleteAsync(counter, state => state?.Current == 2, CancellationToken.None),
             "set end" => await store.SetAsync(counter, long.MaxValue - 1, null, CancellationToken.None),
             "take if 2" => await store.TakeAsync(counter, 1, null, state => state?.Current == 2, CancellationToken.None),
             "delete" => await store.DeleteAsync(counter, null, CancellationToken.None),
@@ -213,19 +218,19 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
 
         public string Apply(string operation)
         {
-            if (operation == "delete")
+            if (operation.EndsWith(" if 2", StringComparison.Ordinal) && current != 2)
+                return $"{(operation == "delete if 2" && current is null ? CounterOutcome.NotFound : CounterOutcome.PreconditionFailed)} 0";
+            if (operation is "delete" or "delete if 2")
             {
                 var outcome = current is null ? CounterOutcome.NotFound : CounterOutcome.Done;
                 current = null;
                 keys.Clear();
                 return $"{outcome} 0";
             }
-            if (operation == "set")
+            if (operation is "set" or "set if 2")
                 return Done(current = 100);
             if (operation == "set end")
                 return Done(current = long.MaxValue - 1);
-            if (operation == "take if 2" && current != 2)
-                return $"{CounterOutcome.PreconditionFailed} 0";
             var key = operation["take ".Length..];
             if (keys.TryGetValue(key, out var taken))
                 return Done(taken);
