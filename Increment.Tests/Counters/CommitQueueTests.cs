@@ -111,9 +111,16 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     }
 
     [Fact]
-    public void A_failed_batch_fails_its_callers_and_no_others() => TryAll(asynchronous: true, Ample, run =>
+    public async Task A_commit_that_fails_at_once_fails_its_caller()
     {
-        run.FailingBatch = 1;
+        var queue = new CommitQueue<Operation, int>(_ => ValueTask.FromException(new IOException("broken")), Ample);
+        await Assert.ThrowsAsync<IOException>(() => queue.EnqueueAsync(new("a"), TestContext.Current.CancellationToken).AsTask());
+    }
+
+    [Theory, InlineData(1), InlineData(2)]
+    public void A_failed_batch_fails_its_callers_and_no_others(int failingBatch) => TryAll(asynchronous: true, Ample, run =>
+    {
+        run.FailingBatch = failingBatch;
         run.Caller("a", 1);
         run.Caller("b", 1);
         run.Caller("c", 1);
