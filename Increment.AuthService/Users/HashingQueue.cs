@@ -1,5 +1,4 @@
 using Increment.ServiceDefaults.Hosting;
-using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.AuthService.Users;
 

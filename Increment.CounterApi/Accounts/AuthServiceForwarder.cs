@@ -1,6 +1,5 @@
 using System.Net;
 using System.Text;
-using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.Tokens;
 using Microsoft.Extensions.Primitives;

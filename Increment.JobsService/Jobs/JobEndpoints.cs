@@ -37,12 +37,16 @@ static class JobEndpoints
         if (await store.FindAsync(id, cancellationToken) is not { } job)
             return NotFound(id);
         var tag = JobAttributes.TagOf(job);
-        if (!preconditions.IfMatchHolds(tag))
-            return PreconditionFailed;
-        if (preconditions.Hold(tag))
-            return Answer(context, job);
-        context.Response.Headers.ETag = tag;
-        return Results.StatusCode(StatusCodes.Status304NotModified);
+        switch (preconditions.StatusOfRead(tag))
+        {
+            case 412:
+                return PreconditionFailed;
+            case 304:
+                context.Response.Headers.ETag = tag;
+                return Results.StatusCode(StatusCodes.Status304NotModified);
+            default:
+                return Answer(context, job);
+        }
     }
 
     static async Task<IResult> AddAsync(HttpContext context, IJobStore store, JobListing listing, TimeProvider time)

@@ -1,5 +1,4 @@
 using System.Text.Json.Nodes;
-using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics.HealthChecks;

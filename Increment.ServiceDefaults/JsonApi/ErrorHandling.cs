@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.Kestrel;
-using Increment.ServiceDefaults.Storage;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Diagnostics;
 using Microsoft.AspNetCore.Http;

@@ -1,4 +1,3 @@
-using Increment.ServiceDefaults.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
 using Microsoft.Net.Http.Headers;

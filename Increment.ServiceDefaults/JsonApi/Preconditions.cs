@@ -1,4 +1,3 @@
-using Increment.ServiceDefaults.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Net.Http.Headers;
 
@@ -28,8 +27,11 @@ public readonly struct Preconditions
     /// </summary>
     public bool Hold(string? tag) => IfMatchHolds(tag) && IfNoneMatchHolds(tag);
 
-    /// <summary>Whether If-Match holds, by the strong comparison (RFC 9110, 8.8.3.2).</summary>
-    public bool IfMatchHolds(string? tag) => match is null || Contains(match, tag, useStrongComparison: true);
+    /// <summary>The status of a GET or HEAD (RFC 9110, 13.2.2): 412 if If-Match fails, 304 if If-None-Match fails, else 200.</summary>
+    public int StatusOfRead(string? tag) => !IfMatchHolds(tag) ? 412 : !IfNoneMatchHolds(tag) ? 304 : 200;
+
+    /// <summary>By the strong comparison (RFC 9110, 8.8.3.2).</summary>
+    bool IfMatchHolds(string? tag) => match is null || Contains(match, tag, useStrongComparison: true);
 
     bool IfNoneMatchHolds(string? tag) => noneMatch is null || !Contains(noneMatch, tag, useStrongComparison: false);
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Increment.ServiceDefaults.Hosting;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;

@@ -43,12 +43,13 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         var counter = CounterOf(context);
         var preconditions = Preconditions.Read(context.Request);
         var state = await store.GetAsync(counter, context.RequestAborted);
-        var tag = state is { } existing ? CounterAnswer.TagOf(existing) : null;
+        // Most reads have no precondition and need no tag for one.
+        var status = preconditions.IsNone ? 200 : preconditions.StatusOfRead(state is { } existing ? CounterAnswer.TagOf(existing) : null);
         await (state is null && counter.Name != CounterName.Default ? RefuseAsync(context, CounterOutcome.NotFound)
-            : !preconditions.IfMatchHolds(tag) ? RefuseAsync(context, CounterOutcome.PreconditionFailed)
+            : status == 412 ? RefuseAsync(context, CounterOutcome.PreconditionFailed)
             // No tag: the same tag would return after the counter was created and deleted.
             : state is null ? CounterAnswer.WriteAsync(context, counter.Name, options.InitialValue)
-            : !preconditions.Hold(tag) ? CounterAnswer.WriteNotModifiedAsync(context, state.Value)
+            : status == 304 ? CounterAnswer.WriteNotModifiedAsync(context, state.Value)
             : CounterAnswer.WriteAsync(context, counter.Name, state.Value));
     }
 
