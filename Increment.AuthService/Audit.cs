@@ -5,8 +5,9 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.AuthService;
 
 /// <summary>
-/// Logs what happens to accounts and from which address, in the log category <c>Increment.Audit</c>, one line for each event.
-/// An account is named by its identifier. The address typed in a failed login is not logged: people type passwords there.
+/// Logs the events of accounts with the client's address, one line for each event, in the log category <c>Increment.Audit</c>.
+/// A line names the account by its identifier. The e-mail address of a failed login is not logged, because users sometimes
+/// type their password into that field.
 /// </summary>
 sealed partial class Audit(ILoggerFactory loggers)
 {

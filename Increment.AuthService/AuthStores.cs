@@ -20,7 +20,7 @@ static class AuthStores
     static void AddSqlite(WebApplicationBuilder builder)
     {
         var database = AuthDatabase.Open(builder.Configuration.GetStoreConnectionString());
-        builder.Services.AddSingleton(_ => database); // disposed with the services
+        builder.Services.AddSingleton(_ => database); // a factory, so that the container disposes it
         builder.Services.AddHealthChecks().AddCheck<SqliteDatabase>("store");
         builder.Services.AddSingleton<IUserStore, SqliteUserStore>();
         builder.Services.AddSingleton<ITokenStore, SqliteTokenStore>();

@@ -8,7 +8,7 @@ namespace Increment.AuthService;
 
 /// <summary>
 /// Runs every 30 seconds. Saves when tokens were last used, removes expired tokens and keys, and completes removals of logins
-/// and deletions of accounts that a failure interrupted. Several replicas may run it at the same time.
+/// and deletions of accounts that a failure interrupted. Several replicas may run these tasks at the same time.
 /// </summary>
 sealed partial class Housekeeping(
     IUserStore users, ITokenStore tokens, TokenUses uses, Accounts accounts, SigningKeys signingKeys, IKeyStore keys, TimeProvider time, ILogger<Housekeeping> logger) : BackgroundService
@@ -25,7 +25,7 @@ sealed partial class Housekeeping(
         }
         catch (Exception e) when (StoreUnavailableException.From(e) is not null)
         {
-            LogFailure(e); // The store is not available yet, full, or locked.
+            LogFailure(e); // The store is not available yet, full, or locked. The keys are loaded when they are first used.
         }
         await base.StartAsync(cancellationToken);
     }

@@ -3,7 +3,10 @@ using MongoDB.Driver;
 
 namespace Increment.AuthService.Keys;
 
-/// <summary>Stores the keys in MongoDB, one document for each key. Few keys exist, so no further index is needed.</summary>
+/// <summary>
+/// Stores the keys in MongoDB, one document for each key. There are few keys, so the collection needs no index besides
+/// <c>_id</c>.
+/// </summary>
 sealed class MongoKeyStore(MongoDatabase database) : IKeyStore
 {
     public Task<bool> AddAsync(StoredKey key, CancellationToken cancellationToken) => database.RunAsync(async db =>

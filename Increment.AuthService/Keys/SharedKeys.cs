@@ -10,7 +10,7 @@ using Microsoft.AspNetCore.DataProtection.Repositories;
 namespace Increment.AuthService.Keys;
 
 /// <summary>
-/// Configures Data Protection to keep its keys in the store, so that every replica can read what another replica protected:
+/// Configures Data Protection to keep its keys in the store. Every replica can then decrypt what another replica encrypted:
 /// the signing keys and the state of an OAuth sign-up.
 /// </summary>
 static class SharedKeys
@@ -20,9 +20,9 @@ static class SharedKeys
     /// <summary>
     /// With <c>Increment:DataProtection:Certificate</c> and <c>…:Key</c>, both PEM files, the keys are encrypted in the store: a
     /// copy of the store is useless without the certificate's private key. The validity dates of the certificate are ignored.
-    /// Without a certificate the keys are stored unencrypted. A SQLite file is readable by its owner only, so this is allowed
-    /// there. MongoDB's backups and other users would expose them, so there it is allowed only in Development or if
-    /// <c>Increment:DataProtection:AllowPlaintextKeys</c> is true.
+    /// Without a certificate, the keys are stored unencrypted. SQLite allows this, because only the owner of the file can read
+    /// it. In MongoDB, backups and other database users would expose unencrypted keys. MongoDB therefore allows them only in
+    /// Development or if <c>Increment:DataProtection:AllowPlaintextKeys</c> is true.
     /// </summary>
     /// <exception cref="SettingException">The certificate is required but missing, or it cannot be used.</exception>
     public static void AddSharedKeys(this WebApplicationBuilder builder)
@@ -61,7 +61,7 @@ static class SharedKeys
     {
         const string Purpose = "data-protection";
 
-        // IXmlRepository is synchronous. Data Protection calls it about once a day.
+        // IXmlRepository is synchronous. Data Protection calls it only about once a day, so these methods may block.
         public IReadOnlyCollection<XElement> GetAllElements() =>
             [.. store.ListAsync(Purpose, CancellationToken.None).GetAwaiter().GetResult().Select(key => XElement.Parse(key.Value))];
 

@@ -11,8 +11,8 @@ namespace Increment.AuthService.Keys;
 /// <summary>
 /// The keys that sign JWTs (ES256), shared by all replicas through the store. Each period of
 /// <c>Increment:Tokens:KeyRotation</c> has its own key, whose identifier is the start of the period. If several replicas
-/// create it at the same time, the store keeps the first one and all replicas use it. A key is created and published one
-/// period before it is used, so that verifiers can fetch it in time.
+/// create the key of a period at the same time, the store keeps the first key and all replicas use that key. A key is created
+/// and published one period before it is used, so that verifiers can fetch it in time.
 /// </summary>
 sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, TimeProvider time, IConfiguration configuration) : IDisposable
 {
@@ -29,7 +29,9 @@ sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, Ti
     public async ValueTask<SigningCredentials> GetCurrentAsync(CancellationToken cancellationToken) =>
         (await LoadAsync(cancellationToken)).Current;
 
-    /// <summary>Returns the public keys of the current and next period, and of tokens that may not have expired yet.</summary>
+    /// <summary>
+    /// Returns the public keys of the current period, the next period, and earlier periods whose tokens may still be valid.
+    /// </summary>
     public async ValueTask<IReadOnlyList<PublicKey>> GetPublicAsync(CancellationToken cancellationToken) =>
         (await LoadAsync(cancellationToken)).Public;
 

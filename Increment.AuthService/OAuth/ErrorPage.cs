@@ -6,7 +6,7 @@ namespace Increment.AuthService.OAuth;
 /// <summary>Shows an error of a sign-in through a provider as a page in the browser.</summary>
 static class ErrorPage
 {
-    /// <summary>Answers with the error: as a page for a browser, otherwise as JSON:API.</summary>
+    /// <summary>Responds with the error, as an HTML page to a browser and as a JSON:API document to any other client.</summary>
     /// <param name="context">The request.</param>
     /// <param name="error">The error.</param>
     /// <param name="returnTo">The page that the sign-in started from; null for the home page.</param>
@@ -38,7 +38,10 @@ static class ErrorPage
             """, "text/html; charset=utf-8", statusCode: error.Status).ExecuteAsync(context);
     }
 
-    /// <summary>Returns a title and a text for people. The API's own texts name error kinds and requests that only programs use.</summary>
+    /// <summary>
+    /// Returns a title and a text for users. The API's own texts mention error codes and requests, which only developers
+    /// understand.
+    /// </summary>
     static (string Title, string Text) WordsFor(ApiError error) => error.Code switch
     {
         "email-taken" => ("Your e-mail address already has an account", error.Detail),

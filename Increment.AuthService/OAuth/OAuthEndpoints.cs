@@ -11,8 +11,8 @@ static class OAuthEndpoints
 {
     public static void MapOAuth(this WebApplication app)
     {
-        // Keeps WebApplication from adding the authentication middleware to every request. Only two endpoints need
-        // authentication, and they call it themselves.
+        // Prevents WebApplication from adding the authentication middleware, which would run for every request. Only the
+        // endpoints that start and end a sign-in need authentication, and these endpoints call its services directly.
         ((IApplicationBuilder)app).Properties["__AuthenticationMiddlewareSet"] = true;
 
         var oauth = app.MapGroup("/v1/oauth").LimitByAddress(new("oauth", 60, TimeSpan.FromMinutes(1)));
@@ -76,6 +76,6 @@ static class OAuthEndpoints
 /// <param name="Start">The address where a browser starts the sign-in.</param>
 sealed record ProviderAttributes(string Name, string Start);
 
-/// <summary>A started link of an identity to the account.</summary>
+/// <summary>The response to a request to link an identity to the account.</summary>
 /// <param name="Address">The provider's authorization endpoint, where the browser continues.</param>
 sealed record LinkAttributes(string Address);

@@ -9,11 +9,11 @@ namespace Increment.AuthService.OAuth;
 /// Registers the providers from <c>Increment:OAuth:Providers:NAME</c>. GitHub, Google and Facebook need <c>ClientId</c> and
 /// <c>ClientSecret</c>. Another OpenID Connect provider also needs <c>Authority</c>. Any other provider needs
 /// <c>AuthorizationEndpoint</c>, <c>TokenEndpoint</c> and <c>UserInformationEndpoint</c> instead. <c>DisplayName</c> and
-/// <c>Scopes</c> are optional for all. A provider without both id and secret is ignored.
+/// <c>Scopes</c> are optional for all. A provider with neither a client id nor a client secret is ignored.
 /// </summary>
 static partial class OAuthProviders
 {
-    /// <summary>A short name, because the browser sends one such cookie for each unfinished sign-in with every request.</summary>
+    /// <summary>Short, because the browser sends a cookie with this name for each unfinished sign-in in every request.</summary>
     const string CorrelationCookie = "oauth.";
 
     const string Section = "Increment:OAuth:Providers";
@@ -39,7 +39,7 @@ static partial class OAuthProviders
             var name = settings.Key.ToLowerInvariant();
             if (!Name().IsMatch(name))
                 throw new SettingException($"'{settings.Path}': a provider's name has 1 to 32 letters, digits and hyphens.");
-            // The options are otherwise checked only at the first sign-in.
+            // Without this check, the options would be checked only at the first sign-in.
             var provider = new ProviderOptions();
             Configure(provider, name, settings, builder.Configuration);
             provider.Require(settings.Path);
@@ -48,7 +48,7 @@ static partial class OAuthProviders
         }
     }
 
-    /// <summary>Refuses unknown settings: a misspelt setting would silently be missing.</summary>
+    /// <summary>Refuses unknown settings, because a misspelt setting would otherwise be ignored.</summary>
     static void RequireKnown(IConfigurationSection settings)
     {
         if (settings.GetChildren().FirstOrDefault(setting => !Known.Contains(setting.Key)) is { } unknown)
@@ -68,8 +68,8 @@ static partial class OAuthProviders
         options.CorrelationCookie.SecurePolicy = CookieSecurePolicy.SameAsRequest;
         if (configuration.GetPublicOrigin()?.Scheme is "https")
         {
-            // Browsers accept this prefix only from the host itself, over TLS, and for every path (RFC 6265bis, 4.1.3.2), so
-            // that another host of the domain cannot set the cookie.
+            // Browsers accept a cookie with this prefix only from the host itself, over TLS, and for every path (RFC 6265bis,
+            // 4.1.3.2). Another host of the same domain can therefore not set the cookie.
             options.CorrelationCookie.Name = "__Host-" + CorrelationCookie;
             options.CorrelationCookie.Path = "/";
             options.CorrelationCookie.SecurePolicy = CookieSecurePolicy.Always;
@@ -123,13 +123,16 @@ static partial class OAuthProviders
     private static partial Regex Name();
 }
 
-/// <summary>One provider.</summary>
+/// <summary>The options of one provider.</summary>
 sealed class ProviderOptions : OAuthOptions
 {
     /// <summary>An OpenID Connect issuer, from which the endpoints are discovered (OpenID Connect Discovery 1.0); null if they are set here.</summary>
     public string? Authority { get; set; }
 
-    /// <summary>The field of the user information that never changes and is never reassigned to another user.</summary>
+    /// <summary>
+    /// The field of the user information that identifies the user. Its value never changes and is never reassigned to
+    /// another user.
+    /// </summary>
     public string SubjectField { get; set; } = "sub";
 
     /// <summary>Whether <c>email</c> is always a confirmed address, even without <c>email_verified</c>.</summary>
@@ -138,7 +141,9 @@ sealed class ProviderOptions : OAuthOptions
     /// <summary>The endpoint that lists the user's addresses, for a provider with a separate endpoint such as GitHub.</summary>
     public string? EmailsEndpoint { get; set; }
 
-    /// <summary>The endpoint of the keys with which the issuer signs user information; null if the issuer did not publish one.</summary>
+    /// <summary>
+    /// The endpoint that publishes the keys for the signatures of user information; null if the issuer has no such endpoint.
+    /// </summary>
     public string? KeysEndpoint { get; set; }
 
     /// <summary>

@@ -18,7 +18,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
 {
     const string LinkUser = "link.user", LinkToken = "link.token", Nonce = "nonce";
 
-    /// <summary>Creates the content of the state, which travels to the provider and back encrypted.</summary>
+    /// <summary>Creates the content of the OAuth state, which is sent to the provider and back in encrypted form.</summary>
     /// <param name="returnTo">The address to return to; on this site.</param>
     /// <param name="link">The account that the identity is linked to; null for a sign-in.</param>
     /// <param name="now">The start time.</param>
@@ -31,8 +31,8 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
     }
 
     /// <summary>
-    /// For a link, the response contains the provider's address, and the page navigates to it. A redirect would not work: the
-    /// Content-Security-Policy of the pages blocks forms, and redirects after forms, to other sites.
+    /// For a link, the response contains the provider's address, and the page navigates to that address. A redirect would not
+    /// work: the Content-Security-Policy of the pages blocks forms to other sites, also when a redirect leads there.
     /// </summary>
     public override Task RedirectToAuthorizationEndpoint(RedirectContext<OAuthOptions> context)
     {

@@ -41,7 +41,7 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
         };
     }
 
-    /// <summary>Does the same as the base class, which can send the client secret only in the form.</summary>
+    /// <summary>Exchanges the code for a token. The base class could send the client secret only in the form.</summary>
     async Task<OAuthTokenResponse> PostCodeAsync(OAuthCodeExchangeContext context)
     {
         var form = new Dictionary<string, string>

@@ -5,8 +5,8 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>
-/// Creates the demo user <c>density</c> with the token from the setting <c>Increment:DemoToken</c>. Without the setting there
-/// is no demo user. A token that an earlier setting created is revoked.
+/// Creates the demo user <c>density</c> with the token from the setting <c>Increment:DemoToken</c>. Without the setting, no
+/// demo user is created. A token that an earlier setting created is revoked.
 /// </summary>
 sealed class DemoToken(IUserStore users, ITokenStore tokens, TokenRevoker revoker, TimeProvider time, IConfiguration configuration) : BackgroundService
 {

@@ -5,15 +5,15 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>
-/// Requires a recent login for changes to how an account is signed in to (step-up authentication, RFC 9470), so that a stolen
-/// token alone is not enough to take over the account. A caller steps up by signing in again.
+/// Requires a recent login for changes to the ways to sign in to an account (step-up authentication, RFC 9470), so that a
+/// stolen token alone is not enough to take over the account. A caller whose login is older must sign in again.
 /// </summary>
 static class RecentAuthentication
 {
     /// <summary>The maximum age of the login.</summary>
     public static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(10);
 
-    /// <summary>Refuses callers whose token is not a login or session of the last <see cref="MaxAge"/>.</summary>
+    /// <summary>Refuses a request unless its token is a login or session that is not older than <see cref="MaxAge"/>.</summary>
     public static TBuilder RequireRecentAuthentication<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.AddEndpointFilter(static async (context, next) =>
         {
@@ -22,7 +22,7 @@ static class RecentAuthentication
             return caller.IsRecentLogin(services.GetRequiredService<TimeProvider>().GetUtcNow()) ? await next(context) : Refusal;
         });
 
-    /// <summary>Whether a sign-in of the last <see cref="MaxAge"/> made the token.</summary>
+    /// <summary>Whether a sign-in within the last <see cref="MaxAge"/> created the token.</summary>
     public static bool IsRecentLogin(this Token token, DateTimeOffset now) => token.Kind is not TokenKind.Key && now - token.CreatedAt <= MaxAge;
 
     /// <summary>Reads the caller's token from the store.</summary>

@@ -1,16 +1,16 @@
 namespace Increment.AuthService.Tokens;
 
-/// <summary>A token as the store has it: everything except the token itself.</summary>
+/// <summary>The record of a token in the store. It does not contain the token itself.</summary>
 /// <param name="Id">The identifier for listing and revoking; the <c>jti</c> of a JWT. Identifiers sort by creation time, to the millisecond.</param>
 /// <param name="Hash"><see cref="ServiceDefaults.Tokens.TokenHash"/> of the token.</param>
 /// <param name="UserId">The user that the token belongs to.</param>
 /// <param name="UserName">A copy of the user's name, so that one read has everything that <c>POST /auth</c> returns.</param>
 /// <param name="Kind">How the token was made.</param>
-/// <param name="Name">The name that the user gave it; API keys only.</param>
+/// <param name="Name">The name that the user gave the token; null unless the token is an API key.</param>
 /// <param name="Scopes">The scopes of the token.</param>
 /// <param name="CreatedAt">When the token was made.</param>
 /// <param name="ExpiresAt">When the token expires; null for never.</param>
-/// <param name="LastUsedAt">When the token was last used, to about a minute; null for never.</param>
+/// <param name="LastUsedAt">When the token was last used, accurate to about a minute; null for never.</param>
 sealed record Token(
     string Id, string Hash, string UserId, string UserName, TokenKind Kind, string? Name, IReadOnlyList<string> Scopes,
     DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt = null)

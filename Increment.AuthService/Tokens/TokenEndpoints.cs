@@ -10,7 +10,7 @@ using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Tokens;
 
-/// <summary>Checking tokens, and the caller's own tokens.</summary>
+/// <summary>The endpoints that check tokens, and those that manage the caller's own tokens.</summary>
 static partial class TokenEndpoints
 {
     const int MaxNameLength = 100;
@@ -111,7 +111,7 @@ static partial class TokenEndpoints
         var (name, scopes) = (body.GetLine("name", MaxNameLength)!.Trim(), ReadScopes(body, maker));
         var now = time.GetUtcNow();
         var expiresAt = BoundExpiry(ReadExpiry(body, now), maker, body);
-        // A key made by a login outlives the login's revocation, so possession of a login is not enough to make one.
+        // A key that a login created stays valid after the login is revoked. A login must therefore be recent to create a key.
         if ((scopes.Contains(Scopes.Account) || maker.Kind is not TokenKind.Key) && !maker.IsRecentLogin(now))
             throw new ApiException(RecentAuthentication.Refusal);
         var (value, token) = await issuer.IssueKeyAsync(maker, name, scopes, expiresAt, context);
@@ -132,7 +132,7 @@ static partial class TokenEndpoints
         return Results.NoContent();
     }
 
-    /// <summary>'current' stands for the token of the request.</summary>
+    /// <summary>The identifier <c>current</c> means the token of the request.</summary>
     static string IdOf(string id, Principal caller) => id is "current" ? caller.TokenId : id;
 
     static ApiError NotFound => ApiError.NotFound("You have no token with this id. GET /v1/tokens lists them.");
@@ -169,7 +169,10 @@ static partial class TokenEndpoints
                 "The field 'expiresAt' must be a time in the future, for example '2030-01-31T12:00:00Z' or '2030-01-31T12:00:00+01:00' (RFC 3339).", body.SourceOf("expiresAt")));
     }
 
-    /// <summary>Limits the expiry of a key to that of the key that makes it. Without an expiry of its own it gets its maker's.</summary>
+    /// <summary>
+    /// Returns the expiry of a new key. A key that another key creates expires no later than its maker, and by default
+    /// together with it.
+    /// </summary>
     /// <exception cref="ApiException">400: the key would outlive its maker.</exception>
     static DateTimeOffset? BoundExpiry(DateTimeOffset? wanted, Token maker, RequestBody body) =>
         maker.Kind is not TokenKind.Key || maker.ExpiresAt is not { } bound || wanted <= bound ? wanted
@@ -177,7 +180,10 @@ static partial class TokenEndpoints
         : throw new ApiException(ApiError.BadRequest("invalid-field",
             $"The field 'expiresAt' must not be later than {bound:yyyy-MM-dd'T'HH:mm:ss'Z'}, when the key that makes it expires.", body.SourceOf("expiresAt")));
 
-    /// <summary>Date, time and offset (https://www.rfc-editor.org/rfc/rfc3339#section-5.6); the parser checks that they exist.</summary>
+    /// <summary>
+    /// Date, time and offset (https://www.rfc-editor.org/rfc/rfc3339#section-5.6). The parser checks that the date and the
+    /// time exist.
+    /// </summary>
     [GeneratedRegex(@"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\z", RegexOptions.CultureInvariant | RegexOptions.ECMAScript)]
     private static partial Regex Rfc3339();
 }
@@ -188,19 +194,19 @@ sealed record PublicKeySet(IReadOnlyList<PublicKey> Keys);
 /// <summary>A new API key.</summary>
 /// <param name="Token">The key itself, shown only in this answer.</param>
 /// <param name="Name">The name of the key.</param>
-/// <param name="Scopes">What it may do.</param>
-/// <param name="CreatedAt">When it was made.</param>
-/// <param name="ExpiresAt">When it ends; null for never.</param>
+/// <param name="Scopes">The scopes of the key.</param>
+/// <param name="CreatedAt">When the key was created.</param>
+/// <param name="ExpiresAt">When the key expires; null for never.</param>
 sealed record NewKeyAttributes(string Token, string Name, IReadOnlyList<string> Scopes, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt);
 
 /// <summary>A token in the API.</summary>
 /// <param name="Kind"><c>login</c> (a JWT), <c>key</c> (an API key) or <c>session</c> (a page's cookie).</param>
-/// <param name="Name">The name that the user gave it; API keys only.</param>
-/// <param name="Scopes">What it may do.</param>
-/// <param name="CreatedAt">When it was made.</param>
-/// <param name="ExpiresAt">When it ends; null for never.</param>
-/// <param name="LastUsedAt">When the token was last used, to about a minute; null for never.</param>
-/// <param name="Current">Whether the request was made with this token.</param>
+/// <param name="Name">The name that the user gave the token; null unless the token is an API key.</param>
+/// <param name="Scopes">The scopes of the token.</param>
+/// <param name="CreatedAt">When the token was created.</param>
+/// <param name="ExpiresAt">When the token expires; null for never.</param>
+/// <param name="LastUsedAt">When the token was last used, accurate to about a minute; null for never.</param>
+/// <param name="Current">Whether this is the token of the request.</param>
 sealed record TokenAttributes(
     string Kind, string? Name, IReadOnlyList<string> Scopes, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt, bool Current)
 {

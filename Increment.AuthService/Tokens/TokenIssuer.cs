@@ -40,8 +40,9 @@ sealed class TokenIssuer(
         {
             Generation = user.Generation,
         }, context);
-        // The account may have been deleted since it was read, or its logins may have been ended. Both change the account first
-        // and remove the tokens afterwards. If the account is still unchanged here, a later removal will find this token.
+        // The account may have been deleted since it was read, or its logins may have been ended. Both operations change the
+        // account first and remove the tokens afterwards. If the account is still unchanged here, a later removal finds this
+        // token.
         if (await users.FindByIdAsync(user.Id, CancellationToken.None) is not { } current
             || current.Generation != user.Generation || current.PasswordHash != user.PasswordHash)
         {
@@ -55,7 +56,9 @@ sealed class TokenIssuer(
     }
 
     /// <summary>Issues an API key.</summary>
-    /// <exception cref="ApiException">409: the user has too many keys; 401: the account has just been deleted, or the maker revoked.</exception>
+    /// <exception cref="ApiException">
+    /// 409: the user has too many keys; 401: the account has just been deleted, or the maker has just been revoked.
+    /// </exception>
     public async Task<IssuedToken> IssueKeyAsync(
         Token maker, string name, IReadOnlyList<string> scopes, DateTimeOffset? expiresAt, HttpContext context)
     {

@@ -3,8 +3,8 @@ using System.Collections.Concurrent;
 namespace Increment.AuthService.Tokens;
 
 /// <summary>
-/// Collects when tokens were last used. <see cref="Housekeeping"/> saves it, so that checking a token needs no write. A crash
-/// loses what has not been saved yet.
+/// Collects the times when tokens were last used. <see cref="Housekeeping"/> saves these times later, so that the check of a
+/// token needs no write. A crash loses the times that are not saved yet.
 /// </summary>
 sealed class TokenUses
 {
@@ -13,7 +13,7 @@ sealed class TokenUses
 
     readonly ConcurrentDictionary<string, DateTimeOffset> pending = new(StringComparer.Ordinal);
 
-    /// <summary>Records a use if it is at least a minute later than the saved one.</summary>
+    /// <summary>Records a use that is at least a minute later than the last saved use.</summary>
     public void Note(Token token, DateTimeOffset now)
     {
         // Count takes all locks of the dictionary, so it is read only for a token that has no entry yet.

@@ -5,8 +5,8 @@ namespace Increment.AuthService.Tokens;
 
 /// <summary>
 /// Caches valid tokens for one second. A revocation in this process clears the cache. A revocation at another replica takes
-/// effect when the second is over. The callers' caches allow for this: they measure age from
-/// <see cref="Principal.CheckedAt"/>, the time when the store was read.
+/// effect when the cache entry expires. The caches of the other services allow for this delay: they measure the age of an
+/// answer from <see cref="Principal.CheckedAt"/>, the time when the store was read.
 /// </summary>
 sealed class VerifiedTokenCache(StoreTokenVerifier store, ITokenRevocations others, TimeProvider time) : ITokenVerifier
 {

@@ -47,7 +47,10 @@ static class AccountEndpoints
         return await AnswerAsync(await accounts.LoginAsync(body, context), kind, StatusCodes.Status200OK, issuer, context);
     }
 
-    /// <summary>Returns the account of the caller. Without a session it returns null, not an error: pages ask this for every visitor.</summary>
+    /// <summary>
+    /// Returns the account of the caller. Without a session it returns null, not an error, because pages send this request
+    /// for every visitor.
+    /// </summary>
     static async Task<IResult> GetSessionAsync(HttpContext context, IUserStore users) =>
         await context.FindPrincipalAsync(Scopes.Account) is { } caller && await users.FindByIdAsync(caller.UserId, context.RequestAborted) is { } user
             ? Answer(user) : JsonApiResults.None();
@@ -110,7 +113,10 @@ static class AccountEndpoints
         return Results.NoContent();
     }
 
-    /// <summary>Only a page of this site may set the cookie: another site could sign its visitors in to an account of its own.</summary>
+    /// <summary>
+    /// Only a page of this site may set the cookie. Otherwise, another site could sign its visitors in to an account that it
+    /// controls.
+    /// </summary>
     static TokenKind ReadKind(RequestBody body, HttpRequest request)
     {
         var session = body.TryGetFlag("session") is true;

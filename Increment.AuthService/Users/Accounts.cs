@@ -18,7 +18,7 @@ sealed class Accounts(
         var email = EmailAddress.Normalize(body.GetText("email")) ?? throw new ApiException(ApiError.BadRequest("invalid-email",
             $"The field 'email' must be an e-mail address, name@domain, of {EmailAddress.MaxBytes} bytes at most.", body.SourceOf("email")));
         var password = ReadNewPassword(body, "password", email);
-        // Checked first to avoid a useless hash. The insert below makes the decision.
+        // This check only avoids a useless hash. The insert below decides whether the address is taken.
         if (await FindByAddressAsync(body.GetText("email"), context.RequestAborted) is not null)
             throw Taken(body);
         var user = new User(User.NewId(), email, await passwords.HashAsync(password, HashingOrder.Registration, context.ClientAddress(), context.RequestAborted), time.GetUtcNow());
@@ -57,7 +57,7 @@ sealed class Accounts(
 
     /// <summary>
     /// Finds the account with an e-mail address in any spelling. Two accounts may have spellings that were different addresses
-    /// under earlier rules; then this finds the account with exactly this spelling.
+    /// under earlier rules. In that case, this method finds the account with exactly this spelling.
     /// </summary>
     async Task<User?> FindByAddressAsync(string address, CancellationToken cancellationToken)
     {
@@ -107,7 +107,7 @@ sealed class Accounts(
     /// Unlinks an identity from the caller's account. Ends all logins and sessions except the caller's, because the identity
     /// may have made some of them.
     /// </summary>
-    /// <exception cref="ApiException">404: the account has no such identity; 409: without it the account has no way to sign in.</exception>
+    /// <exception cref="ApiException">404: the account has no such identity; 409: it is the only way to sign in.</exception>
     public async Task UnlinkAsync(string identityId, HttpContext context)
     {
         var user = await GetAsync(context);

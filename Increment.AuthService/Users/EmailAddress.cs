@@ -4,9 +4,9 @@ using System.Text;
 namespace Increment.AuthService.Users;
 
 /// <summary>
-/// Normalizes e-mail addresses: case folded, in Unicode normalization form C, with the domain's labels in Unicode. Two
-/// spellings of an address therefore give one account. It accepts RFC 5321's dot-string with RFC 6531's Unicode, at a domain
-/// name of two labels or more. It does not accept quoted local parts and address literals.
+/// Normalizes e-mail addresses: case folded, in Unicode normalization form C, with the domain's labels in Unicode. All
+/// spellings of an address therefore belong to one account. Accepts RFC 5321's dot-string with RFC 6531's Unicode, at a domain
+/// name of two labels or more. Does not accept quoted local parts or address literals.
 /// </summary>
 static class EmailAddress
 {
@@ -21,14 +21,15 @@ static class EmailAddress
     public static string? Normalize(string text) => Normalize(text, Fold);
 
     /// <summary>
-    /// Returns the form used up to November 2026, which has two forms for some addresses. Accounts made before keep their form.
+    /// Returns the normal form that was used up to November 2026. It differs between some spellings of the same address.
+    /// Accounts that were created until then keep this form.
     /// </summary>
     public static string? NormalizeAsBefore(string text) => Normalize(text, static part => part.Normalize(NormalizationForm.FormC).ToLowerInvariant());
 
     /// <summary>
-    /// Maps all cases and compositions of a text to one form. It decomposes first, because only one case of a letter may have a
-    /// composed form (j with U+030C has one, J has not). It converts to upper case first, because two lower-case letters may
-    /// share one upper-case letter (σ and ς).
+    /// Maps all cases and compositions of a text to one form. Decomposes before the conversion of the case, because only one
+    /// case of a letter may have a composed form (j with U+030C has a composed form, J with U+030C does not). Converts to upper
+    /// case before lower case, because two lower-case letters may share one upper-case letter (σ and ς).
     /// </summary>
     internal static string Fold(string text)
     {

@@ -31,14 +31,14 @@ interface IUserStore
     Task<RemoveIdentityResult> RemoveIdentityAsync(string id, ExternalIdentity identity, string sparedLogin, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Replaces the hash of an unchanged password if the hash is still <paramref name="expectedHash"/>. Returns false if it is
-    /// not, or if the account no longer exists.
+    /// Replaces the hash of an unchanged password if the hash is still <paramref name="expectedHash"/>. Returns false if the
+    /// hash is different or the account no longer exists.
     /// </summary>
     Task<bool> SetPasswordHashAsync(string id, string? expectedHash, string newHash, CancellationToken cancellationToken);
 
     /// <summary>
     /// Changes the password and begins to end all logins except <paramref name="sparedLogin"/>, in one write, if the hash is
-    /// still <paramref name="expectedHash"/>. Returns false if it is not, or if the account no longer exists.
+    /// still <paramref name="expectedHash"/>. Returns false if the hash is different or the account no longer exists.
     /// </summary>
     Task<bool> ChangePasswordAsync(string id, string? expectedHash, string newHash, string sparedLogin, CancellationToken cancellationToken);
 
@@ -70,8 +70,8 @@ interface IUserStore
     Task<IReadOnlyList<string>> ListDeletedAsync(DateTimeOffset now, CancellationToken cancellationToken);
 
     /// <summary>
-    /// Records that other services have removed the data of a deleted account. The account is listed once more after
-    /// <see cref="Deletion.LastRemoval"/>; confirming that removes its identifier.
+    /// Records that other services have removed the data of a deleted account. The account is listed a second time after
+    /// <see cref="Deletion.LastRemoval"/>. The second confirmation removes the account's identifier.
     /// </summary>
     Task ConfirmRemovalAsync(string id, DateTimeOffset now, CancellationToken cancellationToken);
 }
@@ -79,10 +79,16 @@ interface IUserStore
 /// <summary>When other services remove the data of a deleted account.</summary>
 static class Deletion
 {
-    /// <summary>Longer than a service caches a token plus the time of one request, while AuthService can be reached.</summary>
+    /// <summary>
+    /// Longer than the time for which a service caches a token while AuthService can be reached, plus the duration of one
+    /// request.
+    /// </summary>
     public static readonly TimeSpan FirstRemoval = TimeSpan.FromMinutes(1);
 
-    /// <summary>The second removal: during an outage of AuthService, a service accepts a cached token until the token expires.</summary>
+    /// <summary>
+    /// The second removal is later, because during an outage of AuthService a service accepts a cached token until the token
+    /// expires.
+    /// </summary>
     public static readonly TimeSpan LastRemoval = TimeSpan.FromDays(1);
 }
 

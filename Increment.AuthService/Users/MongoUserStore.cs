@@ -76,7 +76,7 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     {
         var text = UserDocument.Of(identity);
         var owner = Filter.Eq(u => u.Id, id) & Filter.AnyEq(u => u.Identities, text) & NotDeleting;
-        // The last identity is removed with its field: two empty lists would violate the unique index.
+        // With the last identity, the field is removed too, because two empty lists would violate the unique index.
         if (await ChangesAsync(db, owner & Filter.SizeGt(u => u.Identities, 1), EndLogins(Update.Pull(u => u.Identities, text), sparedLogin), cancellationToken)
             || await ChangesAsync(db, owner & Filter.Size(u => u.Identities, 1) & Filter.Ne(u => u.PasswordHash, null),
                 EndLogins(Update.Unset(u => u.Identities), sparedLogin), cancellationToken))
@@ -103,7 +103,10 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
     public async Task<IReadOnlyList<string>> ListBeingDeletedAsync(CancellationToken cancellationToken) => await database.RunAsync(
         db => Users(db).Find(u => u.Deleting).Limit(100).Project(u => u.Id).ToListAsync(cancellationToken), cancellationToken);
 
-    /// <summary>Writes the identifier first. After a failure in between both documents exist, and the call is repeated.</summary>
+    /// <summary>
+    /// Writes the identifier before it removes the account. After a failure between the two writes, both documents exist and
+    /// the call is repeated.
+    /// </summary>
     public Task EndDeleteAsync(string id, DateTimeOffset now, CancellationToken cancellationToken) => database.RunAsync(async db =>
     {
         if (!await Users(db).Find(u => u.Id == id && u.Deleting).AnyAsync(cancellationToken))
@@ -166,7 +169,10 @@ sealed class UserDocument
 
     public DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>As <c>provider:subject</c>. Absent if there are none, because the index is unique and sparse.</summary>
+    /// <summary>
+    /// Each identity as <c>provider:subject</c>. The field is absent without identities, because the index is unique and
+    /// sparse.
+    /// </summary>
     [BsonIgnoreIfNull]
     public IReadOnlyList<string>? Identities { get; init; }
 

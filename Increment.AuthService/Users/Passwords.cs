@@ -22,7 +22,10 @@ sealed class Passwords
     /// <summary>The maximum number of UTF-16 code units: a character may be a surrogate pair and may be decomposed.</summary>
     const int MaxUnits = 4 * MaxLength;
 
-    /// <summary>Takes as long to check as a password, but is too short to be one.</summary>
+    /// <summary>
+    /// Checked in place of a text that cannot be normalized. It takes as long to check as a password, but is too short to be
+    /// the password of an account.
+    /// </summary>
     const string NoPassword = "";
 
     // Identity's hasher requires a user but does not read it.
@@ -58,9 +61,9 @@ sealed class Passwords
         queue.RunAsync(order, clientAddress, () => Task.FromResult(hasher.HashPassword(NoUser, TryNormalize(password) ?? throw new ArgumentException("The password cannot be normalized.", nameof(password)))), cancellationToken);
 
     /// <summary>
-    /// Verifies a password. This takes equally long if <paramref name="hash"/> is null. The attempt is checked and counted while
-    /// it holds a hasher, so the number of concurrent attempts that can pass a limit together is at most the number of hashers
-    /// in all replicas.
+    /// Verifies a password. The duration is the same if <paramref name="hash"/> is null. The limits are checked and the attempt
+    /// is counted while the attempt occupies a slot of the queue. The number of concurrent attempts that can pass a limit
+    /// together is therefore at most the number of slots in all replicas.
     /// </summary>
     /// <exception cref="ApiException">429: too many wrong passwords.</exception>
     /// <exception cref="OverloadedException">The queue is full.</exception>

@@ -18,8 +18,8 @@ sealed record User(string Id, string Name, string? PasswordHash, DateTimeOffset 
     public int Generation { get; init; }
 
     /// <summary>
-    /// The identifier of the login that requested the end of the other logins and itself stays valid. Null when no logins of
-    /// earlier generations are left to remove.
+    /// The identifier of the login that ended all other logins and stays valid. Null when no logins of earlier generations are
+    /// left to remove.
     /// </summary>
     public string? SparedLogin { get; init; }
 
@@ -29,7 +29,7 @@ sealed record User(string Id, string Name, string? PasswordHash, DateTimeOffset 
 
 /// <summary>A user's identity at an OAuth provider.</summary>
 /// <param name="Provider">The provider's name in the settings, lower-case.</param>
-/// <param name="Subject">The provider's own identifier of the user; never an e-mail address, which may change hands.</param>
+/// <param name="Subject">The provider's own identifier of the user; never an e-mail address, which may be reassigned.</param>
 sealed record ExternalIdentity(string Provider, string Subject)
 {
     /// <summary>Identifies the identity in a URL, where the characters of a subject may not be allowed.</summary>

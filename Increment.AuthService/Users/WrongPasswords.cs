@@ -5,11 +5,11 @@ namespace Increment.AuthService.Users;
 
 /// <summary>
 /// Limits the wrong passwords for one account and from one address (<c>Increment:Limits:wrong-passwords-account</c>,
-/// <c>…-address</c>). Correct passwords are not counted. An account is counted by its name, whether it exists or not, so a
-/// refusal does not reveal whether it exists. An account at its limit accepts no password from callers without a token of it.
-/// A caller with a valid token that may manage the account is counted by that token
-/// (<c>Increment:Limits:wrong-passwords-owner</c>), so that guesses by other callers, or with
-/// another token, do not lock the owner out.
+/// <c>…-address</c>). Correct passwords are not counted. Wrong passwords are counted by the name of the account even if no such
+/// account exists, so that a refusal does not reveal whether the account exists. When an account has reached its limit, a
+/// caller without a token of the account cannot sign in, even with the correct password. For a caller with a valid token that
+/// may manage the account, wrong passwords are counted by that token instead (<c>Increment:Limits:wrong-passwords-owner</c>),
+/// so that guesses by other callers, or with another token, do not lock the owner out.
 /// </summary>
 sealed class WrongPasswords(IConfiguration configuration, RateLimitCounters counts)
 {
@@ -28,7 +28,6 @@ sealed class WrongPasswords(IConfiguration configuration, RateLimitCounters coun
     /// <summary>One attempt at an account's password.</summary>
     public sealed class Attempt(RateLimitCounters counts, string clientAddress, IReadOnlyList<(RateLimit Limit, string Key)> counted)
     {
-        /// <summary>The client's address.</summary>
         public string ClientAddress => clientAddress;
 
         /// <summary>Checks the limits without counting.</summary>
