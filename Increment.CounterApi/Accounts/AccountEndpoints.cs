@@ -6,7 +6,8 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.CounterApi.Accounts;
 
 /// <summary>
-/// Accounts, tokens and sign-up belong to AuthService, which has no public address. Only these routes are forwarded to it.
+/// Accounts, tokens and sign-up belong to AuthService, which has no public address. CounterApi forwards these routes, and
+/// no others, to AuthService.
 /// </summary>
 static class AccountEndpoints
 {
@@ -53,8 +54,9 @@ static class AccountEndpoints
     }
 
     /// <summary>
-    /// AuthService decides; a refused deletion removes nothing. <see cref="DeletedAccounts"/> removes the counters that
-    /// are left after a failure here, and those that other replicas write until they learn that the tokens are revoked.
+    /// AuthService decides whether the account is deleted; after a refusal, nothing is removed. <see
+    /// cref="DeletedAccounts"/> later removes the counters that remain after a failure here, and the counters that other
+    /// replicas write before they receive the revocation of the tokens.
     /// </summary>
     static async Task DeleteAccountAsync(HttpContext context, AuthServiceForwarder auth, DeletedAccounts deleted)
     {

@@ -26,9 +26,10 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
         AllowAutoRedirect = false,
         AutomaticDecompression = DecompressionMethods.None,
         ConnectTimeout = TimeSpan.FromSeconds(2),
-        // Shorter than Kestrel's keep-alive timeout, so that no connection is used that AuthService is about to close.
+        // Shorter than Kestrel's keep-alive timeout, so that the pool reuses no connection that AuthService is about to
+        // close.
         PooledConnectionIdleTimeout = TimeSpan.FromSeconds(30),
-        // New replicas are found when new connections are opened.
+        // The pool regularly opens new connections, so that requests also reach new replicas.
         PooledConnectionLifetime = TimeSpan.FromMinutes(1),
         RequestHeaderEncodingSelector = (_, _) => Encoding.UTF8,
         UseCookies = false,
@@ -49,7 +50,7 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
     async Task ForwardAsync(HttpContext context, Hop hop)
     {
         var error = await forwarder.SendAsync(context, address, http, Http11, hop);
-        // A failure after the response has started ends the connection, so that the client detects that it is incomplete.
+        // A failure after the response has started ends the connection, so that the client detects the incomplete response.
         if (error is ForwarderError.None || context.Response.HasStarted)
             return;
         context.RequestAborted.ThrowIfCancellationRequested();
@@ -71,8 +72,8 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
     /// <summary>The header changes of this hop in requests and responses (RFC 9110, 7.6).</summary>
     sealed class Hop(Func<HttpStatusCode, Task>? onAnswer) : HttpTransformer
     {
-        // Headers that this hop sets itself: Host, the client's address, the trace (added by HttpClient), 100-continue.
-        // The client's values are dropped.
+        // This hop sets these headers itself (Host, the client's address, the trace, which HttpClient adds, and
+        // 100-continue), so the client's values are removed.
         static readonly string[] OwnHeaders =
         [
             HeaderNames.Host, HeaderNames.Expect, HeaderNames.TraceParent, HeaderNames.TraceState, HeaderNames.Baggage, HeaderNames.RequestId,
@@ -120,9 +121,9 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
         }
 
         /// <summary>
-        /// The decoded path of the route, escaped once, because AuthService decodes it once and must see the same path.
-        /// <see cref="PathString.ToUriComponent()"/> does not fit: it takes a '%' that was sent as '%25' for the
-        /// beginning of an escape, and AuthService would decode that a second time.
+        /// Escapes the decoded path of the route once, because AuthService decodes it once and must see the same path.
+        /// <see cref="PathString.ToUriComponent()"/> cannot be used: it treats a '%' that the client sent as '%25' as the
+        /// beginning of an escape sequence, so AuthService would decode that sequence a second time.
         /// </summary>
         static string Escape(PathString path) => string.Join('/', path.Value!.Split('/').Select(Uri.EscapeDataString));
 
@@ -132,7 +133,7 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
 
     /// <summary>
     /// Gives each request a body, which may be empty. <see cref="SocketsHttpHandler"/> retries a request without a body
-    /// when a reused connection ends without an answer, and a deletion may be done by then.
+    /// when a reused connection ends without a response, although AuthService may already have carried out a deletion.
     /// </summary>
     sealed class SendOnceHandler(HttpMessageHandler inner) : DelegatingHandler(inner)
     {

@@ -4,9 +4,9 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.CounterApi.Accounts;
 
 /// <summary>
-/// Removes the counters of deleted accounts: at once if the deletion was forwarded by this process. It also asks
-/// AuthService periodically for deleted accounts, removes their counters, and confirms each account. Several replicas
-/// may do so concurrently.
+/// Removes the counters of deleted accounts, at once after a deletion that this process has forwarded. In addition, it
+/// periodically requests the deleted accounts from AuthService, removes their counters, and confirms each account.
+/// Several replicas may do this concurrently.
 /// </summary>
 sealed partial class DeletedAccounts(
     AuthServiceClient auth, TokenCache tokens, ICounterStore counters, TimeProvider time, ILogger<DeletedAccounts> logger) : BackgroundService
@@ -15,7 +15,7 @@ sealed partial class DeletedAccounts(
 
     /// <summary>
     /// Removes the account's tokens from the cache and its counters from the store. A failure is logged, and the next
-    /// round tries again.
+    /// round retries the removal.
     /// </summary>
     /// <returns>Whether the counters are removed.</returns>
     public async Task<bool> TryRemoveAsync(string userId)
@@ -61,7 +61,7 @@ sealed partial class DeletedAccounts(
             }
             catch (Exception e) when (!stoppingToken.IsCancellationRequested)
             {
-                LogFailure(e); // The store or AuthService may be down. The next round tries again.
+                LogFailure(e); // The store or AuthService may be unavailable. The next round retries.
             }
         }
     }

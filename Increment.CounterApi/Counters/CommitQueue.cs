@@ -6,8 +6,8 @@ namespace Increment.CounterApi.Counters;
 
 /// <summary>
 /// Group commit: operations that arrive during a commit are committed together in the next batch. A caller that finds
-/// the queue idle commits at once, on its own thread. The thread pool commits later batches, so no answer waits for the
-/// work of later callers.
+/// the queue idle commits at once, on its own thread. The thread pool commits later batches, so no caller waits for the
+/// commits of later callers.
 /// </summary>
 /// <remarks>
 /// Operations are committed in the order of arrival, one batch at a time. The lock and the thread pool are behind
@@ -17,7 +17,7 @@ namespace Increment.CounterApi.Counters;
 /// <typeparam name="TResult">The result of an operation.</typeparam>
 /// <param name="commit">
 /// Commits a batch and sets each operation's <see cref="QueuedOperation{TResult}.Result"/>. The list is valid until the
-/// task ends. If it throws, every operation of the batch fails with that exception.
+/// task ends. If the commit throws, every operation of the batch fails with that exception.
 /// </param>
 /// <param name="capacity">The maximum number of waiting operations.</param>
 /// <param name="maxBatch">The maximum number of operations in a batch.</param>
@@ -32,7 +32,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 
     /// <summary>
     /// A batch of at least this size is followed by a short pause. Most clients of such a batch send their next request
-    /// at once, and a larger batch costs almost nothing more. Smaller batches are not followed by a pause.
+    /// at once, so the pause makes the next batch larger, and a larger batch costs almost nothing more.
     /// </summary>
     const int PauseFrom = 8;
 
@@ -49,7 +49,9 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 
     /// <summary>Commits an operation, together with others that wait, and returns its result when it is durable.</summary>
     /// <exception cref="OverloadedException">Too many operations are waiting.</exception>
-    /// <exception cref="OperationCanceledException">The caller canceled before the operation was begun. It is not done.</exception>
+    /// <exception cref="OperationCanceledException">
+    /// The caller canceled before the operation was begun. The operation is not done.
+    /// </exception>
     public ValueTask<TResult> EnqueueAsync(T operation, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
@@ -77,7 +79,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     /// <summary>
     /// Fails operations that have waited for <paramref name="maxWait"/> with an <see cref="OverloadedException"/>. An
     /// operation that was not begun by then (<see cref="QueuedOperation{TResult}.TryBegin"/>) is not done. The outcome
-    /// of the others is unknown.
+    /// of an operation that was begun is unknown.
     /// </summary>
     public void RefuseLate(TimeSpan maxWait)
     {
@@ -98,8 +100,8 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     }
 
     /// <summary>
-    /// Completes operations of the last batch whose thread is blocked by an earlier caller. The next batch does so too,
-    /// but it may come much later.
+    /// Completes operations of the last batch whose thread is blocked by an earlier caller. The next batch also completes
+    /// these operations, but it may start much later.
     /// </summary>
     public void CompleteUnfinished()
     {
@@ -161,7 +163,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
         Enter();
         var continues = busy = waiting.Count > 0;
         Exit();
-        // Not "busy": after the lock is released, a new caller may set it again.
+        // The field busy must not be read here: after the lock is released, a new caller may set it again.
         return continues;
     }
 
@@ -211,8 +213,8 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     }
 
     /// <summary>
-    /// Fails an operation that is not answered yet. Its caller continues on a thread of the pool, so that it does not
-    /// block this one.
+    /// Fails an operation that is not answered yet. The caller continues on a thread-pool thread, so that the caller does
+    /// not block this thread.
     /// </summary>
     void Refuse(T operation, Exception reason)
     {
@@ -232,8 +234,8 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     }
 
     /// <summary>
-    /// Completes the operations of a batch, after those that are left of the batch before. Several threads share the
-    /// work.
+    /// Completes the operations of a batch, after the remaining operations of the previous batch. Several threads share
+    /// this work.
     /// </summary>
     sealed class Completion(T[] operations, Exception? failure, Completion? before = null) : IThreadPoolWorkItem
     {
@@ -263,6 +265,6 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
 
 static class CommitQueue
 {
-    /// <summary>The error for a full queue or a timeout in it.</summary>
+    /// <summary>The error for a full queue, and for an operation that has waited too long.</summary>
     public static OverloadedException Overloaded() => new("overloaded", "Too many writes are waiting for the store. Try again.");
 }

@@ -4,7 +4,7 @@ namespace Increment.CounterApi.Counters;
 
 /// <summary>
 /// The names of counters: 1 to 100 ASCII letters, digits, <c>-</c>, <c>_</c> and <c>.</c>, not beginning with a dot,
-/// case-sensitive. They need no escaping in a URL, in JSON, or in a header.
+/// case-sensitive. Such names need no escaping in a URL, in JSON, or in a header.
 /// </summary>
 static class CounterName
 {

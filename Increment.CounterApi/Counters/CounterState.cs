@@ -3,7 +3,7 @@ namespace Increment.CounterApi.Counters;
 /// <summary>The state of a counter.</summary>
 /// <param name="Current">The last integer taken or set, 0 to 2^63-1.</param>
 /// <param name="Version">
-/// Positive, different after every write. It starts at a random number when a counter is created, so a counter that is
+/// Positive, different after every write. The first version of a counter is a random number, so a counter that is
 /// deleted and created again does not repeat a version.
 /// </param>
 readonly record struct CounterState(long Current, long Version)
@@ -19,5 +19,5 @@ readonly record struct CounterState(long Current, long Version)
 /// <summary>A counter in a list.</summary>
 readonly record struct NamedCounter(string Name, CounterState State);
 
-/// <summary>Whether a write is allowed in this state of a counter; null if the counter does not exist.</summary>
+/// <summary>Whether a write is allowed in this state of a counter. The state is null if the counter does not exist.</summary>
 delegate bool Precondition(CounterState? state);

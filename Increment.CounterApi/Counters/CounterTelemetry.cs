@@ -4,8 +4,8 @@ using System.Diagnostics.Metrics;
 namespace Increment.CounterApi.Counters;
 
 /// <summary>
-/// The traces and metrics of the counters, in addition to those of ASP.NET Core and the MongoDB driver. They cost
-/// nothing without a listener.
+/// The traces and metrics of the counters, in addition to those of ASP.NET Core and the MongoDB driver. Without a
+/// listener, they cost almost nothing.
 /// </summary>
 static class CounterTelemetry
 {
@@ -16,11 +16,11 @@ static class CounterTelemetry
 
     static long integers;
 
-    // Observable, so it is read only at export: a measurement per call would cost more than the addition.
+    // An observable counter is read only at export. A measurement for each call would cost more than the addition.
     static readonly ObservableCounter<long> Integers = Meter.CreateObservableCounter(
         "increment.counter.integers", () => Interlocked.Read(ref integers), "{integer}", "Integers returned to callers");
 
-    /// <summary>Whether the current activity is sampled.</summary>
+    /// <summary>Whether a call is traced: there is a listener, and the current activity, if there is one, is sampled.</summary>
     public static bool IsTraced => Activities.HasListeners() && Activity.Current is null or { Recorded: true };
 
     /// <summary>Counts integers returned to callers, including those of repeated idempotent calls.</summary>

@@ -5,9 +5,10 @@ namespace Increment.CounterApi.Counters;
 /// to one counter are linearizable.
 /// </summary>
 /// <remarks>
-/// A store that is unavailable throws an <see cref="ServiceDefaults.Hosting.UnavailableException"/>. The work is then
-/// either not done, or done without an answer: those integers are lost, which the service's guarantee allows. A caller
-/// that cancels before its operation is begun leaves no trace. After that, the operation may still be done.
+/// A store that is unavailable throws an <see cref="ServiceDefaults.Hosting.UnavailableException"/>. The operation is
+/// then either not done, or done without an answer. In the second case the integers are lost, which the service's
+/// guarantee allows. If the caller cancels before the operation is begun, the operation is not done. If the caller
+/// cancels later, the operation may still be done.
 /// </remarks>
 interface ICounterStore
 {
@@ -21,7 +22,7 @@ interface ICounterStore
     /// counter is deleted.
     /// </remarks>
     /// <param name="counter">The counter.</param>
-    /// <param name="count">How many, 1 to <see cref="CounterOptions.MaxCount"/>.</param>
+    /// <param name="count">The number of integers, 1 to <see cref="CounterOptions.MaxCount"/>.</param>
     /// <param name="idempotencyKey">The client's key for this call, unique per counter; null for none.</param>
     /// <param name="precondition">The required state for the first call; a repeated call ignores it. Null for any state.</param>
     /// <param name="cancellationToken">Cancels the call.</param>
@@ -47,8 +48,8 @@ interface ICounterStore
     ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition? precondition, CancellationToken cancellationToken);
 
     /// <summary>
-    /// The counter's committed state; null if it does not exist. It is never older than any answer that a caller of any
-    /// replica got before this call began.
+    /// The counter's committed state; null if the counter does not exist. The state is never older than any answer that a
+    /// caller of any replica got before this call began.
     /// </summary>
     ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken);
 
@@ -62,9 +63,9 @@ interface ICounterStore
     ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken);
 
     /// <summary>
-    /// A mark that changes, by <see cref="object.Equals(object)"/>, when any process commits; an earlier mark never
-    /// returns. A read that begins after the mark was returned sees every commit that the mark includes. Null if the
-    /// store cannot provide one. It is much cheaper than a read.
+    /// A mark that changes, compared by <see cref="object.Equals(object)"/>, when any process commits. A changed mark
+    /// never returns to an earlier value. A read that begins after the mark was returned sees every commit that the mark
+    /// includes. Null if the store cannot provide a mark. This method is much cheaper than a read.
     /// </summary>
     ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken);
 

@@ -10,15 +10,15 @@ abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
     ManualResetValueTaskSourceCore<TResult> source;
     int state;
 
-    /// <summary>The result. It is set while the batch is committed, and returned to the caller when that is durable.</summary>
+    /// <summary>The result. It is set while the batch is committed, and returned to the caller when the commit is durable.</summary>
     public TResult Result { get; set; } = default!;
 
     /// <summary>The task that <see cref="Complete"/> completes.</summary>
     internal ValueTask<TResult> Answer => new(this, source.Version);
 
     /// <summary>
-    /// Canceled when the caller gives up. It is checked when the operation is begun: a registration would cost every
-    /// operation time.
+    /// The caller's cancellation token. It is checked when the operation is begun, because a registered callback would
+    /// take time in every operation.
     /// </summary>
     internal CancellationToken CancellationToken { get; private set; }
 
@@ -26,8 +26,8 @@ abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
     internal long WaitsSince { get; private set; }
 
     /// <summary>
-    /// Called by a store before it does the operation. Returns whether it must be done. After that, it may be done
-    /// although its caller gets an error.
+    /// Called by a store before it executes the operation. Returns whether the store must execute the operation. After
+    /// that, the operation may be done although its caller gets an error.
     /// </summary>
     public bool TryBegin()
     {
@@ -36,8 +36,8 @@ abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
     }
 
     /// <summary>
-    /// Claims the right to answer, if the operation is not answered yet. The caller must call <see cref="Refuse"/>
-    /// afterwards.
+    /// Claims the right to answer the operation. Returns false if the operation is already refused or answered. If this
+    /// method returns true, its caller must call <see cref="Refuse"/>.
     /// </summary>
     internal bool TryRefuse()
     {
@@ -55,8 +55,8 @@ abstract class QueuedOperation<TResult> : IValueTaskSource<TResult>
         (CancellationToken, WaitsSince) = (cancellationToken, Environment.TickCount64);
 
     /// <summary>
-    /// Completes the operation with its result or a failure; the caller continues on this thread. Does nothing if it
-    /// was refused meanwhile.
+    /// Completes the operation with its result or a failure; the caller continues on this thread. Does nothing if the
+    /// operation was refused in the meantime.
     /// </summary>
     internal void Complete(Exception? failure)
     {

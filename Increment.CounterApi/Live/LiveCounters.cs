@@ -11,7 +11,8 @@ namespace Increment.CounterApi.Live;
 
 /// <summary>
 /// Sends watchers the changes of their counters, including changes by other processes. While there are watchers, it
-/// asks the store periodically whether anything was committed, and only then reads the counters of all watched owners.
+/// periodically checks whether anything was committed to the store. Only after a commit does it read the counters of all
+/// watched owners.
 /// </summary>
 sealed partial class LiveCounters(ICounterStore store, CounterOptions options, ILogger<LiveCounters> logger) : BackgroundService
 {
@@ -35,8 +36,8 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     object? seen;
 
     /// <summary>
-    /// The wait after a read of the counters. After a check that found no commit, the wait is a third of it, because a
-    /// check costs less.
+    /// The wait after a read of the counters. After a check that found no commit, the wait is a third of this time,
+    /// because a check costs less than a read.
     /// </summary>
     internal TimeSpan Interval { get; init; } = TimeSpan.FromMilliseconds(250);
 
@@ -46,9 +47,12 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     /// </summary>
     internal int MaxKnownCounters { get; init; } = 1_000_000;
 
-    /// <summary>Watches an owner's counters until disposed: first a snapshot of all counters, then the changes.</summary>
+    /// <summary>
+    /// Watches an owner's counters until the watcher is disposed. The watcher gets a snapshot of all counters, then the
+    /// changes.
+    /// </summary>
     /// <exception cref="ApiException">429: the owner has too many streams.</exception>
-    /// <exception cref="OverloadedException">Too many streams or counters of all owners together.</exception>
+    /// <exception cref="OverloadedException">All owners together have too many streams or counters.</exception>
     public Watcher Watch(string owner)
     {
         lock (gate)
@@ -131,7 +135,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         object? mark;
         try
         {
-            // Before the counters are read, so that a commit in between changes the next mark.
+            // The mark is read before the counters, so that a commit in between changes the next mark.
             mark = await store.GetMarkAsync(cancellationToken);
         }
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
@@ -168,8 +172,8 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     }
 
     /// <summary>
-    /// Ends streams, so that no page shows old values as current. Pages show that they are disconnected, connect again,
-    /// and get a new snapshot.
+    /// Ends streams, so that no page shows old values as current. Pages show that they are disconnected, reconnect, and
+    /// get a new snapshot.
     /// </summary>
     void End(List<KeyValuePair<string, Audience>> watched, Exception reason)
     {
@@ -257,10 +261,10 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     /// <summary>A watcher of one owner's counters.</summary>
     internal sealed class Watcher(LiveCounters live, string owner) : IDisposable
     {
-        // The stream of a watcher that is too slow is ended. It connects again and gets a snapshot.
+        // Bounded: the stream of a watcher that is too slow is ended. Its client reconnects and gets a snapshot.
         readonly Channel<SseItem<string>> news = Channel.CreateBounded<SseItem<string>>(Backlog);
 
-        /// <summary>The lengths of the events sent last; those of events that still wait are at the end.</summary>
+        /// <summary>The lengths of the last events. The lengths of events that still wait are at the end.</summary>
         readonly Queue<int> lengths = [];
 
         public string Owner => owner;

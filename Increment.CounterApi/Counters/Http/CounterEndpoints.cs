@@ -15,8 +15,8 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 
         foreach (var counter in (ReadOnlySpan<string>)["", "/counters/{name}"])
         {
-            // No body is read, and the store has its own timeout. A timer per request would cost more than the rest of
-            // the pipeline.
+            // These endpoints need no request timeout: they read no body, and the store has its own timeout. A timer for
+            // each request would cost more than the rest of the pipeline.
             api.MapMethods(counter + "/next", GetOrPost, endpoints.NextAsync).ChangesOnGet().DisableRequestTimeout();
             api.MapMethods(counter + "/current", ReadMethods.All, endpoints.CurrentAsync).DisableRequestTimeout();
             api.MapPut(counter + "/current", endpoints.SetAsync);
@@ -43,11 +43,11 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         var counter = CounterOf(context);
         var preconditions = Preconditions.Read(context.Request);
         var state = await store.GetAsync(counter, context.RequestAborted);
-        // Most reads have no precondition and need no tag for one.
+        // Most reads have no precondition. For these reads, no tag is created here.
         var status = preconditions.IsNone ? 200 : preconditions.StatusOfRead(state is { } existing ? CounterAnswer.TagOf(existing) : null);
         await (state is null && counter.Name != CounterName.Default ? RefuseAsync(context, CounterOutcome.NotFound)
             : status == 412 ? RefuseAsync(context, CounterOutcome.PreconditionFailed)
-            // No tag: the same tag would return after the counter was created and deleted.
+            // No tag: after the counter was created and deleted, the same tag would be valid again.
             : state is null ? CounterAnswer.WriteAsync(context, counter.Name, options.InitialValue)
             : status == 304 ? CounterAnswer.WriteNotModifiedAsync(context, state.Value)
             : CounterAnswer.WriteAsync(context, counter.Name, state.Value));
@@ -60,7 +60,7 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         var precondition = CounterRequest.ReadPrecondition(context.Request);
         var current = await CounterRequest.ReadCurrentAsync(context.Request, counter.Name);
         var result = await store.SetAsync(counter, current, precondition, context.RequestAborted);
-        // The default counter always exists for its caller.
+        // For the caller, the default counter always exists, so a PUT never creates it.
         if (result.Creates && counter.Name != CounterName.Default)
             context.Response.StatusCode = StatusCodes.Status201Created;
         await (result.Outcome != CounterOutcome.Done ? RefuseAsync(context, result.Outcome)

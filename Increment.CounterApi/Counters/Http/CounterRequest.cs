@@ -94,7 +94,8 @@ static class CounterRequest
     }
 
     /// <summary>
-    /// The text of a quoted string (RFC 9651, 3.3.3); bare text is returned unchanged; null for an unterminated quote.
+    /// The text of a quoted string (RFC 9651, 3.3.3). Text without quotes is returned unchanged. Null if the quotes or
+    /// escapes are not valid.
     /// </summary>
     static string? Unquote(ReadOnlySpan<char> value)
     {

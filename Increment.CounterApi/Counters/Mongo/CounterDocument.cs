@@ -7,10 +7,9 @@ namespace Increment.CounterApi.Counters.Mongo;
 /// <summary>A counter in the collection <c>incremental_counter</c>.</summary>
 sealed class CounterDocument
 {
-    /// <summary>The owner and the name.</summary>
     public required CounterId Id { get; init; }
 
-    /// <summary>Different for every counter that is created, also under the same name.</summary>
+    /// <summary>Each creation of a counter gets a new value, also under a name that was used before.</summary>
     public ObjectId Incarnation { get; init; }
 
     /// <inheritdoc cref="CounterState.Current" />
@@ -28,13 +27,13 @@ sealed class CounterDocument
     /// <summary>A counter without its idempotency keys.</summary>
     public static readonly ProjectionDefinition<CounterDocument> WithoutKeys = Builders<CounterDocument>.Projection.Exclude(counter => counter.Keys);
 
-    /// <summary>The collection.</summary>
     public static IMongoCollection<CounterDocument> Collection(IMongoDatabase database) => database.GetCollection<CounterDocument>("incremental_counter");
 
     /// <summary>
-    /// The counter's committed state, never older than any earlier answer. It is read by a write that changes nothing.
-    /// Such a write waits, like any other, until everything before it is in the journals of a majority. A partitioned
-    /// primary never gets that, and no read concern guarantees it on a standalone server.
+    /// The counter's committed state, never older than any earlier answer. The state is read by a write that changes
+    /// nothing. Like any other write, it waits until all earlier writes are in the journals of a majority. A primary that
+    /// is partitioned from the majority therefore does not answer. On a standalone server, no read concern gives this
+    /// guarantee.
     /// </summary>
     public static async Task<CounterDocument?> LookAsync(IMongoDatabase database, CounterId id) => await Collection(database)
         .FindOneAndUpdateAsync(Builders<CounterDocument>.Filter.Eq(counter => counter.Id, id), Builders<CounterDocument>.Update.Inc(counter => counter.Current, 0));

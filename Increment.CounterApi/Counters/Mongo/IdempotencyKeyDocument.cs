@@ -9,10 +9,9 @@ sealed record UsedKey(string Key, long First, int Count, DateTimeOffset UsedAt);
 /// <summary>An idempotency key in the collection <c>idempotency_key</c>.</summary>
 sealed record IdempotencyKeyDocument(IdempotencyKeyId Id, long First, int Count, DateTimeOffset UsedAt)
 {
-    /// <summary>The collection.</summary>
     public static IMongoCollection<IdempotencyKeyDocument> Collection(IMongoDatabase database) => database.GetCollection<IdempotencyKeyDocument>("idempotency_key");
 
-    /// <summary>The owner; null for a key that an earlier version wrote, which is not counted.</summary>
+    /// <summary>The owner; null for a key that an earlier version wrote. Such a key does not count towards the limit.</summary>
     public string? Owner { get; init; }
 }
 

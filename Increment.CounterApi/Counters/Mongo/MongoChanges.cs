@@ -4,16 +4,16 @@ using MongoDB.Driver;
 namespace Increment.CounterApi.Counters.Mongo;
 
 /// <summary>
-/// Detects commits by any process, on any MongoDB server; a standalone server has no change streams. Each process has
-/// one document in the collection <c>counter_change</c>, with a number that it increments after its commits: at once
-/// after the first commit, then once for all commits of the next <see cref="Pause"/>. That is at most 10 small writes a
-/// second, and no caller waits for them. A mark is the numbers of all processes, and costs one read of one document per
-/// process.
+/// Detects commits by any process, on any MongoDB server. Change streams are not used, because a standalone server has
+/// none. Each process has one document in the collection <c>counter_change</c>, with a number that it increments after
+/// its commits: at once after the first commit, then once for all commits of the next <see cref="Pause"/>. That is at
+/// most 10 small writes a second, and no caller waits for them. A mark consists of the numbers of all processes, and
+/// costs one read of one document per process.
 /// </summary>
 /// <remarks>
-/// A number is incremented after its commit is durable, so a read after the mark sees the commit. A process that is
-/// killed between the two, or cannot write, does not announce its commit. Therefore a mark is valid for at most <see
-/// cref="MaxAge"/>.
+/// A number is incremented after the commit is durable, so a read after the mark sees the commit. A process that is
+/// killed between the commit and the increment, or cannot write, does not announce its commit. Therefore a mark is
+/// valid for at most <see cref="MaxAge"/>.
 /// </remarks>
 sealed class MongoChanges(MongoDatabase database)
 {
@@ -66,7 +66,7 @@ sealed class MongoChanges(MongoDatabase database)
             }
             catch (Exception)
             {
-                // MongoDatabase has logged it. Marks expire soon, and the next commit is announced again.
+                // MongoDatabase has logged the failure. Marks expire soon, and the next commit is announced again.
             }
             await Task.Delay(Pause);
         }

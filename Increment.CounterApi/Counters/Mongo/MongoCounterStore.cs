@@ -9,21 +9,21 @@ namespace Increment.CounterApi.Counters.Mongo;
 /// is enough.
 /// </summary>
 /// <remarks>
-/// A write without an answer may or may not be done, and is an error for its callers. Only the driver repeats it, and
-/// only where the server detects repetitions by the transaction number (retryable writes, which a standalone server
-/// does not have).
+/// A write without an answer may or may not be done, and its callers get an error. Only the driver retries such a write,
+/// and only where the server detects the repetition by the transaction number (retryable writes, which a standalone
+/// server does not have).
 /// </remarks>
 sealed class MongoCounterStore : ICounterStore, IDisposable
 {
     /// <inheritdoc cref="MongoCounterWriter.MaxKeys" />
     internal int MaxKeys { init => writer.MaxKeys = value; }
 
-    /// <summary>Whether commits are announced to other processes. Otherwise they read the counters every 10 s.</summary>
+    /// <summary>Whether commits are announced to other processes. Otherwise, other processes read the counters every 10 s.</summary>
     internal bool AnnouncesChanges { get; init; } = true;
 
     static readonly FilterDefinitionBuilder<CounterDocument> Filter = Builders<CounterDocument>.Filter;
 
-    /// <summary>How long a caller waits for an answer: the timeout of the other endpoints.</summary>
+    /// <summary>How long a caller waits for an answer. This is also the request timeout of the other endpoints.</summary>
     internal TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(30);
 
     readonly MongoDatabase database;
@@ -97,7 +97,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
 
     /// <summary>
     /// Fails writes that have waited for <paramref name="maxWait"/>. A write that was not sent to the server by then is
-    /// not done. The outcome of the others is unknown.
+    /// not done. The outcome of a write that was sent is unknown.
     /// </summary>
     internal void RefuseLate(TimeSpan maxWait)
     {
@@ -114,9 +114,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
             changes.Announce();
     }
 
-    /// <summary>
-    /// Commits a write with the counter's queue, which exists while it has writes.
-    /// </summary>
+    /// <summary>Commits a write through the queue of the counter. The queue exists only while it has writes.</summary>
     async ValueTask<CounterResult> WriteAsync(CounterKey counter, MongoWrite write, CancellationToken cancellationToken)
     {
         Queue? queue;

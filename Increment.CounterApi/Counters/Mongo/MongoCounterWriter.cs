@@ -4,10 +4,9 @@ using MongoDB.Driver;
 namespace Increment.CounterApi.Counters.Mongo;
 
 /// <summary>Commits a batch of writes to one counter, the takes by one atomic <c>findAndModify</c>.</summary>
-/// <param name="options">The settings.</param>
 sealed class MongoCounterWriter(CounterOptions options)
 {
-    /// <summary>The <see cref="CounterDocument.Slot"/> of the default counter, which is not part of the limit.</summary>
+    /// <summary>The <see cref="CounterDocument.Slot"/> of the default counter, which does not count towards the limit.</summary>
     const int NoSlot = -1;
 
     static readonly FilterDefinitionBuilder<CounterDocument> Filter = Builders<CounterDocument>.Filter;
@@ -21,7 +20,7 @@ sealed class MongoCounterWriter(CounterOptions options)
 
     readonly MongoIdempotencyKeys keys = new(options);
 
-    /// <summary>How many keys a counter's document may have before they are moved, and the maximum that one write may add.</summary>
+    /// <summary>How many keys a counter's document may have before they are moved, and how many one write may add.</summary>
     public int MaxKeys { get; set; } = 64;
 
     /// <summary>Commits the writes of one counter in order: consecutive takes together, any other write separately.</summary>
@@ -33,7 +32,8 @@ sealed class MongoCounterWriter(CounterOptions options)
         {
             if (write is MongoTake take)
             {
-                // A take with a precondition is committed separately: a group has no states between its takes.
+                // A take with a precondition is committed separately, because a group of takes has no states between the
+                // takes.
                 if (take.Precondition is not null)
                     await TakeAsync(db, id, takes);
                 takes.Add(take);
@@ -52,7 +52,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         await TakeAsync(db, id, takes);
     }
 
-    /// <summary>Commits all takes at once, except canceled ones, and clears the list.</summary>
+    /// <summary>Commits all takes together, except canceled takes, and clears the list.</summary>
     async Task TakeAsync(IMongoDatabase db, CounterId id, List<MongoTake> takes)
     {
         takes.RemoveAll(take => !take.TryBegin());
@@ -62,8 +62,8 @@ sealed class MongoCounterWriter(CounterOptions options)
     }
 
     /// <summary>
-    /// The usual case: the counter exists, it has enough integers left, and no take has a key or a precondition. False
-    /// in any other case.
+    /// The usual case: the counter exists, it has enough integers left, and no take has a key or a precondition. Returns
+    /// false in any other case.
     /// </summary>
     static async Task<bool> TryTakeAsync(IMongoDatabase db, CounterId id, List<MongoTake> takes)
     {
@@ -82,7 +82,10 @@ sealed class MongoCounterWriter(CounterOptions options)
         return after is not null;
     }
 
-    /// <summary>Every other case. False if the counter has changed since it was read.</summary>
+    /// <summary>
+    /// Every other case. Returns false if it must be tried again, because the counter has changed since it was read or its
+    /// keys were moved.
+    /// </summary>
     async Task<bool> TryTakeConditionallyAsync(IMongoDatabase db, CounterId id, List<MongoTake> takes)
     {
         var counter = await CounterDocument.LookAsync(db, id);
@@ -116,7 +119,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         var after = await CounterDocument.Collection(db).FindOneAndUpdateAsync(condition, Taking(plan, before), After);
         if (after is null)
             return false;
-        Plan(takes, counter.State, after.Current - plan.Total, used, room); // other processes may have taken integers since it was read
+        Plan(takes, counter.State, after.Current - plan.Total, used, room); // other processes may have taken integers since the counter was read
         keys.Add(id.Owner, plan.Keys.Count);
         return true;
     }
@@ -242,8 +245,9 @@ sealed class MongoCounterWriter(CounterOptions options)
     }
 
     /// <summary>
-    /// Creates the counter if the owner's limit allows it; null if it was created meanwhile. Each counter uses one of a
-    /// limited number of slots. The unique index on slots enforces the limit, also for concurrent inserts.
+    /// Creates the counter if the owner's limit allows it. Returns null if a concurrent insert has created the counter or
+    /// taken its slot. Each counter uses one of a limited number of slots. The unique index on slots enforces the limit,
+    /// also for concurrent inserts.
     /// </summary>
     async Task<CounterResult?> TryInsertAsync(IMongoDatabase db, CounterId id, long current, List<UsedKey> keys)
     {
@@ -281,6 +285,6 @@ sealed class MongoCounterWriter(CounterOptions options)
     /// <summary>The effect of a group of takes on a counter.</summary>
     /// <param name="Total">The number of integers taken.</param>
     /// <param name="Keys">The keys that are new.</param>
-    /// <param name="Refuses">A take was refused because of the counter's current integer.</param>
+    /// <param name="Refuses">Whether a take was refused because of the counter's current integer.</param>
     readonly record struct TakePlan(long Total, List<UsedKey> Keys, bool Refuses);
 }

@@ -18,16 +18,15 @@ namespace Increment.CounterApi.Counters.Mongo;
 /// differs. In the last case, and whenever a condition fails, the take starts again.
 /// </para>
 /// <para>
-/// Keys belong to an incarnation, which is new for every counter that is created under the same name. So one write
-/// deletes a counter: its moved keys are not found again, and are deleted when they are old. A move that is delayed
-/// between its two writes is harmless: the first keeps newer keys, and the second requires the incarnation and the
-/// number of moves.
+/// Keys belong to an incarnation, which is new for every counter that is created under the same name. So one write is
+/// enough to delete a counter: its moved keys are not found again, and are deleted when they are old. A move that is
+/// delayed between its two writes is harmless: the first write keeps newer keys, and the second write requires the
+/// incarnation and the number of moves.
 /// </para>
 /// </remarks>
-/// <param name="options">The settings.</param>
 sealed class MongoIdempotencyKeys(CounterOptions options)
 {
-    /// <summary>How long a count of an owner's keys is used. This process adds its own new keys to it.</summary>
+    /// <summary>How long a count of an owner's keys is cached. This process adds its own new keys to the cached count.</summary>
     static readonly TimeSpan CountAge = TimeSpan.FromSeconds(10);
 
     /// <summary>The maximum number of owners with a remembered count.</summary>
@@ -37,7 +36,7 @@ sealed class MongoIdempotencyKeys(CounterOptions options)
 
     /// <summary>
     /// How many more keys an owner may use. Only moved keys are counted, and only every <see cref="CountAge"/>. So
-    /// other processes may exceed the limit for that time, and each counter may exceed it by <see
+    /// other processes may exceed the limit for that time, and each counter may exceed the limit by <see
     /// cref="MongoCounterWriter.MaxKeys"/>.
     /// </summary>
     public async Task<long> CountRoomAsync(IMongoDatabase db, string owner)
@@ -77,7 +76,7 @@ sealed class MongoIdempotencyKeys(CounterOptions options)
         var documents = counter.Keys.Select(key => new IdempotencyKeyDocument(new(counter.Incarnation, key.Key), key.First, key.Count, key.UsedAt) { Owner = counter.Id.Owner });
         try
         {
-            // An older document with this key is of an expired use and is replaced. A newer one is kept.
+            // An older document with this key belongs to an expired use and is replaced. A newer document is kept.
             await IdempotencyKeyDocument.Collection(db).BulkWriteAsync(documents.Select(document => new ReplaceOneModel<IdempotencyKeyDocument>(
                 filter.Eq(key => key.Id, document.Id) & filter.Lt(key => key.UsedAt, document.UsedAt), document)
             { IsUpsert = true }), new() { IsOrdered = false });

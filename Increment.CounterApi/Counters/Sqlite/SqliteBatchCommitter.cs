@@ -71,13 +71,13 @@ sealed partial class SqliteBatchCommitter : IDisposable
     /// <summary>
     /// The number of pages after which the log is checkpointed: eight times the pages of the file. In a shorter log
     /// most pages are written only once, so a checkpoint would copy a page for each changed counter. The maximum is
-    /// small because a growing log costs the disk half as much time again as a log that is overwritten.
+    /// small because writes to a growing log take 50 % more disk time than writes to a log that is overwritten.
     /// </summary>
     int LogPages(SqliteCounterWriter writer) => Math.Clamp(8 * writer.FilePages, Math.Min(MinLogPages, MaxLogPages), MaxLogPages);
 
     /// <summary>
-    /// Copies most of the log into the file while writes continue. They add to the log, so its last part is left for
-    /// <see cref="Checkpoint"/>.
+    /// Copies most of the log into the file while writes continue. These writes extend the log, so its last part is left
+    /// for <see cref="Checkpoint"/>.
     /// </summary>
     void PrepareCheckpoint()
     {

@@ -41,7 +41,7 @@ sealed class SqliteCounterReader(SqliteConnection connection) : IDisposable
             return state;
         if (known.Count == KnownCounters)
             known.Clear();
-        // The row may be newer than the head. That is safe: a head never comes back.
+        // The row may be newer than the head. That is safe, because a head never occurs again after it has changed.
         return known[counter] = select.Bind(1, counter.Owner).Bind(2, counter.Name).TryRead(out var current, out var version)
             ? new(current, version) : null;
     }

@@ -14,8 +14,8 @@ namespace Increment.CounterApi.Counters.Sqlite;
 sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
 {
     /// <summary>
-    /// A row has about 70 bytes, and a commit writes every page that it changes. Small pages reduce the disk writes of
-    /// many users.
+    /// A row has about 70 bytes, and a commit writes every page that it changes. With many users, small pages reduce the
+    /// amount of data that a commit writes.
     /// </summary>
     public const int PageSize = 1024;
 
@@ -44,7 +44,7 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
 
     /// <summary>
     /// A restore resets every counter: integers taken since the backup will be taken again. All versions are replaced
-    /// by new ones, because clients may know the versions that follow the backup's as versions of other states.
+    /// by new ones. Otherwise, a version that follows the backup's version could identify two states to a client.
     /// </summary>
     public static readonly SqliteBackup Backup = new("counters", "incremental_counter", OpenDatabase,
         $"UPDATE main.incremental_counter SET version = (random() & {CounterState.VersionBits}) | 1");
@@ -77,7 +77,7 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
     /// <inheritdoc cref="SqliteBatchCommitter.Checkpointing" />
     public Task Checkpointing => committer.Checkpointing;
 
-    /// <summary>Opens a file of counters, creates it if need be, and brings its schema up to date.</summary>
+    /// <summary>Opens a file of counters, creates it if necessary, and updates its schema.</summary>
     /// <exception cref="InvalidOperationException">The file cannot be used; the message says why.</exception>
     public static SqliteDatabase OpenDatabase(string connectionString) => new(connectionString, PageSize, Schema);
 
@@ -117,7 +117,8 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)
     {
         var health = await database.CheckHealthAsync(context, cancellationToken);
-        // A SettingException is the failure to open the file at startup. The file can be read now, so that failure is over.
+        // A SettingException means that the file could not be opened at startup. The file can be read now, so that failure
+        // is over.
         return health.Status == HealthStatus.Healthy && committer.Failure is { } last and not SettingException ? HealthCheckResult.Degraded("writes fail: " + last.Message) : health;
     }
 

@@ -8,7 +8,7 @@ namespace Increment.CounterApi.Counters.Sqlite;
 /// The write connection, for one transaction at a time: begin, any number of operations, commit. A counter is read
 /// once, by the first operation that uses it, and written once, at the commit.
 /// </summary>
-/// <remarks>After any failure it must be disposed, which rolls back what is not committed.</remarks>
+/// <remarks>After any failure, an instance must be disposed, which rolls back the open transaction.</remarks>
 sealed class SqliteCounterWriter : IDisposable
 {
     static readonly TimeSpan LockTimeout = TimeSpan.FromSeconds(5);
@@ -64,9 +64,9 @@ sealed class SqliteCounterWriter : IDisposable
     public int PagesWritten { get; private set; }
 
     /// <summary>
-    /// Takes the file's write lock. If another process has it, this method tries again every millisecond. For some time
-    /// after that, it leaves a gap of a millisecond between its own transactions: SQLite's lock is not fair, and a busy
-    /// process would win it every time.
+    /// Takes the file's write lock. If another process has the lock, this method tries again every millisecond. For
+    /// 100 ms after that, it leaves a gap of a millisecond between its own transactions: SQLite's lock is not fair, and a
+    /// busy process would win it every time.
     /// </summary>
     /// <exception cref="SqliteException">Busy: another process had the lock for 5 s. No transaction is open.</exception>
     public void Begin()

@@ -33,8 +33,8 @@ sealed unsafe partial class SqliteWalIndex
     }
 
     /// <summary>
-    /// The header. It changes with each commit, and is equal as long as nothing is committed. Null if it is not known:
-    /// while a commit changes it, without a write-ahead log, or in an unknown format.
+    /// The header. It changes with each commit, and stays equal as long as nothing is committed. Null if the header is not
+    /// known: while a commit changes it, without a write-ahead log, or in an unknown format.
     /// </summary>
     public WalIndexHead? Head
     {
