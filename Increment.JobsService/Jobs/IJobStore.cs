@@ -16,7 +16,7 @@ sealed record Job(string Id, string Title, string Description)
     public static readonly Job Seed = new("00000000-0000-7000-8000-000000000001", "Devops", "Awesome");
 
     /// <summary>
-    /// A version-7 UUID (RFC 9562) whose first random bits are the time within its millisecond (section 6.2, method 3),
+    /// A version-7 UUID (RFC 9562) whose first random bits are the fraction of the millisecond (section 6.2, method 3),
     /// so that jobs are sorted by the time of addition.
     /// </summary>
     public static string NewId(DateTimeOffset now)
@@ -31,14 +31,14 @@ sealed record Job(string Id, string Title, string Description)
 }
 
 /// <summary>
-/// The store of the jobs. A new store has <see cref="Job.Seed"/>; if deleted, it stays deleted. Acknowledged changes
-/// survive the end of the process.
+/// The store of the jobs. A new store contains <see cref="Job.Seed"/>. If that job is deleted, it stays deleted.
+/// Acknowledged changes survive the end of the process.
 /// </summary>
 interface IJobStore
 {
-    /// <summary>The first jobs after one, in the order of their ids.</summary>
-    /// <param name="after">The id before the first; null for the beginning. It need not exist.</param>
-    /// <param name="limit">How many at most.</param>
+    /// <summary>Lists jobs in the order of their ids.</summary>
+    /// <param name="after">Start after this id, which need not exist; null to start at the first job.</param>
+    /// <param name="limit">The maximum number of jobs.</param>
     /// <param name="cancellationToken">Cancels the call.</param>
     Task<IReadOnlyList<Job>> ListAsync(string? after, int limit, CancellationToken cancellationToken);
 
@@ -48,9 +48,12 @@ interface IJobStore
     /// <summary>Adds a job whose id is new.</summary>
     Task AddAsync(Job job, CancellationToken cancellationToken);
 
-    /// <summary>Replaces a job by another with the same id; false if <paramref name="before"/> is not in the store.</summary>
+    /// <summary>
+    /// Replaces a job by another job with the same id. Returns false if <paramref name="before"/> is not in the store in this
+    /// state.
+    /// </summary>
     Task<bool> TryReplaceAsync(Job before, Job after, CancellationToken cancellationToken);
 
-    /// <summary>Deletes a job; false if it is not in the store in this state.</summary>
+    /// <summary>Deletes a job. Returns false if the job is not in the store in this state.</summary>
     Task<bool> TryDeleteAsync(Job job, CancellationToken cancellationToken);
 }

@@ -5,8 +5,8 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.JobsService.Jobs;
 
 /// <summary>
-/// All jobs as the bytes of a response. They are read again from the store after <see cref="MaxAge"/>, which is the
-/// maximum delay of another replica's change. A change by this process is visible at once.
+/// Caches all jobs as the bytes of a response. The jobs are read again from the store after <see cref="MaxAge"/>, which is
+/// the maximum delay until a change by another replica is visible. A change by this process is visible at once.
 /// </summary>
 sealed class JobListing(IJobStore store, TimeProvider time)
 {
@@ -52,7 +52,7 @@ sealed class JobListing(IJobStore store, TimeProvider time)
 
     async Task<Snapshot> ReadAsync(int begunAfter)
     {
-        await Task.Yield(); // out of the lock
+        await Task.Yield(); // continues outside the caller's lock
         Snapshot? read = null;
         try
         {

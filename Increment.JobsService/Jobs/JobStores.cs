@@ -2,7 +2,7 @@ using Increment.ServiceDefaults.Storage;
 
 namespace Increment.JobsService.Jobs;
 
-/// <summary>Chooses the engine that the connection string <c>increment</c> asks for.</summary>
+/// <summary>Registers the store for the engine in the connection string <c>increment</c>.</summary>
 static class JobStores
 {
     public static void AddJobStore(this WebApplicationBuilder builder)

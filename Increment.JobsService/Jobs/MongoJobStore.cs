@@ -25,7 +25,7 @@ sealed class MongoJobStore(MongoDatabase database) : IJobStore
         }
         catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
         {
-            // Another replica was faster.
+            // Another replica has just added the job.
         }
     }
 
