@@ -11,7 +11,7 @@ export class Refusal extends Error {
   }
 }
 
-/** Events: `signed-out` when a call finds the session ended; `reached` and `unreachable` for the connection to the service. */
+/** Events: `signed-out` when a call shows that the session has ended; `reached` and `unreachable` for the connection to the service. */
 export const events = new EventTarget();
 
 /**
@@ -47,7 +47,7 @@ export async function call(method, path, body, headers = {}, signal = undefined)
 /** The account that this browser is signed in to, or null. */
 export const whoIsSignedIn = async () => (await call('GET', 'v1/session', undefined, {}, AbortSignal.timeout(10_000))).data;
 
-/** JSON.parse, except that an integer of 16 digits or more becomes text, since a Number would round it. */
+/** JSON.parse, except that an integer of 16 digits or more becomes text, because a Number could round it. */
 export function parse(json) {
   return JSON.parse(json.replace(/"(?:[^"\\]|\\.)*"|-?\d{16,}/g, token => token[0] === '"' ? token : `"${token}"`));
 }

@@ -137,7 +137,7 @@ addEventListener('hashchange', () => {
   scrollTo(0, 0);
 });
 
-/** Asks for the signed-in user until the service answers; undefined after an error that a retry does not fix. */
+/** Requests the signed-in user until the service answers. Returns undefined after an error that a retry does not fix. */
 async function ask() {
   for (;;) {
     try {

@@ -104,7 +104,7 @@ export function counters(main, name) {
   listen(part.next, 'click', takeNext);
   listen(document, 'keydown', event => {
     const isTyping = event.target instanceof Element && event.target.closest('input:not([type="checkbox"], [type="radio"]), select, textarea, dialog');
-    // Autofill sends keydown events without a key. If the option is not visible, the user could not turn the shortcut off.
+    // Autofill sends keydown events without a key. Without the visible option, the user could not turn the shortcut off.
     if (event.key?.toLowerCase() !== 'n' || event.repeat || event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
     if (!part.shortcut.checked || !part.shortcut.checkVisibility()) return;
     event.preventDefault();

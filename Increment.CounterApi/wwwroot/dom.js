@@ -1,4 +1,4 @@
-/** Copies the first element of a template of index.html. Returns the copy, and its parts by their data-part. */
+/** Copies the first element of a template of index.html. Returns the copy, and an object of its parts, named by data-part. */
 export function make(template) {
   const root = document.getElementById(template).content.firstElementChild.cloneNode(true);
   const parts = {};
@@ -49,7 +49,7 @@ export async function busy(button, action) {
   }
 }
 
-/** The button that sends a form. The event has none if a script sends the form, as password managers do. */
+/** The button that sends a form. The event has no button if a script sends the form, as password managers do. */
 export const submitter = event => event.submitter ?? event.target.querySelector('button:not([type="button"])');
 
 /** Closes an open dialog without an answer. */

@@ -6,7 +6,7 @@ import { SharedStream } from './shared-stream.js';
  * the changed counters as a Set in `detail`, and `state`.
  */
 class Live extends EventTarget {
-  /** From the name to the value, a BigInt. */
+  /** Maps the name of each counter to its value, a BigInt. */
   counters = new Map();
   /** 'off', 'connecting', 'open' or 'lost'. */
   state = 'off';
@@ -39,9 +39,9 @@ class Live extends EventTarget {
   }
 
   /**
-   * Returns a function to call with the result of a change of a counter; get it before the change. It shows the result
-   * at once. If the stream has sent the counter meanwhile, it does nothing, because the result may be older. The last
-   * message of the stream always has the latest state.
+   * Returns a function that shows the result of a change of a counter at once. Call learner before the change, and the
+   * returned function with the result. If the stream has sent the counter in the meantime, the function does nothing,
+   * because the result may be older. The last message of the stream always has the latest state.
    */
   learner(name) {
     const heard = this.#heard.get(name);

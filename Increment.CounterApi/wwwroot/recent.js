@@ -3,8 +3,8 @@ import { ask } from './dom.js';
 
 /**
  * Runs an action that requires a recent sign-in, and asks the user to sign in again if the last one is too long ago.
- * @returns {Promise<boolean>} whether the action was done. A user that signs in through a provider leaves the page, and has
- * to repeat the action.
+ * @returns {Promise<boolean>} whether the action was done. It is not done if the user signs in through a provider: the
+ * browser leaves the page, and the user has to repeat the action.
  */
 export async function recently(user, action) {
   try {

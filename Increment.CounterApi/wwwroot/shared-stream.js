@@ -5,8 +5,8 @@ const silentAfter = 15_000;
 
 /**
  * One Stream for all visible tabs of a user, because a browser limits the connections to a host over all tabs. The leader
- * is the tab that holds a lock. It has the stream, and forwards its messages to the other tabs. When it closes, the browser
- * gives the lock to the next tab. Without locks (over plain http), each tab has its own stream.
+ * is the tab that holds a lock. The leader has the stream, and forwards its messages to the other tabs. When the leader
+ * closes, the browser gives the lock to the next tab. Without locks (over plain http), each tab has its own stream.
  */
 export class SharedStream {
   #user;

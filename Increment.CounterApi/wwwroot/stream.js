@@ -46,8 +46,8 @@ export class Stream {
     this.#hear({ type: 'state', state: 'lost' });
   }
 
-  // The browser reconnects after a broken connection, and gives up after an error response. The event has no reason, so an
-  // ordinary call checks whether the session has ended.
+  // The browser reconnects after a broken connection, and gives up after an error response. The event does not contain the
+  // reason, so an ordinary call checks whether the session has ended.
   async #onError(source) {
     if (source !== this.#source) return;
     this.#hear({ type: 'state', state: 'lost' });
