@@ -47,7 +47,7 @@ sealed partial class Audit(ILoggerFactory loggers)
     [LoggerMessage(5, LogLevel.Information, "Identity at {Provider} linked to {UserId} from {Address}")]
     partial void IdentityLinked(string userId, string provider, string address);
 
-    [LoggerMessage(6, LogLevel.Information, "Token {TokenId} ({Kind}; {Scopes}) of {UserId} made from {Address}")]
+    [LoggerMessage(6, LogLevel.Information, "Token {TokenId} ({Kind}; {Scopes}) of {UserId} created from {Address}")]
     partial void TokenMade(string userId, string tokenId, TokenKind kind, string scopes, string address);
 
     [LoggerMessage(7, LogLevel.Information, "Token {TokenId} of {UserId} revoked from {Address}")]
@@ -56,7 +56,7 @@ sealed partial class Audit(ILoggerFactory loggers)
     [LoggerMessage(8, LogLevel.Information, "Account {UserId} deleted from {Address}")]
     partial void AccountDeleted(string userId, string address);
 
-    [LoggerMessage(10, LogLevel.Warning, "The e-mail addresses of {UserId} and {OtherUserId} are the same address by the current rules; each account remains reachable by its own spelling")]
+    [LoggerMessage(10, LogLevel.Warning, "The accounts {UserId} and {OtherUserId} have the same e-mail address under the current rules. Each account can still be used with its own spelling")]
     public partial void AddressesCollide(string userId, string otherUserId);
 
     [LoggerMessage(9, LogLevel.Information, "Identity at {Provider} unlinked from {UserId} from {Address}")]

@@ -76,6 +76,6 @@ sealed partial class Housekeeping(
     [LoggerMessage(LogLevel.Warning, "The last use of some tokens could not be saved at shutdown")]
     partial void LogLoss(Exception exception);
 
-    [LoggerMessage(LogLevel.Warning, "Housekeeping failed and will be tried again")]
+    [LoggerMessage(LogLevel.Warning, "Housekeeping failed and will be retried")]
     partial void LogFailure(Exception exception);
 }

@@ -39,8 +39,8 @@ static class SharedKeys
             && !builder.Environment.IsDevelopment() && builder.Configuration.GetStoreEngine() is StoreEngine.MongoDB)
         {
             throw new SettingException(
-                "AuthService's keys would lie in MongoDB in clear: set Increment:DataProtection:Certificate and Increment:DataProtection:Key to PEM files, "
-                + $"or {AllowPlaintextKeys} to true.");
+                "AuthService would store its keys unencrypted in MongoDB. Set Increment:DataProtection:Certificate and Increment:DataProtection:Key to PEM files, "
+                + $"or set {AllowPlaintextKeys} to true.");
         }
     }
 

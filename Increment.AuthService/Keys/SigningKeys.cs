@@ -81,8 +81,8 @@ sealed class SigningKeys(IKeyStore store, IDataProtectionProvider protection, Ti
         catch (CryptographicException e) when (StoreUnavailableException.From(e) is null)
         {
             throw new SettingException(
-                $"The signing key '{stored.Id}' in the store cannot be decrypted. Give this replica the same "
-                + "Increment:DataProtection:Certificate as the one that wrote it, or delete the contents of 'keys' to begin with new keys.", e);
+                $"The signing key '{stored.Id}' in the store cannot be decrypted. Set Increment:DataProtection:Certificate to the certificate "
+                + "of the replica that wrote the key, or delete the contents of 'keys' in the store to start with new keys.", e);
         }
         return new(key) { KeyId = stored.Id };
     }

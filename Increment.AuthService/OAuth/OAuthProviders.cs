@@ -52,7 +52,7 @@ static partial class OAuthProviders
     static void RequireKnown(IConfigurationSection settings)
     {
         if (settings.GetChildren().FirstOrDefault(setting => !Known.Contains(setting.Key)) is { } unknown)
-            throw new SettingException($"{unknown.Path} is not known; a provider has {string.Join(", ", Known)}.");
+            throw new SettingException($"{unknown.Path} is not a known setting. The settings of a provider are {string.Join(", ", Known)}.");
     }
 
     static void Configure(ProviderOptions options, string name, IConfigurationSection settings, IConfiguration configuration)

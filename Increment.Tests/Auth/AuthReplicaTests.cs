@@ -154,8 +154,8 @@ public sealed class AuthReplicaTests
         if (starts)
             builder.AddSharedKeys();
         else
-            Assert.Equal("AuthService's keys would lie in MongoDB in clear: set Increment:DataProtection:Certificate and Increment:DataProtection:Key to PEM files, "
-                + "or Increment:DataProtection:AllowPlaintextKeys to true.", Assert.Throws<SettingException>(builder.AddSharedKeys).Message);
+            Assert.Equal("AuthService would store its keys unencrypted in MongoDB. Set Increment:DataProtection:Certificate and Increment:DataProtection:Key to PEM files, "
+                + "or set Increment:DataProtection:AllowPlaintextKeys to true.", Assert.Throws<SettingException>(builder.AddSharedKeys).Message);
     }
 
     /// <summary>A certificate and its key, in PEM files of a folder.</summary>

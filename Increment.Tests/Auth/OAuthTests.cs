@@ -283,7 +283,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     [InlineData("AuthorizationEndpoint=https://a/1;TokenEndpoint=https://a/2", "Increment:OAuth:Providers:example:UserInformationEndpoint is missing. An OAuth provider needs its ClientId and ClientSecret, and its Authority or all of its endpoints.")]
     [InlineData("AuthorizationEndpoint=https://a/1;TokenEndpoint=http://a/2;UserInformationEndpoint=https://a/3", "Increment:OAuth:Providers:example:TokenEndpoint is 'http://a/2'; it must be an address that begins with https://.")]
     [InlineData("Authority=https://idp.internal;ClientSecret=", "Increment:OAuth:Providers:example:ClientSecret is missing. An OAuth provider needs its ClientId and ClientSecret, and its Authority or all of its endpoints.")]
-    [InlineData("Authorty=https://idp.internal", "Increment:OAuth:Providers:example:Authorty is not known; a provider has ClientId, ")]
+    [InlineData("Authorty=https://idp.internal", "Increment:OAuth:Providers:example:Authorty is not a known setting. The settings of a provider are ClientId, ")]
     [InlineData("Authority=https://idp.internal;EmailIsConfirmed=perhaps", "Failed to convert configuration value 'perhaps' at 'Increment:OAuth:Providers:example:EmailIsConfirmed'")]
     public async Task An_invalid_provider_setting_stops_the_start_with_one_sentence(string settings, string sentence)
     {
