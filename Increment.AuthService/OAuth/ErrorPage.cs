@@ -45,14 +45,14 @@ static class ErrorPage
     static (string Title, string Text) WordsFor(ApiError error) => error.Code switch
     {
         "email-taken" => ("Your e-mail address already has an account", error.Detail),
-        "identity-taken" => ("This identity signs in to another account", error.Detail),
+        "identity-taken" => ("This identity is linked to another account", error.Detail),
         "too-many-identities" => ("The account has too many identities", error.Detail),
         "unauthorized" => ("Your session has ended", error.Detail),
-        "oauth-denied" => ("The sign-in was not allowed", error.Detail),
+        "oauth-denied" => ("Access was denied", error.Detail),
         "oauth-state" or "oauth-code-refused" => ("This sign-in cannot be completed", error.Detail),
         "oauth-provider-failed" => ("The provider failed", error.Detail),
-        "not-found" => ("There is no such provider here", "The link to this page is old or wrong. Sign in from the home page."),
-        "invalid-return" => ("The link to this page is wrong", "Its return address is not on this site. Sign in from the home page."),
-        _ => ("The sign-in did not work", error.Detail),
+        "not-found" => ("This provider is not available", "The link to this page is old or wrong. Sign in from the home page."),
+        "invalid-return" => ("The link to this page is wrong", "The link's return address is not on this site. Sign in from the home page."),
+        _ => ("The sign-in failed", error.Detail),
     };
 }

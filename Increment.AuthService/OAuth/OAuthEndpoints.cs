@@ -44,7 +44,7 @@ static class OAuthEndpoints
                 throw new ApiException(NotOffered(provider));
             if (!IsLocal(returnTo))
                 throw new ApiException(ApiError.BadRequest("invalid-return",
-                    "'returnTo' must be an address on this site that begins with one '/', with characters outside ASCII percent-encoded.", ErrorSource.OfParameter("returnTo")));
+                    "'returnTo' must be a path on this site that begins with exactly one '/'. Percent-encode all characters outside ASCII.", ErrorSource.OfParameter("returnTo")));
             await context.ChallengeAsync(provider, OAuthSignIn.Begin(returnTo, link, context.RequestServices.GetRequiredService<TimeProvider>().GetUtcNow()));
         }
         catch (Exception e) when (ApiError.Of(e) is { } error)

@@ -64,7 +64,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
     public override Task AccessDenied(AccessDeniedContext context)
     {
         context.HandleResponse();
-        return ErrorPage.AnswerAsync(context.HttpContext, ApiError.Forbidden($"{context.Scheme.DisplayName} was not allowed to say who you are. Start again and allow it, or sign in another way.") with { Code = "oauth-denied" },
+        return ErrorPage.AnswerAsync(context.HttpContext, ApiError.Forbidden($"{context.Scheme.DisplayName} did not identify you, because access was denied. Start again and allow access, or sign in another way.") with { Code = "oauth-denied" },
             context.ReturnUrl);
     }
 
@@ -118,8 +118,8 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
         }
         // The same user may have signed up in another window in the meantime.
         return await users.FindByIdentityAsync(identity, context.RequestAborted) ?? throw new ApiException(ApiError.Conflict("email-taken",
-            $"There is an account with your e-mail address, and it is not linked to {identity.Provider}. "
-            + $"Sign in to it as you did before, and link {identity.Provider} under Account; after that you can sign in this way."));
+            $"An account with your e-mail address exists, but it is not linked to {identity.Provider}. "
+            + $"Sign in to that account as before, and link {identity.Provider} under Account. Then you can sign in through {identity.Provider}."));
     }
 
     async Task LinkAsync(string userId, string tokenId, ExternalIdentity identity, HttpContext context)
@@ -140,12 +140,12 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
                 break;
             case AddIdentityResult.Taken:
                 throw new ApiException(ApiError.Conflict("identity-taken",
-                    $"This {identity.Provider} identity signs in to another account. Delete that account first, or use another identity."));
+                    $"This {identity.Provider} identity is linked to another account. Delete that account first, or use another identity."));
             case AddIdentityResult.TooMany:
                 throw new ApiException(ApiError.Conflict("too-many-identities",
                     $"The account has {IUserStore.MaxIdentities} identities, the maximum. Unlink one."));
             default:
-                throw new ApiException(ApiError.Unauthorized("The session that asked for the link has ended. Sign in and start again."));
+                throw new ApiException(ApiError.Unauthorized("The session that started the link has ended. Sign in and start again."));
         }
 
         async Task<bool> IsAliveAsync() =>

@@ -155,7 +155,7 @@ sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFa
     }
 
     ApiException Failure(Exception? inner) => new(new(502, "oauth-provider-failed", "The provider failed",
-        $"{Scheme.DisplayName} did not answer, or not as it should. Try again in a moment."), inner);
+        $"{Scheme.DisplayName} did not answer, or its answer was not valid. Try again in a moment."), inner);
 
     static string? Text(JsonElement element, string name) =>
         element.ValueKind is JsonValueKind.Object && element.TryGetProperty(name, out var value)

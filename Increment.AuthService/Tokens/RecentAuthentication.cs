@@ -36,7 +36,7 @@ static class RecentAuthentication
 
     /// <summary>401: sign in again.</summary>
     public static ApiError Refusal { get; } = new(401, "insufficient-user-authentication", "A recent sign-in is required",
-        $"This needs a login of the last {MaxAge.TotalMinutes:0} minutes. Sign in again, and repeat the request with the new token.")
+        $"This request requires a sign-in within the last {MaxAge.TotalMinutes:0} minutes. Sign in again, and repeat the request with the new token.")
     {
         Source = ErrorSource.OfHeader("Authorization"),
         Challenge = string.Create(CultureInfo.InvariantCulture,

@@ -135,7 +135,7 @@ static partial class TokenEndpoints
     /// <summary>The identifier <c>current</c> means the token of the request.</summary>
     static string IdOf(string id, Principal caller) => id is "current" ? caller.TokenId : id;
 
-    static ApiError NotFound => ApiError.NotFound("You have no token with this id. GET /v1/tokens lists them.");
+    static ApiError NotFound => ApiError.NotFound("You have no token with this id. GET /v1/tokens lists your tokens.");
 
     /// <summary>Reads a JSON array of names or, in a form, names separated by spaces.</summary>
     static string[] ReadScopes(RequestBody body, Token maker)
@@ -150,9 +150,9 @@ static partial class TokenEndpoints
         };
         if (scopes.Length == 0 || scopes.Distinct().Count() != scopes.Length || scopes.Except(Scopes.All).Any())
             throw new ApiException(ApiError.BadRequest("invalid-scopes",
-                $"The field 'scopes' must be a list of some of {string.Join(", ", Scopes.All)}, each once.", body.SourceOf("scopes")));
+                $"The field 'scopes' must list one or more of {string.Join(", ", Scopes.All)}, each only once.", body.SourceOf("scopes")));
         if (scopes.Except(maker.Scopes).FirstOrDefault() is { } excess)
-            throw new ApiException(ApiError.Forbidden($"A token can give only scopes that it has itself, and this one lacks '{excess}'.") with
+            throw new ApiException(ApiError.Forbidden($"A token can grant only scopes that it has itself, and this token lacks '{excess}'.") with
             {
                 Source = body.SourceOf("scopes"),
             });
@@ -178,7 +178,7 @@ static partial class TokenEndpoints
         maker.Kind is not TokenKind.Key || maker.ExpiresAt is not { } bound || wanted <= bound ? wanted
         : wanted is null ? bound
         : throw new ApiException(ApiError.BadRequest("invalid-field",
-            $"The field 'expiresAt' must not be later than {bound:yyyy-MM-dd'T'HH:mm:ss'Z'}, when the key that makes it expires.", body.SourceOf("expiresAt")));
+            $"The field 'expiresAt' must not be later than {bound:yyyy-MM-dd'T'HH:mm:ss'Z'}, when the key of this request expires.", body.SourceOf("expiresAt")));
 
     /// <summary>
     /// Date, time and offset (https://www.rfc-editor.org/rfc/rfc3339#section-5.6). The parser checks that the date and the

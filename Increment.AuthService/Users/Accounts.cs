@@ -16,7 +16,7 @@ sealed class Accounts(
     public async Task<User> RegisterAsync(RequestBody body, HttpContext context)
     {
         var email = EmailAddress.Normalize(body.GetText("email")) ?? throw new ApiException(ApiError.BadRequest("invalid-email",
-            $"The field 'email' must be an e-mail address, name@domain, of {EmailAddress.MaxBytes} bytes at most.", body.SourceOf("email")));
+            $"The field 'email' must be an e-mail address (name@domain) of at most {EmailAddress.MaxBytes} bytes.", body.SourceOf("email")));
         var password = ReadNewPassword(body, "password", email);
         // This check only avoids a useless hash. The insert below decides whether the address is taken.
         if (await FindByAddressAsync(body.GetText("email"), context.RequestAborted) is not null)
@@ -116,7 +116,7 @@ sealed class Accounts(
             : await users.RemoveIdentityAsync(user.Id, identity, context.GetPrincipal().TokenId, context.RequestAborted))
         {
             case RemoveIdentityResult.NotFound:
-                throw new ApiException(ApiError.NotFound("The account has no identity with this id. GET /v1/me lists them."));
+                throw new ApiException(ApiError.NotFound("The account has no identity with this id. GET /v1/me lists its identities."));
             case RemoveIdentityResult.LastWay:
                 throw new ApiException(ApiError.Conflict("last-identity",
                     "This identity is the only way to sign in to the account. Link another identity first, or delete the account."));
@@ -161,5 +161,5 @@ sealed class Accounts(
     }
 
     static ApiException Taken(RequestBody body) => new(ApiError.Conflict("email-taken",
-        "There is an account with this e-mail address. Sign in, or use another address.", body.SourceOf("email")));
+        "An account with this e-mail address exists already. Sign in, or use another address.", body.SourceOf("email")));
 }

@@ -46,12 +46,12 @@ sealed class Passwords
         if (password.Length > MaxUnits)
             return $"The password must have at most {MaxLength} characters.";
         if (TryNormalize(password) is not { } normal)
-            return "The password contains code points that are not characters. Choose another.";
+            return "The password contains characters that are not valid Unicode. Choose another password.";
         var length = normal.EnumerateRunes().Count();
         return length < MinLength ? $"The password must have at least {MinLength} characters."
             : length > MaxLength ? $"The password must have at most {MaxLength} characters."
-            : Common.Value.Contains(normal.ToLowerInvariant()) ? "The password is one of the most common and easy to guess. Choose another."
-            : normal.Equals(userName, StringComparison.OrdinalIgnoreCase) ? "The password is the e-mail address. Choose another."
+            : Common.Value.Contains(normal.ToLowerInvariant()) ? "The password is very common, so it is easy to guess. Choose another password."
+            : normal.Equals(userName, StringComparison.OrdinalIgnoreCase) ? "The password is the e-mail address. Choose another password."
             : null;
     }
 

@@ -122,7 +122,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await SubmitAsync(page, email, "short", "Create account");
         await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The password needs at least 8 characters.");
         await SubmitAsync(page, email, Password, "Create account");
-        await Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("There is an account with this e-mail address.");
+        await Expect(page.GetByRole(AriaRole.Alert)).ToContainTextAsync("An account with this e-mail address exists already.");
         visit.AssertNoErrors();
     }
 

@@ -144,14 +144,14 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         var page = visit.Page;
         provider.Decide = authorization => OAuthProvider.Refuse(authorization, "access_denied");
         await GoThroughAsync(page, Continue(page));
-        await Expect(page.GetByText("Example was not allowed to say who you are.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Example did not identify you, because access was denied.")).ToBeVisibleAsync();
         await visit.LookAsync("a refusal at the provider");
         await page.GetByRole(AriaRole.Link, new() { Name = "Back to Increment" }).ClickAsync();
 
         var email = await SignUpAsync(page);
         await Tab(page, "Account").ClickAsync();
         await GoThroughAsync(page, Link(page));
-        await Expect(page.GetByText("Example was not allowed to say who you are.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Example did not identify you, because access was denied.")).ToBeVisibleAsync();
         await page.GetByRole(AriaRole.Link, new() { Name = "Back to Increment" }).ClickAsync();
         await Expect(Link(page)).ToBeVisibleAsync();
 
@@ -159,12 +159,12 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         provider.User = new { sub = "3", email, email_verified = true };
         await SignOut(page).ClickAsync();
         await GoThroughAsync(page, Continue(page));
-        await Expect(page.GetByText("There is an account with your e-mail address")).ToBeVisibleAsync();
+        await Expect(page.GetByText("An account with your e-mail address exists")).ToBeVisibleAsync();
         await Expect(page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("Your e-mail address already has an account");
         await Expect(page).ToHaveTitleAsync("Your e-mail address already has an account · Increment");
         await visit.LookAsync("an address that has an account");
         await page.GotoAsync("/v1/oauth/nobody");
-        await Expect(page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("There is no such provider here");
+        await Expect(page.GetByRole(AriaRole.Heading)).ToHaveTextAsync("This provider is not available");
         visit.AssertNoErrors();
     }
 
@@ -175,12 +175,12 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         var page = visit.Page;
         await provider.DisposeAsync();
         await Continue(page).ClickAsync();
-        await Expect(page.GetByText("Example did not answer, or not as it should.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Example did not answer, or its answer was not valid.")).ToBeVisibleAsync();
         await page.GetByRole(AriaRole.Link, new() { Name = "Back to Increment" }).ClickAsync();
         await SignUpAsync(page);
         await Tab(page, "Account").ClickAsync();
         await Link(page).ClickAsync();
-        await Expect(page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Example did not answer, or not as it should." })).ToBeVisibleAsync();
+        await Expect(page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "Example did not answer, or its answer was not valid." })).ToBeVisibleAsync();
         visit.AssertNoErrors();
     }
 
