@@ -56,7 +56,7 @@ sealed class AuthServiceForwarder(IHttpForwarder forwarder, IConfiguration confi
         context.RequestAborted.ThrowIfCancellationRequested();
         var cause = context.GetForwarderErrorFeature()?.Exception;
         throw Find<BadHttpRequestException>(cause) ?? Find<ApiException>(cause) // the client's own request is at fault
-            ?? (Exception)new AuthServiceUnavailableException("Accounts cannot be reached now. Try again.", cause);
+            ?? (Exception)new AuthServiceUnavailableException("The account service cannot be reached now. Try again.", cause);
     }
 
     public void Dispose() => http.Dispose();

@@ -66,6 +66,6 @@ sealed partial class DeletedAccounts(
         }
     }
 
-    [LoggerMessage(LogLevel.Warning, "Counters of deleted accounts are not removed yet. This will be retried")]
+    [LoggerMessage(LogLevel.Warning, "The removal of counters of deleted accounts failed and will be retried")]
     partial void LogFailure(Exception exception);
 }

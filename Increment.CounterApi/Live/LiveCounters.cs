@@ -58,12 +58,12 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         lock (gate)
         {
             if (watchers >= MaxWatchers || (knownCounters >= MaxKnownCounters && !audiences.ContainsKey(owner)))
-                throw new OverloadedException("too-many-streams", "Too many streams are open here. Try again in a minute.", retryAfter: 60);
+                throw new OverloadedException("too-many-streams", "Too many streams are open. Try again in a minute.", retryAfter: 60);
             if (!audiences.TryGetValue(owner, out var audience))
                 audiences.Add(owner, audience = new());
             if (audience.Watchers.Count >= MaxWatchersPerOwner)
                 throw new ApiException(new(429, "too-many-streams", "Too many streams",
-                    $"One user may have {MaxWatchersPerOwner} streams open. Close one first.")
+                    $"You have {MaxWatchersPerOwner} open streams, the maximum for one user. Close one first.")
                 { RetryAfter = 60 });
 
             var watcher = new Watcher(this, owner);
@@ -247,7 +247,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         return Encoding.UTF8.GetString(buffer.WrittenSpan);
     }
 
-    [LoggerMessage(LogLevel.Warning, "The watched counters could not be read; their streams are ended")]
+    [LoggerMessage(LogLevel.Warning, "The watched counters could not be read. Their streams are closed")]
     partial void LogFailed(Exception exception);
 
     /// <summary>All watchers of one owner's counters, and the states that were sent to them.</summary>

@@ -53,7 +53,7 @@ static class JobEndpoints
     {
         var body = await RequestBody.ReadAsync(context.Request, JobAttributes.Type);
         if (body.Id is not null)
-            return ApiError.Forbidden("A job's id is given by the service; leave data.id out.") with { Source = ErrorSource.OfPointer("/data/id") };
+            return ApiError.Forbidden("The service assigns the id of a job. Leave data.id out.") with { Source = ErrorSource.OfPointer("/data/id") };
         var job = new Job(Job.NewId(time.GetUtcNow()), body.GetLine("title", Job.MaxTitle)!, body.GetLine("description", Job.MaxDescription)!);
         await store.AddAsync(job, CancellationToken.None);
         listing.Forget();
@@ -68,7 +68,7 @@ static class JobEndpoints
             return ApiError.Conflict("wrong-id", "data.id must be the id in the address.", ErrorSource.OfPointer("/data/id"));
         var (title, description) = (body.GetLine("title", Job.MaxTitle, isOptional: true), body.GetLine("description", Job.MaxDescription, isOptional: true));
         if (title is null && description is null)
-            return ApiError.BadRequest("missing-field", "Give the title, the description, or both.", body.SourceOf("title"));
+            return ApiError.BadRequest("missing-field", "Send the title, the description, or both.", body.SourceOf("title"));
         var preconditions = Preconditions.Read(context.Request);
         while (await store.FindAsync(id, context.RequestAborted) is { } before)
         {
@@ -106,9 +106,9 @@ static class JobEndpoints
         return JsonApiResults.Resource(JobAttributes.Type, job.Id, new JobAttributes(job.Title, job.Description), status);
     }
 
-    static ApiError PreconditionFailed => ApiError.PreconditionFailed("The job is not in the state that If-Match or If-None-Match asks for. Read it again.");
+    static ApiError PreconditionFailed => ApiError.PreconditionFailed("The job is not in the state that If-Match or If-None-Match requires. Read the job again.");
 
-    static ApiError NotFound(string id) => ApiError.NotFound($"There is no job '{id}'. GET /v1/jobs lists them.");
+    static ApiError NotFound(string id) => ApiError.NotFound($"There is no job '{id}'. GET /v1/jobs lists the jobs.");
 }
 
 /// <summary>A job in the API.</summary>

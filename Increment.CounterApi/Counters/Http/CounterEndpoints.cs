@@ -90,9 +90,9 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
     Task RefuseAsync(HttpContext context, CounterOutcome outcome) => (outcome switch
     {
         CounterOutcome.EndOfRange => ApiError.Conflict("end-of-range",
-            "Fewer integers are left up to 9223372036854775807 than were asked for. PUT current sets the counter back."),
+            "The counter has fewer integers left, up to 9223372036854775807, than requested. Use PUT current to set it back."),
         CounterOutcome.PreconditionFailed => ApiError.PreconditionFailed(
-            "The counter is not in the state that If-Match or If-None-Match asks for. Read current again."),
+            "The counter is not in the state that If-Match or If-None-Match requires. Read current again."),
         CounterOutcome.KeyReused => new(422, "idempotency-key-reused", "The idempotency key was used for another request",
             "This Idempotency-Key was used with another count. Use a new key for a new request.")
         { Source = ErrorSource.OfHeader(CounterRequest.IdempotencyKey) },
@@ -100,8 +100,8 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
             $"You have used {options.KeysPerUser} idempotency keys in {options.KeyRetention.TotalHours:0} hours, which is the limit for one user. Continue without keys, or wait until the oldest keys expire.")
         { RetryAfter = 60 },
         CounterOutcome.TooManyCounters => ApiError.Conflict("too-many-counters",
-            "You have as many named counters as one user may have. Delete one first."),
-        CounterOutcome.NotFound => ApiError.NotFound("You have no counter with this name. Its first next, or PUT current, makes it."),
+            "You have the maximum number of named counters for one user. Delete one first."),
+        CounterOutcome.NotFound => ApiError.NotFound("You have no counter with this name. The first next, or PUT current, creates it."),
         _ => throw new ArgumentOutOfRangeException(nameof(outcome)),
     }).ExecuteAsync(context);
 }

@@ -110,9 +110,9 @@ sealed partial class SqliteBatchCommitter : IDisposable
     [LoggerMessage(LogLevel.Error, "The store does not accept writes; callers get 503 until it does")]
     partial void LogFailure(Exception exception);
 
-    [LoggerMessage(LogLevel.Information, "The store takes writes again")]
+    [LoggerMessage(LogLevel.Information, "The store accepts writes again")]
     partial void LogRecovery();
 
-    [LoggerMessage(LogLevel.Warning, "The write-ahead log could not be copied into the file; it grows until this succeeds")]
+    [LoggerMessage(LogLevel.Warning, "The checkpoint of the write-ahead log failed. The log grows until a checkpoint succeeds")]
     partial void LogCheckpointFailure(Exception exception);
 }

@@ -109,7 +109,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
                 await AnsweredAgainAsync();
             }
         });
-        Assert.Contains("The store takes writes again", service.Output, StringComparison.Ordinal);
+        Assert.Contains("The store accepts writes again", service.Output, StringComparison.Ordinal);
     }
 
     [Fact]
