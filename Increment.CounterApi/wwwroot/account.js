@@ -9,7 +9,7 @@ export function account(main, user, leave) {
   document.title = 'Account · Increment';
   const { name, createdAt, hasPassword } = user.attributes;
   part.name.textContent = name;
-  part.since.textContent = `, since ${day(createdAt)}`;
+  part.since.textContent = `. This account was created on ${day(createdAt)}.`;
   part.passwordCard.hidden = !hasPassword;
   part.username.value = name;
 
@@ -60,11 +60,11 @@ export function account(main, user, leave) {
   part.delete.addEventListener('click', async () => {
     const done = await ask({
       title: 'Delete your account?',
-      text: `Your counters, their values and your keys are deleted at once. Type ${name} to go on.`,
+      text: `Your counters, their values and your keys are deleted immediately. Type ${name} to continue.`,
       confirm: 'Delete everything', danger: true, explain,
-      field: { label: 'Name of the account' },
+      field: { label: 'Account name' },
       action: async typed => {
-        if (typed.trim().toLowerCase() !== name.toLowerCase()) throw new Refusal(400, 'wrong-name', 'That is not the name of this account.');
+        if (typed.trim().toLowerCase() !== name.toLowerCase()) throw new Refusal(400, 'wrong-name', 'This is not the name of the account.');
       },
     });
     if (!done) return;
@@ -85,8 +85,8 @@ async function showAlive(part, user) {
   const identities = user.attributes.identities.length;
   const count = (number, one, many) => number === 1 ? `1 ${one}` : `${number} ${many}`;
   part.alive.textContent = keys || identities
-    ? `Still in use: ${count(keys, 'API key', 'API keys')} and ${count(identities, 'linked provider', 'linked providers')}. End what you do not know.`
-    : 'No API key and no linked provider is in use.';
+    ? `Still valid: ${count(keys, 'API key', 'API keys')} and ${count(identities, 'linked provider', 'linked providers')}. Revoke or unlink what you do not recognize.`
+    : 'The account has no API keys and no linked providers.';
   part.revokeKeys.hidden = keys === 0;
 }
 
@@ -120,7 +120,7 @@ async function showWays(part, user) {
     }));
     act(way.unlink, async () => {
       const isSure = await ask({
-        title: `Unlink ${name}?`, text: 'It signs in to this account no longer, and all other browsers and programs are signed out.',
+        title: `Unlink ${name}?`, text: `You can no longer sign in to this account through ${name}. All other browsers and programs are signed out.`,
         confirm: 'Unlink', danger: true, explain, action: () => {},
       });
       if (!isSure || !await recently(user, () => call('DELETE', `v1/me/identities/${identity.id}`))) return;

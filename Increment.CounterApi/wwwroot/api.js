@@ -64,17 +64,17 @@ function readError(text) {
 export function explain(problem) {
   if (!(problem instanceof Refusal)) {
     console.error(problem);
-    return 'Something went wrong in this page. Load it again.';
+    return 'An error occurred in this page. Load the page again.';
   }
   if (problem.code === 'oauth-provider-failed') return problem.message;
   if (problem.code === 'wrong-origin')
-    return `The service does not know that it is reached at ${location.origin}, and so refuses changes from this page. The operator must set Increment:PublicOrigin to ${location.origin}.`;
+    return `The service refuses changes from this page, because it is not configured for the address ${location.origin}. The operator must set Increment:PublicOrigin to ${location.origin}.`;
   const words = {
-    0: navigator.onLine ? 'No answer from the service. Try again in a moment.' : 'You are offline. Try again when you are back.',
-    401: 'Your session has ended, or this takes a recent sign-in. Sign in again.',
-    404: 'That is gone already. Load the page again to see what is there.',
-    429: `That was too often. Try again in ${problem.retryAfter ?? 60} seconds.`,
-    500: 'The service made a mistake. Nothing was lost; try again.',
+    0: navigator.onLine ? 'No answer from the service. Try again in a moment.' : 'You are offline. Try again when you are back online.',
+    401: 'Your session has ended, or this action requires a recent sign-in. Sign in again.',
+    404: 'This item no longer exists. Load the page again to see the current state.',
+    429: `Too many requests. Try again in ${problem.retryAfter ?? 60} seconds.`,
+    500: 'The service had an internal error. Nothing was lost. Try again.',
     502: 'The service is starting or busy. Try again in a moment.',
     503: 'The service is busy or starting. Try again in a moment.',
     504: 'The service took too long. Try again.',

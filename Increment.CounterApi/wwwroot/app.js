@@ -50,7 +50,7 @@ function decode(name) {
 /** Runs after a sign-in in this tab. */
 async function enter() {
   const found = await whoIsSignedIn();
-  if (!found) throw new Refusal(400, 'no-cookie', 'You are not signed in, since the browser kept no cookie. Allow cookies for this site and try again.');
+  if (!found) throw new Refusal(400, 'no-cookie', 'You are not signed in, because the browser did not store the cookie. Allow cookies for this site and try again.');
   arrive(found);
   main.focus();
 }
@@ -110,8 +110,8 @@ let isUnreachable = false;
 function showUnreachable() {
   isUnreachable = true;
   notify(navigator.onLine
-    ? 'The service does not answer. Trying again; what you see may be old.'
-    : 'You are offline. What you see may be old. It is updated when you are back online.', 'caution');
+    ? 'The service does not answer. Trying again. The values on this page may be out of date.'
+    : 'You are offline. The values on this page may be out of date until you are back online.', 'caution');
 }
 
 events.addEventListener('unreachable', showUnreachable);

@@ -61,7 +61,7 @@ export function counters(main, name) {
     if (found.length > shown) {
       const rest = document.createElement('li');
       rest.className = 'small hush';
-      rest.textContent = `and ${readable(found.length - shown)} more: find them by name.`;
+      rest.textContent = `and ${readable(found.length - shown)} more. Find them by name.`;
       part.list.append(rest);
     }
   };
@@ -71,7 +71,7 @@ export function counters(main, name) {
     if (same) event.detail.forEach(showRow); else showList();
     showNumber();
     if (live.known && name !== 'default' && !live.counters.has(name)) {
-      announce(`The counter ${name} is gone.`);
+      announce(`The counter ${name} was deleted.`);
       location.hash = '#/';
     }
   });
@@ -80,7 +80,7 @@ export function counters(main, name) {
   const fail = problem => {
     part.taken.textContent = '';
     say(part.error, problem.code === 'end-of-range'
-      ? `That is past the end of the range, ${readable(largest)}. Reset the counter to go on.`
+      ? `The counter has too few integers left. The range ends at ${readable(largest)}. Reset the counter to continue.`
       : api.explain(problem));
   };
 
@@ -142,13 +142,13 @@ export function counters(main, name) {
   listen(part.reset, 'click', async () => {
     const done = await ask({
       title: `Reset ${name === 'default' ? 'the default counter' : `“${name}”`}?`,
-      text: 'It goes on from the value that you set. Integers that were given out before may then be given out again.',
+      text: 'The counter continues from the value that you set. Integers that were given out before may then be given out again.',
       confirm: 'Reset', danger: true, explain: api.explain,
-      field: { label: 'Set it to', value: '0', inputMode: 'numeric' },
+      field: { label: 'New value', value: '0', inputMode: 'numeric' },
       action: async text => {
         const value = readInteger(text);
         if (value === undefined || value > largest)
-          throw new api.Refusal(400, 'invalid-integer', `Give a whole number from 0 to ${readable(largest)}.`);
+          throw new api.Refusal(400, 'invalid-integer', `Enter a whole number from 0 to ${readable(largest)}.`);
         const learn = live.learner(name);
         await api.reset(name, String(value));
         learn(value);
@@ -164,7 +164,7 @@ export function counters(main, name) {
 
   listen(part.delete, 'click', () => ask({
     title: `Delete “${name}”?`,
-    text: 'The counter and what it remembers are gone. Used again, the name starts from the beginning.',
+    text: 'The counter and its idempotency keys are deleted. If you use the name again, the counter starts from the beginning.',
     confirm: 'Delete', danger: true, explain: api.explain,
     action: async () => {
       await api.remove(name);
@@ -177,7 +177,7 @@ export function counters(main, name) {
     event.preventDefault();
     const input = part.create.elements.name;
     const wanted = input.value.trim();
-    const problem = !wanted ? 'Give it a name.' : live.counters.has(wanted) || wanted === 'default' ? 'You have one of that name.' : '';
+    const problem = !wanted ? 'Enter a name.' : live.counters.has(wanted) || wanted === 'default' ? 'You already have a counter with this name.' : '';
     part.createError.textContent = problem;
     if (problem) {
       input.setAttribute('aria-invalid', 'true');

@@ -33,7 +33,7 @@ export async function copy(button, text) {
     button.textContent = 'Copied';
     announce('Copied');
   } catch {
-    button.textContent = 'Select it and copy';
+    button.textContent = 'Copy it manually';
   }
   setTimeout(() => { button.textContent = label; }, 2000);
 }

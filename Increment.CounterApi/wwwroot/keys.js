@@ -17,16 +17,16 @@ export function keys(main, user) {
     cell.badge.textContent = 'this browser';
     cell.revoke.hidden = current; // the button "Sign out" revokes it
     cell.facts.textContent = [
-      `${kind === 'key' ? 'made' : 'signed in'} ${day(createdAt)}`,
+      `${kind === 'key' ? 'created' : 'signed in'} ${day(createdAt)}`,
       lastUsedAt ? `last used ${day(lastUsedAt)}` : kind === 'key' && 'never used',
-      expiresAt && `ends ${day(expiresAt)}`,
+      expiresAt && `expires ${day(expiresAt)}`,
       kind === 'key' && scopes.join(', '),
     ].filter(Boolean).join(' · ');
     cell.revokeName.textContent = ` ${name}`;
     cell.revoke.addEventListener('click', async () => {
       const done = await ask({
         title: kind === 'key' ? `Revoke “${name}”?` : 'End this sign-in?',
-        text: kind === 'key' ? 'Programs that use this key, or a key that it made, are refused within seconds. This cannot be undone.' : 'It is signed out within seconds.',
+        text: kind === 'key' ? 'Programs that use this key, or a key that was created with it, are refused within seconds. This cannot be undone.' : 'The browser or program is signed out within seconds.',
         confirm: 'Revoke', danger: true, explain,
         action: () => revoke(token),
       });
@@ -57,7 +57,7 @@ export function keys(main, user) {
     event.preventDefault();
     const { name, expiry } = part.make.elements;
     const scopes = [...part.make.querySelectorAll('[name="scope"]:checked')].map(box => box.value);
-    const problem = !name.value.trim() ? 'Give the key a name, to know it by later.' : !scopes.length ? 'Choose what the key may do.' : '';
+    const problem = !name.value.trim() ? 'Enter a name, so that you recognize the key later.' : !scopes.length ? 'Choose what the key may do.' : '';
     name.toggleAttribute('aria-invalid', false);
     say(part.error, problem);
     if (problem) {
@@ -75,7 +75,7 @@ export function keys(main, user) {
         if (!isMade) return;
         fresh.key = data.attributes.token;
         fresh.id = data.id;
-        part.madeName.textContent = `“${data.attributes.name}” is made.`;
+        part.madeName.textContent = `The key “${data.attributes.name}” is created.`;
         part.madeToken.textContent = fresh.key;
         part.made.hidden = false;
         part.make.reset();

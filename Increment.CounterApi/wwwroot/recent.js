@@ -18,8 +18,8 @@ export async function recently(user, action) {
   if (hasPassword) {
     return ask({
       title,
-      text: `Your last sign-in is too long ago for this. Give the password of ${name}.`,
-      confirm: 'Go on',
+      text: `This action requires a recent sign-in. Enter the password of ${name}.`,
+      confirm: 'Continue',
       field: { label: 'Password', type: 'password', autocomplete: 'current-password' },
       explain: problem => problem.code === 'wrong-credentials' ? 'The password is wrong.' : explain(problem),
       action: async password => {
@@ -30,10 +30,10 @@ export async function recently(user, action) {
   }
   const { data } = await call('GET', 'v1/oauth');
   const provider = data.find(one => identities.some(identity => identity.provider === one.id));
-  if (!provider) throw new Error(`No provider is offered that signs in to ${name}.`);
+  if (!provider) throw new Error(`None of the available providers is linked to the account ${name}.`);
   const leaves = await ask({
     title,
-    text: `Your last sign-in is too long ago for this. Sign in through ${provider.attributes.name}; you come back to this page, and can do it then.`,
+    text: `This action requires a recent sign-in. Sign in through ${provider.attributes.name}. You then return to this page and can repeat the action.`,
     confirm: `Continue with ${provider.attributes.name}`,
     explain,
     action: () => {},

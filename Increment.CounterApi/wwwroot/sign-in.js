@@ -46,8 +46,8 @@ export function signIn(main, mode, enter) {
     say(part.error);
     for (const field of [email, password]) field.removeAttribute('aria-invalid');
     const credentials = { email: email.value.trim(), password: password.value };
-    if (!email.validity.valid) return complain(email, 'Give your e-mail address, as in ann@example.com.');
-    if (!credentials.password) return complain(password, 'Give your password.');
+    if (!email.validity.valid) return complain(email, 'Enter your e-mail address, for example ann@example.com.');
+    if (!credentials.password) return complain(password, 'Enter your password.');
     if (mode === 'sign-up' && [...credentials.password].length < 8) return complain(password, 'The password needs at least 8 characters.');
 
     busy(part.submit, async () => {
@@ -55,7 +55,7 @@ export function signIn(main, mode, enter) {
         await call('POST', mode === 'sign-up' ? 'v1/register' : 'v1/login', { ...credentials, session: true });
         await enter();
       } catch (problem) {
-        complain(undefined, problem.status === 401 ? 'The e-mail or the password is wrong.' : explain(problem));
+        complain(undefined, problem.status === 401 ? 'The e-mail address or the password is wrong.' : explain(problem));
       }
     });
   });

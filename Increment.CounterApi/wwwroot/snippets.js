@@ -53,10 +53,10 @@ export function snippets(name) {
   show(first);
 
   if (fresh.key) {
-    part.keyNote.textContent = 'With the key that you just made. It is gone from here when you leave the page.';
+    part.keyNote.textContent = 'This code contains the key that you just created. The key is removed from here when you leave the page.';
   } else {
-    const link = Object.assign(document.createElement('a'), { href: '#/keys', textContent: 'Make an API key' });
-    part.keyNote.append(link, ' and it is put in here for you to copy.');
+    const link = Object.assign(document.createElement('a'), { href: '#/keys', textContent: 'Create an API key' });
+    part.keyNote.append(link, ' to have it inserted in this code.');
   }
   part.copy.addEventListener('click', () => copy(part.copy, part.code.textContent));
   return root;

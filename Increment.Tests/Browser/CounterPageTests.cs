@@ -47,14 +47,14 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Expect(page.GetByText("A block has 1 to 1,000,000 integers.")).ToBeVisibleAsync();
 
         await page.GetByRole(AriaRole.Button, new() { Name = "Reset…" }).ClickAsync();
-        await page.GetByLabel("Set it to").FillAsync("-5");
+        await page.GetByLabel("New value").FillAsync("-5");
         await page.GetByRole(AriaRole.Button, new() { Name = "Reset", Exact = true }).ClickAsync();
-        await Expect(page.GetByText("Give a whole number from 0 to")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Enter a whole number from 0 to")).ToBeVisibleAsync();
         await visit.LookAsync("a refused reset");
         await page.Keyboard.PressAsync("Escape");
         await ShowsAsync(page, "1,003");
         await page.GetByRole(AriaRole.Button, new() { Name = "Reset…" }).ClickAsync();
-        await page.GetByLabel("Set it to").FillAsync("41");
+        await page.GetByLabel("New value").FillAsync("41");
         await page.Keyboard.PressAsync("Enter");
         await ShowsAsync(page, "41");
 
@@ -71,18 +71,18 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await visit.LookAsync("a named counter");
 
         await Tab(page, "API keys").ClickAsync();
-        await Expect(page.GetByText("None yet.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("You have no keys yet.")).ToBeVisibleAsync();
         await visit.LookAsync("no keys");
         await page.GetByLabel("Name", new() { Exact = true }).FillAsync("billing");
-        await page.GetByRole(AriaRole.Button, new() { Name = "Make the key" }).ClickAsync();
-        await Expect(page.GetByText("“billing” is made.")).ToBeVisibleAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Create the key" }).ClickAsync();
+        await Expect(page.GetByText("The key “billing” is created.")).ToBeVisibleAsync();
         await visit.LookAsync("a new key");
         var key = await page.GetByLabel("Key", new() { Exact = true }).InnerTextAsync();
         Assert.Matches("^inc_[A-Za-z0-9_-]{43}$", key);
         await page.GetByRole(AriaRole.Button, new() { Name = "Copy" }).ClickAsync();
         Assert.Equal(key, await page.EvaluateAsync<string>("navigator.clipboard.readText()"));
 
-        await page.GetByRole(AriaRole.Link, new() { Name = "See it in the snippets" }).ClickAsync();
+        await page.GetByRole(AriaRole.Link, new() { Name = "See the key in the snippets" }).ClickAsync();
         foreach (var language in (string[])["curl", "C#", "JavaScript"])
         {
             await page.GetByLabel(language, new() { Exact = true }).CheckAsync();
@@ -96,7 +96,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Tab(page, "API keys").ClickAsync();
         await page.GetByRole(AriaRole.Button, new() { Name = "Revoke… billing" }).ClickAsync();
         await page.GetByRole(AriaRole.Dialog).GetByRole(AriaRole.Button, new() { Name = "Revoke" }).ClickAsync();
-        await Expect(page.GetByText("None yet.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("You have no keys yet.")).ToBeVisibleAsync();
 
         await Tab(page, "Account").ClickAsync();
         await visit.LookAsync("the account");
@@ -116,7 +116,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await SignOut(page).ClickAsync();
 
         await SubmitAsync(page, email, "not my password", "Sign in");
-        await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The e-mail or the password is wrong.");
+        await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The e-mail address or the password is wrong.");
         await visit.LookAsync("a wrong password");
         await page.GetByRole(AriaRole.Link, new() { Name = "Create an account" }).ClickAsync();
         await SubmitAsync(page, email, "short", "Create account");
@@ -143,7 +143,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Next(tab).ClickAsync();
         await Expect(page.GetByRole(AriaRole.Link, new() { Name = "orders 2" })).ToBeVisibleAsync();
         await elsewhere.DeleteAsync("v1/counters/orders", ct);
-        await Expect(page.GetByText("Only the default one so far.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Only the default counter so far.")).ToBeVisibleAsync();
         await Expect(tab.GetByRole(AriaRole.Heading, new() { Name = "Default counter" })).ToBeVisibleAsync();
         visit.AssertNoErrors();
     }
@@ -159,7 +159,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Next(page).ClickAsync();
         await ShowsAsync(page, "9,223,372,036,854,775,807");
         await Next(page).ClickAsync();
-        await Expect(page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "past the end of the range" })).ToBeVisibleAsync();
+        await Expect(page.GetByRole(AriaRole.Alert).Filter(new() { HasText = "The range ends at 9,223,372,036,854,775,807." })).ToBeVisibleAsync();
         await visit.LookAsync("the end of the range");
         visit.AssertNoErrors();
     }
@@ -176,7 +176,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         var commands = system.App.ResourceCommands;
         await commands.ExecuteCommandAsync("counter", KnownResourceCommands.StopCommand, ct);
         await Expect(page.GetByText("Not live")).ToBeVisibleAsync();
-        await Expect(page.GetByText("The service does not answer. Trying again; what you see may be old.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("The service does not answer. Trying again. The values on this page may be out of date.")).ToBeVisibleAsync();
         await visit.LookAsync("a service that is down");
         await Next(page).ClickAsync(); // waits in the page with its idempotency key
         await commands.ExecuteCommandAsync("counter", KnownResourceCommands.StartCommand, ct);
@@ -271,7 +271,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await page.GetByRole(AriaRole.Button, new() { Name = "Delete everything" }).ClickAsync();
         await Expect(page.GetByText("Your account is deleted.")).ToBeVisibleAsync();
         await SubmitAsync(page, email, "staple by the shelf", "Sign in");
-        await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The e-mail or the password is wrong.");
+        await Expect(page.GetByRole(AriaRole.Alert)).ToHaveTextAsync("The e-mail address or the password is wrong.");
         visit.AssertNoErrors();
     }
 
@@ -332,7 +332,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await using var visit = await VisitAsync();
         var page = visit.Page;
         await page.EvaluateAsync("document.querySelector('.sign-in form').requestSubmit()");
-        await Expect(page.GetByText("Give your e-mail address")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Enter your e-mail address")).ToBeVisibleAsync();
         await SignUpAsync(page);
         await ShowsAsync(page, "0");
         await page.EvaluateAsync(
@@ -352,7 +352,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await Tab(page, "API keys").ClickAsync();
         await page.GetByLabel("Name", new() { Exact = true }).FillAsync("billing");
         await page.EvaluateAsync("document.querySelector('#key-name').form.requestSubmit()");
-        await Expect(page.GetByText("“billing” is made.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("The key “billing” is created.")).ToBeVisibleAsync();
         await Tab(page, "Account").ClickAsync();
         await page.GetByLabel("Current password").FillAsync("not my password");
         await page.GetByLabel("New password").FillAsync("staple by the shelf");
@@ -372,7 +372,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await HasNoFrameAsync();
         await page.GetByLabel("Name", new() { Exact = true }).FillAsync("billing");
         await page.Keyboard.PressAsync("Enter");
-        await Expect(page.GetByText("“billing” is made.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("The key “billing” is created.")).ToBeVisibleAsync();
         await Expect(page.GetByLabel("The new key")).ToBeFocusedAsync();
         await HasNoFrameAsync();
         await page.ReloadAsync();
@@ -392,7 +392,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await SignUpAsync(page);
         await page.GotoAsync("/#/keys");
         await page.ReloadAsync();
-        await Expect(page.GetByText("None yet.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("You have no keys yet.")).ToBeVisibleAsync();
         await page.Keyboard.PressAsync("Tab");
         await Expect(page.GetByRole(AriaRole.Link, new() { Name = "Skip to the content" })).ToBeFocusedAsync();
         await page.Keyboard.PressAsync("Enter");
@@ -411,7 +411,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         Assert.Equal(1280, await page.EvaluateAsync<int>("document.querySelector('header').getBoundingClientRect().right"));
         await SignUpAsync(page);
         await page.GetByRole(AriaRole.Button, new() { Name = "Reset…" }).ClickAsync();
-        await Expect(page.GetByLabel("Set it to")).ToBeVisibleAsync();
+        await Expect(page.GetByLabel("New value")).ToBeVisibleAsync();
         Assert.Equal(1280, await page.EvaluateAsync<int>("document.querySelector('header').getBoundingClientRect().right"));
         await visit.LookAsync("a question");
     }
@@ -444,7 +444,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await page.GotoAsync("/");
         await SignUpAsync(page);
         await Expect(page.GetByText("Live", new() { Exact = true })).ToBeVisibleAsync();
-        await Expect(page.GetByText("key takes the next")).ToBeHiddenAsync();
+        await Expect(page.GetByText("key also takes the next")).ToBeHiddenAsync();
         await page.Keyboard.PressAsync("n"); // the shortcut is off here: a user without the option on the screen could not turn it off
         await Next(page).TapAsync();
         await Expect(page.GetByText("You took 1.")).ToBeVisibleAsync();
@@ -453,7 +453,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await visit.LookAsync("a phone");
         await page.SetViewportSizeAsync(320, 640);
         Assert.Equal(320, await page.EvaluateAsync<int>("document.documentElement.scrollWidth"));
-        await Expect(page.GetByText("key takes the next")).ToBeHiddenAsync();
+        await Expect(page.GetByText("key also takes the next")).ToBeHiddenAsync();
         Assert.True(await page.EvaluateAsync<int>("document.querySelector('header').offsetHeight") < 130, "The header takes more than two rows.");
         await SignOut(page).ClickAsync();
         await Expect(page.GetByText("You are signed out.")).ToBeVisibleAsync();

@@ -88,21 +88,21 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
 
         await Tab(page, "API keys").ClickAsync();
         await page.GetByLabel("Name").FillAsync("invoices");
-        await page.GetByRole(AriaRole.Button, new() { Name = "Make the key" }).ClickAsync();
+        await page.GetByRole(AriaRole.Button, new() { Name = "Create the key" }).ClickAsync();
         await SignInAgainAsync(page, "not the password");
         await Expect(page.GetByText("The password is wrong.")).ToBeVisibleAsync();
         await visit.LookAsync("a wrong password when signing in again");
         await SignInAgainAsync(page, Password);
-        await Expect(page.GetByText("“invoices” is made.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("The key “invoices” is created.")).ToBeVisibleAsync();
 
         await Tab(page, "Account").ClickAsync();
         await page.GetByLabel("Current password").FillAsync(Password);
         await page.GetByLabel("New password").FillAsync("another horse");
         await page.GetByRole(AriaRole.Button, new() { Name = "Change the password" }).ClickAsync();
-        await Expect(page.GetByText("Still in use: 1 API key and 1 linked provider.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Still valid: 1 API key and 1 linked provider.")).ToBeVisibleAsync();
         await visit.LookAsync("what goes on after a new password");
         await page.GetByRole(AriaRole.Button, new() { Name = "Revoke all API keys" }).ClickAsync();
-        await Expect(page.GetByText("Still in use: 0 API keys and 1 linked provider.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Still valid: 0 API keys and 1 linked provider.")).ToBeVisibleAsync();
 
         time.Advance(TimeSpan.FromMinutes(11));
         await page.GetByRole(AriaRole.Button, new() { Name = "Unlink" }).ClickAsync();
@@ -132,7 +132,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         static async Task DeleteAsync(IPage page)
         {
             await page.GetByRole(AriaRole.Button, new() { Name = "Delete…" }).ClickAsync();
-            await page.GetByLabel("Name of the account").FillAsync("eve@example.com");
+            await page.GetByLabel("Account name").FillAsync("eve@example.com");
             await page.GetByRole(AriaRole.Button, new() { Name = "Delete everything" }).ClickAsync();
         }
     }
@@ -212,7 +212,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     {
         var dialog = page.GetByRole(AriaRole.Dialog, new() { Name = "Sign in again" });
         await dialog.GetByLabel("Password").FillAsync(password);
-        await dialog.GetByRole(AriaRole.Button, new() { Name = "Go on" }).ClickAsync();
+        await dialog.GetByRole(AriaRole.Button, new() { Name = "Continue" }).ClickAsync();
     }
 
     static ILocator Linked(IPage page) => page.GetByText("Linked", new() { Exact = true });
