@@ -3,7 +3,7 @@ namespace Increment.AuthService.Keys;
 /// <summary>Stores the keys that all replicas of AuthService share.</summary>
 interface IKeyStore
 {
-    /// <summary>Adds a key. Returns false, and keeps the existing key, if one with the same purpose and identifier exists.</summary>
+    /// <summary>Adds a key. Returns false, and keeps the existing key, if a key with the same purpose and identifier exists.</summary>
     Task<bool> AddAsync(StoredKey key, CancellationToken cancellationToken);
 
     /// <summary>Lists all keys of a purpose, in the order of their identifiers.</summary>

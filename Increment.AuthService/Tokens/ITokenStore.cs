@@ -49,7 +49,7 @@ interface ITokenStore
 /// <param name="Kinds">Only tokens of these kinds.</param>
 /// <param name="ExceptId">Excludes the token with this identifier; null excludes none.</param>
 /// <param name="BeforeGeneration">Only tokens of earlier login generations; null for all.</param>
-/// <param name="MadeBy">Only keys that this key made, directly or through other keys; null for all.</param>
+/// <param name="MadeBy">Only keys that were created with this key, directly or through other keys; null for all.</param>
 sealed record TokenSelection(IReadOnlyList<TokenKind> Kinds, string? ExceptId = null, int? BeforeGeneration = null, string? MadeBy = null)
 {
     /// <summary>All tokens of the user.</summary>

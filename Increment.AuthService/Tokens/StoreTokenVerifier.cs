@@ -4,7 +4,7 @@ namespace Increment.AuthService.Tokens;
 
 /// <summary>
 /// Looks tokens up in the store. A JWT's signature is not checked: its hash is in the store only if this service issued exactly
-/// these bytes, which is stronger evidence than a signature. The signature is for verifiers that cannot ask AuthService.
+/// these bytes, which is stronger evidence than a signature. The signature is for verifiers that cannot call AuthService.
 /// </summary>
 sealed class StoreTokenVerifier(ITokenStore tokens, TokenUses uses, TimeProvider time) : ITokenVerifier
 {

@@ -5,22 +5,22 @@ namespace Increment.AuthService.Tokens;
 /// <param name="Hash"><see cref="ServiceDefaults.Tokens.TokenHash"/> of the token.</param>
 /// <param name="UserId">The user that the token belongs to.</param>
 /// <param name="UserName">A copy of the user's name, so that one read has everything that <c>POST /auth</c> returns.</param>
-/// <param name="Kind">How the token was made.</param>
+/// <param name="Kind">How the token was created.</param>
 /// <param name="Name">The name that the user gave the token; null unless the token is an API key.</param>
 /// <param name="Scopes">The scopes of the token.</param>
-/// <param name="CreatedAt">When the token was made.</param>
+/// <param name="CreatedAt">When the token was created.</param>
 /// <param name="ExpiresAt">When the token expires; null for never.</param>
 /// <param name="LastUsedAt">When the token was last used, accurate to about a minute; null for never.</param>
 sealed record Token(
     string Id, string Hash, string UserId, string UserName, TokenKind Kind, string? Name, IReadOnlyList<string> Scopes,
     DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt = null)
 {
-    /// <summary>The login generation of the account when the token was made: <see cref="Users.User.Generation"/>.</summary>
+    /// <summary>The login generation of the account when the token was created: <see cref="Users.User.Generation"/>.</summary>
     public int Generation { get; init; }
 
     /// <summary>
-    /// The identifiers of the chain of keys that made this key, the oldest first; null if a login made it. Revoking any
-    /// of them revokes this key.
+    /// The identifiers of the chain of keys through which this key was created, the oldest first; null if a login created
+    /// this key. The revocation of any key of the chain also revokes this key.
     /// </summary>
     public IReadOnlyList<string>? Makers { get; init; }
 
@@ -28,13 +28,13 @@ sealed record Token(
     public static string NewId() => Guid.CreateVersion7().ToString("n");
 }
 
-/// <summary>How a token was made.</summary>
+/// <summary>How a token was created.</summary>
 enum TokenKind
 {
     /// <summary>A JWT, from registering or signing in.</summary>
     Login,
 
-    /// <summary>An API key that the user made and named.</summary>
+    /// <summary>An API key that the user created and named.</summary>
     Key,
 
     /// <summary>The value of a page's session cookie.</summary>

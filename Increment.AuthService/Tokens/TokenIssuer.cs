@@ -71,7 +71,7 @@ sealed class TokenIssuer(
         {
             Makers = maker.Kind is TokenKind.Key ? [.. maker.Makers ?? [], maker.Id] : null,
         }, context);
-        // Another request may have made keys, revoked the maker or deleted the account in the meantime. The check after the
+        // Another request may have created keys, revoked the maker or deleted the account in the meantime. The check after the
         // write ensures that at least one of the two requests sees the other.
         var refusal = await tokens.FindByIdAsync(userId, maker.Id, CancellationToken.None) is null || await users.FindByIdAsync(userId, CancellationToken.None) is null
             ? ApiError.Unauthorized("The token has just been revoked. Sign in.")

@@ -8,12 +8,15 @@ sealed class TokenRevoker(ITokenStore tokens, VerifiedTokenCache verifiedTokens)
 
     static readonly IReadOnlyList<TokenKind> Keys = [TokenKind.Key];
 
-    /// <summary>Revokes one of a user's tokens and the keys that it made. Returns false if the user has no token with this identifier.</summary>
+    /// <summary>
+    /// Revokes one of a user's tokens and the keys that were created with it. Returns false if the user has no token with this
+    /// identifier.
+    /// </summary>
     public async Task<bool> RevokeAsync(string userId, string id)
     {
         var made = new TokenSelection(Keys, MadeBy: id);
-        // The keys that the token made are removed first, so that the same request can be repeated after a failure. They are
-        // removed again at the end, because the token may have made more keys in the meantime.
+        // The keys that were created with the token are removed first, so that the same request can be repeated after a
+        // failure. The removal is repeated at the end, because more keys may have been created with the token in the meantime.
         await RevokeAllAsync(userId, made);
         if (await tokens.RemoveAsync(userId, id, CancellationToken.None) is not { } hash)
             return false;

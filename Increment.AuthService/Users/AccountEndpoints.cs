@@ -142,7 +142,7 @@ sealed record LoginAttributes(string Token, DateTimeOffset? ExpiresAt);
 
 /// <summary>An account in the API.</summary>
 /// <param name="Name">The e-mail address, or another name if the user signed up without an address.</param>
-/// <param name="CreatedAt">When the account was made.</param>
+/// <param name="CreatedAt">When the account was created.</param>
 /// <param name="HasPassword">Whether the account has a password to sign in with.</param>
 /// <param name="Identities">The OAuth identities that can sign in to the account.</param>
 sealed record UserAttributes(string Name, DateTimeOffset CreatedAt, bool HasPassword, IReadOnlyList<ExternalIdentity> Identities)

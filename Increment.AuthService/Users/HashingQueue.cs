@@ -111,8 +111,8 @@ sealed class HashingQueue(int slots)
         }
 
         /// <summary>
-        /// Removes a waiter without serving it. Returns false if it was removed before. If its turn was the last one of its
-        /// network, the network's next request gets that turn.
+        /// Removes a waiter without serving it. Returns false if the waiter was removed before. If the waiter had the last
+        /// turn of its network, the network's next request gets that turn.
         /// </summary>
         public bool Remove(Waiter waiter)
         {

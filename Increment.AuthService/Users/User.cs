@@ -7,14 +7,14 @@ namespace Increment.AuthService.Users;
 /// <param name="Id">Never reused.</param>
 /// <param name="Name">The unique name that the user signs in with: a normalized e-mail address, the demo user's name, or
 /// <c>PROVIDER:SUBJECT</c> if the user signed up through a provider that gave no confirmed address.</param>
-/// <param name="PasswordHash">The hash made by <see cref="Passwords"/>; null if the account has no password.</param>
-/// <param name="CreatedAt">When the account was made.</param>
+/// <param name="PasswordHash">The hash computed by <see cref="Passwords"/>; null if the account has no password.</param>
+/// <param name="CreatedAt">When the account was created.</param>
 sealed record User(string Id, string Name, string? PasswordHash, DateTimeOffset CreatedAt)
 {
     /// <summary>The identities at OAuth providers that sign in to this account.</summary>
     public IReadOnlyList<ExternalIdentity> Identities { get; init; } = [];
 
-    /// <summary>The number of times that the account has ended its logins. Each login has the generation in which it was made.</summary>
+    /// <summary>The number of times that the account has ended its logins. Each login has the generation in which it was created.</summary>
     public int Generation { get; init; }
 
     /// <summary>

@@ -27,7 +27,7 @@ enum CounterOutcome
 
 /// <summary>The result of a write.</summary>
 /// <param name="Outcome">The outcome. The other values are valid only for <see cref="CounterOutcome.Done"/>.</param>
-/// <param name="First">The first integer taken; the last one is <paramref name="Current"/>.</param>
+/// <param name="First">The first integer taken; the last integer is <paramref name="Current"/>.</param>
 /// <param name="Current">The counter's integer after this write. A repeated idempotent call returns the same integer.</param>
 /// <param name="Version">The counter's version after this write; 0 if unknown (a take).</param>
 /// <param name="Creates">Whether a set created the counter.</param>

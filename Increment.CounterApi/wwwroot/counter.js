@@ -210,7 +210,7 @@ export function counters(main, name) {
 
 const hrefOf = name => name === 'default' ? '#/' : `#/counters/${encodeURIComponent(name)}`;
 
-/** Reads a non-negative integer that may have separators ("1,000"); undefined if it is not one. */
+/** Reads a non-negative integer that may have separators ("1,000"); undefined for any other text. */
 function readInteger(text) {
   const digits = text.trim().replace(/[,\s_]/g, '');
   return /^\d{1,19}$/.test(digits) ? BigInt(digits) : undefined;

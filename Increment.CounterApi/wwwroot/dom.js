@@ -38,7 +38,7 @@ export async function copy(button, text) {
   setTimeout(() => { button.textContent = label; }, 2000);
 }
 
-/** Runs an action, and marks its button as busy until it ends. A second click meanwhile has no effect. */
+/** Runs an action, and marks its button as busy until it ends. A second click in the meantime has no effect. */
 export async function busy(button, action) {
   if (button.getAttribute('aria-busy') === 'true') return;
   button.setAttribute('aria-busy', 'true');

@@ -69,7 +69,7 @@ sealed class JobListing(IJobStore store, TimeProvider time)
         }
     }
 
-    /// <summary>The jobs as they were at one moment.</summary>
+    /// <summary>The jobs that one read returned.</summary>
     internal sealed class Snapshot(long readAt, IReadOnlyList<Job> jobs)
     {
         public long ReadAt => readAt;

@@ -169,8 +169,8 @@ sealed class MongoCounterWriter(CounterOptions options)
     }
 
     /// <summary>
-    /// The update for a plan that was made when the counter was at <paramref name="before"/>. It is valid for any
-    /// current integer.
+    /// The update for a plan that was made when the counter was at <paramref name="before"/>. The update is valid for any
+    /// current integer of the counter.
     /// </summary>
     static UpdateDefinition<CounterDocument> Taking(TakePlan plan, long before)
     {

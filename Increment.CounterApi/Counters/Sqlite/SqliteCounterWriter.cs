@@ -165,8 +165,8 @@ sealed class SqliteCounterWriter : IDisposable
     }
 
     /// <summary>
-    /// Copies the write-ahead log into the file. If no other connection writes meanwhile (this one does not) or reads
-    /// an older state, the next transaction restarts the log from the beginning, in place.
+    /// Copies the write-ahead log into the file. If no other connection writes meanwhile (this connection does not)
+    /// or reads an older state, the next transaction restarts the log from the beginning, in place.
     /// </summary>
     public void Checkpoint()
     {

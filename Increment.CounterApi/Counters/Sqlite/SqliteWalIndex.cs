@@ -17,7 +17,7 @@ sealed unsafe partial class SqliteWalIndex
     const int RegionSize = 32 * 1024;
     const int FormatVersion = 3007000;
 
-    /// <summary>Two copies of the header; a writer writes the second one first. Null if SQLite shares no memory.</summary>
+    /// <summary>Two copies of the header; a writer writes the second copy first. Null if SQLite shares no memory.</summary>
     readonly WalIndexHead* heads;
 
     /// <param name="connection">A connection that has read the file.</param>
