@@ -41,7 +41,7 @@ public sealed class ImageTests : IDisposable
         Assert.Empty(output);
         (var exitCode, output, var error) = await TryBuildAsync("", "1.4.2", "registry.example.com/increment");
         Assert.Equal((1, ""), (exitCode, output));
-        Assert.Contains("is no digest", error, StringComparison.Ordinal);
+        Assert.Contains("which is not a digest", error, StringComparison.Ordinal);
     }
 
     [Theory]
@@ -53,7 +53,7 @@ public sealed class ImageTests : IDisposable
     {
         var (exitCode, _, error) = await TryBuildAsync(Digest, version);
         Assert.Equal(2, exitCode);
-        Assert.Contains("is no version", error, StringComparison.Ordinal);
+        Assert.Contains("is not a version", error, StringComparison.Ordinal);
         Assert.False(File.Exists(Path.Combine(folder, "commands")));
     }
 
@@ -90,7 +90,7 @@ public sealed class ImageTests : IDisposable
         Assert.All((string[])["auth", "jobs", "counter"], s => Assert.Contains($"image: registry.example.com/increment/{s}:2.0.0\n", rendered, StringComparison.Ordinal));
         var (exitCode, _, error) = await Tool.TryRunAsync(folder, "bash", "set-version", "production", "latest");
         Assert.Equal(2, exitCode);
-        Assert.Contains("is no version", error, StringComparison.Ordinal);
+        Assert.Contains("is not a version", error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -106,7 +106,7 @@ public sealed class ImageTests : IDisposable
         {
             var (exitCode, _, error) = await Tool.TryRunAsync(folder, "bash", "set-version", "production", "2.0.1", wrong);
             Assert.Equal(2, exitCode);
-            Assert.Contains("is no service's digest", error, StringComparison.Ordinal);
+            Assert.Contains("is not a service and its digest", error, StringComparison.Ordinal);
         }
         await Tool.RunAsync(folder, "bash", "set-version", "production", "2.0.1");
         rendered = await Tool.RunAsync(folder, "kubectl", "kustomize", "overlays/production");
