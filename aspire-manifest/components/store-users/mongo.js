@@ -1,7 +1,7 @@
-// Makes MongoDB's user of each service, with rights to that service's own collections; run again, it sets passwords and
-// rights anew. The passwords are in the environment:
+// Creates a MongoDB user for each service, with rights to the service's collections. A second run sets the passwords and
+// rights again. The passwords are in the environment:
 //   MONGO_AUTH_PASSWORD=… MONGO_JOBS_PASSWORD=… MONGO_COUNTER_PASSWORD=… mongosh "$ROOT_URL" mongo.js
-// With MONGO_PASSWORD it signs in as "admin" first, so that no password need stand in the URL.
+// If MONGO_PASSWORD is set, the script signs in as "admin" first, so the URL needs no password.
 const collections = {
   auth: ["deleted_users", "keys", "tokens", "users"],
   jobs: ["jobs"],

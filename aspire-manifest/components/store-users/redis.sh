@@ -1,7 +1,8 @@
 #!/bin/sh
 # Starts Redis with a user for each service, with rights to the commands, keys and channels that the service uses:
 #   sh redis.sh [OPTION OF redis-server]...
-# The passwords are in the environment. The server reads them from its standard input, because any user may read its arguments.
+# The passwords are in the environment. The server reads them from its standard input, because any user can read the arguments
+# of a process.
 # The operator is the user "default", with all rights.
 set -eu
 
@@ -9,7 +10,8 @@ set -eu
 # which shows the operator's password. The client works without these two.
 connection='+@connection -client|tracking -@admin -@dangerous +info (%R~__Booksleeve_TieBreak +get) (&__Booksleeve_MasterChanged +subscribe)'
 revocations='&token-revoked +subscribe +unsubscribe'
-# Counts for limits, named by RedisRateLimiting and made by scripts. The commands that a script calls need rights too.
+# The counts of rate limits. RedisRateLimiting names the keys, and changes them with scripts. The commands that a script calls
+# need rights too.
 limits='(~rl:* +eval +evalsha +script|load +get +set +incrby +expireat +pexpire +pexpireat +pttl)'
 
 exec redis-server - "$@" <<END

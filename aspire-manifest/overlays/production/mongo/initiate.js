@@ -1,5 +1,5 @@
-// Makes the replica set and its administrator, once. Every member runs it at its start, beside mongod: until there is a
-// user, MongoDB takes connections from localhost alone. Ends when the user is there; run again, it changes nothing.
+// Creates the replica set and its administrator once. Every member runs this script beside mongod when it starts, because
+// MongoDB lets only localhost create the first user. The script ends when the user exists. A second run changes nothing.
 const { MONGO_PASSWORD, HOSTNAME } = process.env;
 const members = [0, 1, 2].map((i) => ({ _id: i, host: `mongo-${i}.mongo:27017` }));
 const admin = db.getSiblingDB("admin");
@@ -16,7 +16,7 @@ for (let done = false; !done; ) {
   try {
     const hello = db.hello();
     if (!hello.setName) {
-      if (HOSTNAME === "mongo-0") rs.initiate({ _id: "rs0", members }); // refused until all three answer
+      if (HOSTNAME === "mongo-0") rs.initiate({ _id: "rs0", members }); // fails until all three members answer
     } else if (signedIn()) {
       done = true;
     } else if (hello.isWritablePrimary) {
