@@ -2,7 +2,9 @@ using System.Text.Json;
 
 namespace Increment.Bench;
 
-/// <summary>Against the original services, rebuilt under bench/peers: Flask under gunicorn with 4 workers each, on SQLite.</summary>
+/// <summary>
+/// Compares the services with the original ones, which bench/peers rebuilds: Flask under gunicorn with 4 workers each, on SQLite.
+/// </summary>
 static class AgainstOriginals
 {
     public static async Task<IReadOnlyList<Line>> JobsAsync(Measurement measurement)
@@ -17,8 +19,8 @@ static class AgainstOriginals
     }
 
     /// <summary>
-    /// The original's own register call issues its token. It gets fewer concurrent calls, because it does not support
-    /// more.
+    /// The original issues its token through its register call. Both services are searched for duplicates with fewer concurrent
+    /// calls than the throughput is measured with, because the original does not support more.
     /// </summary>
     public static async Task<IReadOnlyList<Line>> NextAsync(Measurement measurement)
     {

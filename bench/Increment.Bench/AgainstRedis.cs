@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Increment.Bench;
 
-/// <summary>Against INCR of a Redis without persistence, called by redis-benchmark with 64 clients.</summary>
+/// <summary>Compares <c>next</c> with INCR of a Redis without persistence, which redis-benchmark calls with 64 clients.</summary>
 static class AgainstRedis
 {
     public static Task<IReadOnlyList<Line>> NextAsync(Measurement measurement) =>

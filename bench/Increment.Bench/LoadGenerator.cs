@@ -18,7 +18,7 @@ static partial class LoadGenerator
 
     /// <summary>
     /// Sends at a constant rate, over all connections in turn. Returns the latencies in microseconds, in ascending order.
-    /// One thread serves all connections: more threads would compete with the server's, and that would add to the latencies.
+    /// One thread serves all connections: more threads would compete with the server for processors, and so add to the latencies.
     /// </summary>
     /// <param name="rate">Requests per second, over all connections.</param>
     public static double[] MeasureLatencies(Uri address, string? token, double rate, TimeSpan duration)

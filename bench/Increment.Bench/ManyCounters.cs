@@ -62,7 +62,7 @@ static class ManyCounters
                 connection.Dispose();
         }
         if (collecting.IsCompleted)
-            await collecting; // throws its failure
+            await collecting; // throws the failure that ended the collection
         wrong += CountWrong(system.FileOf(Store));
 
         Line Flat(string name, string what, List<double> samples) => new(name, $"{what} in the last fifth, MiB", "in the second fifth, MiB", 1.1, AtMost: true)
@@ -82,7 +82,7 @@ static class ManyCounters
         ];
     }
 
-    /// <summary>The number of counters in the store without the value that all the calls must have left.</summary>
+    /// <summary>The number of counters that do not have the value that the calls must have left in the store.</summary>
     static long CountWrong(string store)
     {
         using var connection = new SqliteConnection($"Data Source={store};Mode=ReadOnly;Pooling=False");

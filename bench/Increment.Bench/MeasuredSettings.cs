@@ -10,7 +10,7 @@ static class MeasuredSettings
     public const string Token = "mytoken";
 
     /// <param name="port">The port of the service, on loopback.</param>
-    /// <param name="store">Its SQLite file.</param>
+    /// <param name="store">The SQLite file of the service.</param>
     /// <param name="auth">AuthService's address; null for AuthService itself.</param>
     public static Dictionary<string, string> Of(int port, string store, Uri? auth) => new()
     {

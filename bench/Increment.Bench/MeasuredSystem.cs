@@ -20,7 +20,7 @@ sealed class MeasuredSystem : IAsyncDisposable
     public Server Jobs { get; private set; } = null!;
     public Server Counter { get; private set; } = null!;
 
-    /// <summary>Starts everything and waits until it is healthy.</summary>
+    /// <summary>Starts all servers and waits until they are healthy.</summary>
     public static async Task<MeasuredSystem> StartAsync(Measurement measurement)
     {
         var system = new MeasuredSystem(measurement);

@@ -1,8 +1,8 @@
 namespace Increment.Bench;
 
 /// <summary>A measurement that can be requested by name, and gives one or more lines of the table.</summary>
-/// <param name="Name">Its name.</param>
-/// <param name="MeasureAsync">Measures it.</param>
+/// <param name="Name">The name by which the row is requested.</param>
+/// <param name="MeasureAsync">Measures the row.</param>
 /// <param name="OnRequest">Whether the row is measured only on request, because it takes too long for a full run.</param>
 sealed record Row(string Name, Func<Measurement, Task<IReadOnlyList<Line>>> MeasureAsync, bool OnRequest = false)
 {

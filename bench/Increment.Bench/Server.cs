@@ -44,9 +44,9 @@ sealed class Server : IAsyncDisposable
     public Uri At(string path) => new($"http://127.0.0.1:{Port}{path}");
 
     /// <summary>Starts the program without waiting until it is ready.</summary>
-    /// <param name="log">The file for its output.</param>
+    /// <param name="log">The file for the program's output.</param>
     /// <param name="port">The port of the server.</param>
-    /// <param name="settings">Its environment.</param>
+    /// <param name="settings">The environment variables of the program.</param>
     /// <param name="command">The program and its arguments.</param>
     public static Server Launch(string log, int port, IReadOnlyDictionary<string, string> settings, params string[] command) =>
         new(log, port, settings, command);

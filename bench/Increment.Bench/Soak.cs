@@ -48,7 +48,7 @@ static class Soak
         if (HistoryChecker.Check(crowd.History.Calls) is { } fault)
             wrong.Add(fault);
         var answered = crowd.Answered + (await jobs).Right + (await auth).Right;
-        // The first third is for warming up.
+        // The first third of the samples is left out, because memory still grows while the services warm up.
         var late = memory[(memory.Count / 3)..];
         return
         [

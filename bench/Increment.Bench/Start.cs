@@ -31,7 +31,7 @@ static class Start
         var folder = measurement.NewFolder();
         foreach (var port in ports)
         {
-            // The services of the previous round may end after their AppHost.
+            // The services of the previous round may still run for a while after their AppHost has ended.
             for (var waited = Stopwatch.StartNew(); await Server.AnswersAsync(port, null); await Task.Delay(100))
             {
                 if (waited.Elapsed > Patience)

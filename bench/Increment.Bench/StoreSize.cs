@@ -1,6 +1,6 @@
 namespace Increment.Bench;
 
-/// <summary>Whether many counters in the store slow down <c>next</c>. The calls use all of them at random.</summary>
+/// <summary>Whether many counters in the store slow down <c>next</c>. The calls use all counters at random.</summary>
 static class StoreSize
 {
     const int Users = 1_000;

@@ -1,6 +1,6 @@
 namespace Increment.Bench;
 
-/// <summary>Requests per second of 64 connections, against bare Kestrel's.</summary>
+/// <summary>The requests per second on 64 connections, compared with those of bare Kestrel.</summary>
 static class Throughput
 {
     const string Bare = "bare Kestrel, requests/s";
@@ -47,7 +47,7 @@ static class Throughput
             """;
         return [await measurement.CompareAsync(new("next-users", $"GET /v1/next, {Users:N0} users in turn, durable, requests/s", Bare, 0.5),
             () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), script: script),
-            () => Wrk.RunAsync(measurement, system.Bare.At("/hello"), script: script), warmUps: 3)]; // until every token was verified once
+            () => Wrk.RunAsync(measurement, system.Bare.At("/hello"), script: script), warmUps: 3)]; // long enough to verify every token once
     }
 
     static async Task<IReadOnlyList<Line>> AgainstBareAsync(Measurement measurement, Line line, Func<MeasuredSystem, Uri> address, string? script = null)
