@@ -116,7 +116,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     [Fact]
     public async Task An_impossible_password_is_refused_before_it_is_normalised()
     {
-        // Normalising this would take long: combining marks that must be sorted by their class.
+        // Normalising this string would take long, because its combining marks must be sorted by class.
         var endless = "a" + new string('\u0315', 4_000) + new string('\u0327', 4_000);
         foreach (var password in (string[])[endless, "noncharacter \ufffe"])
         {
@@ -124,7 +124,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
             await (await auth.Http.PostAsJsonAsync("v1/register", new { email = "endless@example.com", password }, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "unacceptable-password");
             await (await auth.Http.PostAsJsonAsync("v1/login", new { email = "endless@example.com", password }, ct)).AssertErrorAsync(HttpStatusCode.Unauthorized, "wrong-credentials");
         }
-        // Measured by allocations instead of time: normalising would allocate a thousand times as much.
+        // The test measures allocations instead of time: normalising would allocate a thousand times as much.
         var before = GC.GetAllocatedBytesForCurrentThread();
         Assert.NotNull(Passwords.Refusal(endless, "x@example.com"));
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 10_000);
@@ -149,7 +149,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
     }
 
     [Fact]
-    public async Task Login_says_the_same_whether_the_account_exists_or_not()
+    public async Task Login_gives_the_same_answer_whether_the_account_exists_or_not()
     {
         var (email, _) = await auth.RegisterAsync();
         async Task<(HttpStatusCode, string)> Answer(string address)
@@ -176,7 +176,7 @@ public sealed class AccountTests(AuthFixture fixture) : IClassFixture<AuthFixtur
         before = Cpu();
         await passwords.VerifyAsync(hash, "whatever it is", limits.Begin("a", "b"), ct);
         var withAccount = Cpu() - before;
-        // Measured by the work of the 210,000 iterations instead of elapsed time: without them it would be a thousandth.
+        // The test measures processor time instead of elapsed time. Without the 210,000 iterations it would be a thousandth.
         Assert.True(withoutAccount > withAccount / 10, $"{withoutAccount} against {withAccount}");
 
         static TimeSpan Cpu() => System.Diagnostics.Process.GetCurrentProcess().TotalProcessorTime;

@@ -44,7 +44,7 @@ public sealed class AuthReplicaTests
     }
 
     [Fact]
-    public async Task A_token_revoked_at_one_replica_is_dead_there_at_once_and_at_the_other_after_a_second()
+    public async Task A_token_revoked_at_one_replica_is_refused_there_at_once_and_at_the_other_after_a_second()
     {
         await using var file = new SqliteFile();
         var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
@@ -95,7 +95,7 @@ public sealed class AuthReplicaTests
         var begun = await browser.GetAsync("v1/oauth/example", ct);
         var callback = provider.Consent(begun.Headers.Location!);
         var ended = await browser.GetAsync(callback.Replace(one.Origin, other.Origin, StringComparison.Ordinal), ct);
-        // Its redirect_uri has the other replica's origin, which the test provider accepts.
+        // The other replica sends its own origin in redirect_uri, which the test's provider accepts.
         Assert.Equal(HttpStatusCode.Redirect, ended.StatusCode);
     }
 

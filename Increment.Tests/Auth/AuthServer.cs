@@ -60,10 +60,10 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
     /// <summary>The destination of logs; none by default.</summary>
     public ILoggerProvider? Logs { get; init; }
 
-    /// <summary>Changes the services.</summary>
+    /// <summary>Changes the services of the dependency injection.</summary>
     public Action<IServiceCollection>? Configure { get; init; }
 
-    /// <summary>The location of the data, if the server has its own.</summary>
+    /// <summary>The folder of the data, if the constructor got no connection string.</summary>
     public string Folder => ownFile!.Folder;
 
     /// <summary>A client without cookies. Its first use starts the server.</summary>
@@ -86,7 +86,7 @@ sealed class AuthServer : WebApplicationFactory<TokenIssuer>
 
     public string Origin => Http.BaseAddress!.GetLeftPart(UriPartial.Authority);
 
-    /// <summary>Registers a new user and returns the token.</summary>
+    /// <summary>Registers a new user. Returns the address and the token.</summary>
     public Task<(string Email, string Token)> RegisterAsync(string password = "correct horse battery") => Http.RegisterAsync(password);
 
     /// <summary>Sends a request with a token.</summary>
@@ -154,7 +154,7 @@ public sealed class AuthFixture : IAsyncDisposable
 
 static class Answers
 {
-    /// <summary>Registers a new user and returns the token.</summary>
+    /// <summary>Registers a new user. Returns the address and the token.</summary>
     public static async Task<(string Email, string Token)> RegisterAsync(this HttpClient http, string password = "correct horse battery")
     {
         var email = $"{Guid.NewGuid():n}@example.com";

@@ -32,7 +32,7 @@ public sealed class EmailAddressTests
     public async Task Accounts_whose_addresses_became_equal_keep_working_and_a_third_is_refused()
     {
         await using var server = new AuthServer();
-        Assert.NotNull(server.Http); // starts it
+        Assert.NotNull(server.Http); // starts the server
         var users = server.Services.GetRequiredService<IUserStore>();
         // Normalised as in the previous version: ς and σ were different.
         var (first, second) = ("odysseus.ς@example.com", "odysseus.σ@example.com");

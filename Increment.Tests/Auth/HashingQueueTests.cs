@@ -4,7 +4,7 @@ using Increment.ServiceDefaults.JsonApi;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>The order in which requests hash. The test occupies the only slot while others start to wait.</summary>
+/// <summary>The order in which requests hash passwords. Each test occupies the only slot while other requests queue.</summary>
 public sealed class HashingQueueTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;

@@ -20,7 +20,7 @@ public abstract class KeyStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task The_first_key_of_a_race_stays()
+    public async Task In_a_race_the_key_that_was_added_first_is_kept()
     {
         Assert.Single(await RaceAsync(i => Store.AddAsync(new("signing", "1", $"value {i}", null), ct)), true);
         var kept = Assert.Single(await Store.ListAsync("signing", ct));

@@ -98,7 +98,7 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task An_IPv6_48_has_sixteen_times_the_limit_of_one_address()
+    public async Task An_IPv6_48_network_has_sixteen_times_the_limit_of_one_address()
     {
         await using var auth = new AuthServer(("Increment:Limits:login:Permits", "1"), ("Increment:Proxies", "127.0.0.1"));
         for (var i = 0; i < 16; i++)
@@ -109,7 +109,7 @@ public sealed class LimitTests
     }
 
     [Fact]
-    public async Task Wrong_passwords_from_an_IPv6_48_have_sixteen_times_the_limit_of_one_address()
+    public async Task Wrong_passwords_from_an_IPv6_48_network_have_sixteen_times_the_limit_of_one_address()
     {
         await using var auth = new AuthServer(("Increment:Limits:wrong-passwords-address:Permits", "1"), ("Increment:Proxies", "127.0.0.1"));
         for (var i = 0; i < 16; i++)

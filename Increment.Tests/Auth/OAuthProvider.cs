@@ -19,8 +19,8 @@ using Microsoft.IdentityModel.Tokens;
 namespace Increment.Tests.Auth;
 
 /// <summary>
-/// A small OAuth and OpenID Connect provider over HTTP, as strict as a good one: a code works once, with the client's
-/// secret and PKCE's verifier. A test chooses the user. The user consents at once.
+/// A small OAuth and OpenID Connect provider over HTTP, as strict as a good provider: a code works once, and only with the
+/// client's secret and PKCE's verifier. A test chooses the user. The user consents at once.
 /// </summary>
 sealed class OAuthProvider : IAsyncDisposable
 {
@@ -45,7 +45,7 @@ sealed class OAuthProvider : IAsyncDisposable
     /// <summary>The client authentication methods in the discovery document; null to omit them, which means Basic (OpenID Connect Discovery 1.0, 3).</summary>
     public string[]? TokenMethods { get; set; }
 
-    /// <summary>The key that signs user information; by default the published one.</summary>
+    /// <summary>The key that signs user information; null for unsigned user information.</summary>
     public SecurityKey? Signer { get; set; }
 
     /// <summary>The audience in signed user information.</summary>
@@ -53,10 +53,10 @@ sealed class OAuthProvider : IAsyncDisposable
 
     public ECDsaSecurityKey Key { get; } = new(ECDsa.Create(ECCurve.NamedCurves.nistP256)) { KeyId = "1" };
 
-    /// <summary>Replaces the token endpoint; null for its normal work.</summary>
+    /// <summary>Replaces the answer of the token endpoint; null for the normal answer.</summary>
     public RequestDelegate? TokenAnswer { get; set; }
 
-    /// <summary>Replaces the user information endpoint; null for its normal work.</summary>
+    /// <summary>Replaces the answer of the user information endpoint; null for the normal answer.</summary>
     public RequestDelegate? UserAnswer { get; set; }
 
     /// <summary>All issued codes and access tokens, and the client's secret.</summary>

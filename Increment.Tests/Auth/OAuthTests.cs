@@ -190,7 +190,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
         await (await EndAsync(callback[..callback.IndexOf("&state", StringComparison.Ordinal)])).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
         await (await EndAsync(callback[..^8] + "AAAAAAAA")).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
 
-        // A valid state in a browser that did not start the sign-in: an attacker could send a victim to it.
+        // A state is valid only in the browser that started the sign-in: an attacker could make a victim open the callback.
         using var victim = auth.CreateHttp(new());
         await (await victim.GetAsync(callback, ct)).AssertErrorAsync(HttpStatusCode.BadRequest, "oauth-state");
         Assert.Null(await Users.FindByIdentityAsync(new("example", subject), ct));
@@ -255,7 +255,7 @@ public sealed class OAuthTests : IClassFixture<OAuthTests.Fixture>, IDisposable
     }
 
     [Fact]
-    public async Task User_information_is_read_if_the_provider_signed_it_and_not_if_another_did()
+    public async Task Signed_user_information_is_accepted_only_with_the_providers_signature_and_this_clients_audience()
     {
         provider.User = new { sub = subject, email = $"{subject}@example.com", email_verified = true };
         provider.Signer = provider.Key;

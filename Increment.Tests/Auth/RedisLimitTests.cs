@@ -21,7 +21,7 @@ public sealed class RedisLimitTests
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
-    /// <summary>Gives the counts of each test names of their own.</summary>
+    /// <summary>A separate secret for each test. The names of the counts depend on it, so the tests do not share counts.</summary>
     readonly string secret = $"the-secret-of-one-test-{Guid.NewGuid():n}";
 
     [Fact]

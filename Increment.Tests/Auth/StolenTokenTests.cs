@@ -10,7 +10,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Increment.Tests.Auth;
 
-/// <summary>The limits of a stolen token, and the changes that need a sign-in of the last ten minutes.</summary>
+/// <summary>What a stolen token cannot do, and the changes that need a sign-in of the last ten minutes.</summary>
 public sealed class StolenTokenTests : IAsyncLifetime
 {
     const string Password = "correct horse battery";

@@ -8,7 +8,7 @@ public abstract class StoreContract : IAsyncLifetime
 
     private protected readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
-    /// <summary>Opens the store as a replica does. It is empty the first time.</summary>
+    /// <summary>Opens the store as a replica does. The store is empty at the first call.</summary>
     private protected abstract Task OpenAsync();
 
     /// <summary>Closes and removes what <see cref="OpenAsync"/> opened.</summary>

@@ -170,7 +170,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task A_JWT_that_was_changed_by_a_bit_is_unknown()
+    public async Task A_changed_JWT_is_refused()
     {
         var (_, token) = await auth.RegisterAsync();
         var parts = token.Split('.');
@@ -360,7 +360,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
     }
 
     [Fact]
-    public async Task The_last_use_is_known_to_a_minute()
+    public async Task The_last_use_is_recorded_to_the_minute()
     {
         var time = new FakeTimeProvider(DateTimeOffset.UtcNow);
         await using var server = new AuthServer(null, time);

@@ -7,7 +7,7 @@ public abstract class UserStoreContract : StoreContract
 {
     static readonly ExternalIdentity Octocat = new("github", "583231");
 
-    /// <summary>The stores that were opened, one for each replica.</summary>
+    /// <summary>The store that was opened last.</summary>
     private protected abstract IUserStore Store { get; }
 
     [Fact]
@@ -56,7 +56,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task An_identity_creates_one_account_even_in_a_race_and_a_loser_leaves_nothing()
+    public async Task An_identity_creates_one_account_even_in_a_race_and_a_refused_account_leaves_nothing()
     {
         var results = await RaceAsync(i => Store.AddAsync(NewUser($"user{i}@example.com") with { Identities = [Octocat] }, ct));
         Assert.Single(results, AddUserResult.Added);
@@ -151,7 +151,7 @@ public abstract class UserStoreContract : StoreContract
         Assert.Equal(RemoveIdentityResult.LastWay, await Store.RemoveIdentityAsync(ada.Id, google, "login", ct));
         Assert.Equal(1, (await Store.FindByIdentityAsync(google, ct))!.Generation);
 
-        // Two accounts without identities, and a third that uses the identity that they had.
+        // Two accounts lose their only identity, and a third account gets the same identity.
         foreach (var name in (string[])["bob@example.com", "eve@example.com"])
         {
             var user = NewUser(name) with { Identities = [Octocat] };
@@ -187,7 +187,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task An_account_under_deletion_is_not_found_and_keeps_its_name_and_identity_until_the_end()
+    public async Task An_account_that_is_being_deleted_is_not_found_but_keeps_its_name_and_identity_until_the_deletion_ends()
     {
         var ada = NewUser("ada@example.com") with { Identities = [Octocat] };
         await Store.AddAsync(ada, ct);
@@ -222,7 +222,7 @@ public abstract class UserStoreContract : StoreContract
     }
 
     [Fact]
-    public async Task A_deleted_account_is_listed_after_a_minute_and_after_a_day_until_each_is_confirmed()
+    public async Task A_deleted_account_is_listed_after_a_minute_and_again_after_a_day_until_its_removal_is_confirmed()
     {
         var (ada, bob) = (NewUser("ada@example.com"), NewUser("bob@example.com"));
         foreach (var (user, at) in ((User, DateTimeOffset)[])[(ada, Now), (bob, Now.AddMinutes(1))])

@@ -7,9 +7,9 @@ static class BuiltService
 {
     /// <summary>Starts the service without waiting until it serves.</summary>
     /// <param name="name">The name without the <c>Increment.</c> prefix.</param>
-    /// <param name="folder">The folder for its store, NAME.db, and its log.</param>
+    /// <param name="folder">The folder for the service's store, NAME.db, and log.</param>
     /// <param name="auth">AuthService's address; null for AuthService itself.</param>
-    /// <param name="store">The connection string of its store, if that is elsewhere.</param>
+    /// <param name="store">The folder for the service's store, if it is not <paramref name="folder"/>.</param>
     public static Server Launch(string name, DirectoryInfo folder, Uri? auth, DirectoryInfo? store = null)
     {
         var port = Server.FreePort();

@@ -32,17 +32,17 @@ public sealed class MeasuredConfigurationTests : IAsyncLifetime
     [Fact]
     public void A_measured_service_gets_only_its_required_settings()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs /proc to read a process's environment, which this machine lacks.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs /proc, which this machine lacks, to read the environment of a process.");
         foreach (var server in servers)
         {
             var names = File.ReadAllText($"/proc/{server.ProcessId}/environ").Split('\0', StringSplitOptions.RemoveEmptyEntries).Select(v => v.Split('=')[0]);
-            // The shell sets PWD.
+            // The shell that starts the service sets PWD.
             Assert.Empty(names.Except(Necessary).Except(Server.Inherited).Except(["PWD"]));
         }
     }
 
     [Fact]
-    public async Task A_measured_service_refuses_limits_and_reports_its_health()
+    public async Task A_measured_service_requires_a_token_limits_bodies_and_reports_its_health()
     {
         using var http = new HttpClient();
         foreach (var (server, path) in ((Server, string)[])[(jobs, "/v1/jobs"), (counter, "/v1/next"), (auth, "/v1/tokens")])
