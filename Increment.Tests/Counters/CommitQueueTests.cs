@@ -76,7 +76,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
                 waiting += run.Refused.Count - run.Refused.Count(name => run.Committed.Contains(name) || run.LeftOut.Contains(name));
             };
         });
-        // An asynchronous commit continues without its callers, starting with the first operation of its batch.
+        // An asynchronous commit begins the first operation of its batch at once, so the operation's caller can be refused meanwhile.
         Assert.True(waiting > 0 && (asynchronous ? begun : notBegun) > 0, $"{waiting} waited, {notBegun} did not start, {begun} started");
     }
 
@@ -283,9 +283,8 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
 
     void TryAll(bool asynchronous, int capacity, Func<Program, Action> program)
     {
-        // Two variants place the steps outside the lock right after the lock is released, or right before it is taken
-        // again.
-        // in the other.
+        // In the first variant a step ends before the lock is taken, so code outside the lock runs right after the lock is
+        // released. In the second a step ends after the lock is released, so such code runs right before the lock is taken.
         var orders = ((bool[])[false, true]).Sum(stepsEndWithLock => Interleaving.TryAll(scheduler =>
         {
             var run = new Program(scheduler, stepsEndWithLock, asynchronous, capacity);
@@ -308,7 +307,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
         public int Number { get; set; }
     }
 
-    /// <summary>A commit queue with its callers. A step ends before the lock is taken, after it is released, and where a commit starts.</summary>
+    /// <summary>A commit queue with its callers. A step ends before the lock is taken or after it is released, and where a commit starts.</summary>
     sealed class Program
     {
         readonly Dictionary<string, Task<int>> answers = [];
@@ -427,7 +426,7 @@ public sealed class CommitQueueTests(ITestOutputHelper output)
     sealed class Queue(Interleaving scheduler, bool stepsEndWithLock, Func<IReadOnlyList<Operation>, ValueTask> commit, int capacity)
         : CommitQueue<Operation, int>(commit, capacity)
     {
-        /// <summary>Exceptions that would have ended the process on a thread of the pool.</summary>
+        /// <summary>Exceptions that would end the process if a thread of the pool threw them.</summary>
         public List<Exception> Failures { get; } = [];
 
         protected override void Enter()

@@ -15,7 +15,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     public void Dispose() => http.Dispose();
 
     [Fact]
-    public async Task Answers_are_documents_to_the_byte()
+    public async Task Answers_are_JSON_API_documents_byte_for_byte()
     {
         Assert.Equal("""{"data":{"type":"counter","id":"default","attributes":{"current":1}}}""", await http.GetStringAsync("next", ct));
         Assert.Equal("""{"data":{"type":"counter","id":"default","attributes":{"first":2,"last":11,"current":11}}}""", await http.GetStringAsync("next?count=10", ct));
@@ -54,7 +54,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     }
 
     [Fact]
-    public async Task Before_its_first_use_the_default_counter_stands_at_0_and_a_named_one_is_not_found()
+    public async Task Before_its_first_use_the_default_counter_is_0_and_a_named_counter_is_not_found()
     {
         using var current = await http.GetAsync("current", ct);
         Assert.Equal(0, Current(await Json(current)));
@@ -120,7 +120,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     [Theory]
     [InlineData("-1"), InlineData("1.5"), InlineData("1e3"), InlineData("1000.0"), InlineData("-0"), InlineData("9223372036854775808"), InlineData("1e400")]
     [InlineData("true"), InlineData("[1]"), InlineData("{\"a\":1}"), InlineData("\"1\"")]
-    public async Task Another_JSON_value_is_refused(string value) =>
+    public async Task A_JSON_value_that_is_not_a_plain_integer_in_range_is_refused(string value) =>
         await RefusesAsync(400, "invalid-field", HttpMethod.Put, "current", JsonBody($"{{\"current\":{value}}}"));
 
     [Theory]
@@ -131,10 +131,10 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
         await RefusesAsync(400, code, HttpMethod.Put, "current", JsonBody(body));
 
     [Fact]
-    public async Task A_nested_a_huge_and_a_foreign_body_are_refused()
+    public async Task A_deeply_nested_a_too_large_and_a_wrong_body_are_refused()
     {
         await RefusesAsync(400, "malformed-json", HttpMethod.Put, "current", JsonBody(new string('[', 5000)));
-        // The body waits for 100 Continue: sent at once, it could break the connection before the answer is read.
+        // The client waits for 100 Continue. A body that is sent at once could break the connection before the answer is read.
         await RefusesAsync(413, "content-too-large", HttpMethod.Put, "current", JsonBody($"{{\"current\":{new string('1', 100_000)}}}"),
             ("Expect", "100-continue"));
         await RefusesAsync(415, "unsupported-media-type", HttpMethod.Put, "current", new StringContent("<current>1</current>", null, "application/xml"));
@@ -250,7 +250,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
 
     [Theory]
     [InlineData("If-Match"), InlineData("If-None-Match")]
-    public async Task A_star_among_tags_is_refused(string header)
+    public async Task A_list_of_tags_with_a_star_and_a_malformed_tag_are_refused(string header)
     {
         foreach (var value in (string[])["\"stale\", *", "*, \"stale\"", "*, *", "stale", "", "\"open"])
             foreach (var (method, path) in ((HttpMethod, string)[])[(HttpMethod.Post, "next"), (HttpMethod.Get, "current"), (HttpMethod.Put, "current"), (HttpMethod.Delete, "counters/default")])
@@ -258,7 +258,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
     }
 
     [Fact]
-    public async Task A_set_that_creates_a_named_counter_is_201_and_the_default_counter_always_exists()
+    public async Task A_set_that_creates_a_named_counter_gives_201_and_the_default_counter_always_exists()
     {
         foreach (var (path, status) in ((string, HttpStatusCode)[])[
             ("counters/invoices/current", HttpStatusCode.Created), ("counters/invoices/current", HttpStatusCode.OK),

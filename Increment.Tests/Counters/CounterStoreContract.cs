@@ -51,7 +51,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task The_mark_changes_with_each_write_of_another_replica_and_stays_the_same_without()
+    public async Task The_mark_changes_with_each_write_of_another_replica_and_stays_the_same_without_a_write()
     {
         var other = await OpenAsync(new());
         await other.TakeAsync(new("alice", "first"), 1, null, null, ct);
@@ -62,7 +62,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
             async () => await other.DeleteAsync(new("alice", "first"), null, ct),
             () => other.DeleteAllAsync("alice", ct)])
         {
-            // The mark may rarely change without a write too.
+            // In rare cases the mark also changes without a write.
             object? before, again;
             while (!((before = await store.GetMarkAsync(ct)) is not null & before!.Equals(again = await store.GetMarkAsync(ct))))
                 await Task.Delay(10, ct);
@@ -273,7 +273,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
         Assert.Equal(CounterOutcome.PreconditionFailed, (await store.TakeAsync(Default, 1, "refused", Matches(version), ct)).Outcome);
         Assert.Equal(3, await Current(Default));
 
-        // A repetition is answered in any state: the precondition applied to the first call.
+        // A repeated call gets the first answer in any state, because the precondition applied to the first call.
         version = (await store.GetAsync(Default, ct))!.Value.Version;
         for (var call = 0; call < 2; call++)
             Assert.Equal(4, (await store.TakeAsync(Default, 1, "key", Matches(version), ct)).Current);
@@ -284,7 +284,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     public async Task A_take_with_a_precondition_sees_the_takes_before_it_in_its_batch()
     {
         var version = (await Set(Default, 0)).Version;
-        // Refused; meanwhile the others gather into a batch.
+        // This take is refused. Meanwhile the other takes gather into a batch.
         var leader = store.TakeAsync(Default, 1, null, Matches(0), ct).AsTask();
         var plain = store.TakeAsync(Default, 1, null, null, ct).AsTask();
         var conditional = store.TakeAsync(Default, 1, null, Matches(version), ct).AsTask();
@@ -294,11 +294,11 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Of_many_takes_on_the_same_precondition_one_succeeds()
+    public async Task Of_many_takes_with_the_same_precondition_exactly_one_succeeds()
     {
         var replica = await OpenAsync(new());
         var version = (await Set(Default, 0)).Version;
-        // Refused takes, while the others gather into batches.
+        // These takes are refused. Meanwhile the other takes gather into batches.
         var leaders = (Task<CounterResult>[])[store.TakeAsync(Default, 1, null, Matches(0), ct).AsTask(), replica.TakeAsync(Default, 1, null, Matches(0), ct).AsTask()];
         var results = await Task.WhenAll(leaders.Concat(Enumerable.Range(1, 40).Select(i =>
             (i % 2 == 0 ? store : replica).TakeAsync(Default, 1, i % 4 == 0 ? $"{i}" : null, Matches(version), ct).AsTask())));
@@ -307,7 +307,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_set_says_whether_it_created_the_counter()
+    public async Task A_set_reports_whether_it_created_the_counter()
     {
         Assert.True((await Set(Invoices, 5)).Creates);
         Assert.False((await Set(Invoices, 5)).Creates);
@@ -317,7 +317,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Of_many_sets_on_the_same_precondition_one_succeeds()
+    public async Task Of_many_sets_with_the_same_precondition_exactly_one_succeeds()
     {
         var replica = await OpenAsync(new());
         var version = (await Set(Default, 0)).Version;
@@ -553,7 +553,10 @@ public abstract class CounterStoreContract : IAsyncLifetime
         Assert.Null(await store.GetAsync(Default, ct));
     }
 
-    /// <summary>Starts writes while another write, of 1 to the default counter, is blocked, so that they are committed together after it.</summary>
+    /// <summary>
+    /// Starts writes while a write that sets the default counter to 1 is blocked. The started writes are therefore committed
+    /// together, after that write.
+    /// </summary>
     private protected async Task<Task<CounterResult>[]> TogetherAsync(params Func<ValueTask<CounterResult>>[] writes)
     {
         Task<CounterResult>[] results = [];
@@ -565,7 +568,7 @@ public abstract class CounterStoreContract : IAsyncLifetime
         return results;
     }
 
-    /// <summary>Runs an action while a write of 1 to the default counter is blocked, and returns the result of that write.</summary>
+    /// <summary>Runs an action while a write that sets the default counter to 1 is blocked, and returns the result of that write.</summary>
     private protected async Task<Task<CounterResult>> HoldUpAsync(ICounterStore store, Func<Task> meanwhile)
     {
         var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -590,8 +593,8 @@ public abstract class CounterStoreContract : IAsyncLifetime
         return heldUp;
     }
 
-    /// <summary>Blocks a write, and waits until another write behind it is refused.</summary>
-    private protected Task AssertRefusedByItselfAsync(ICounterStore impatient) => HoldUpAsync(impatient, async () =>
+    /// <summary>Blocks a write, and asserts that the store refuses a write that waits behind it.</summary>
+    private protected Task AssertLateWriteIsRefusedAsync(ICounterStore impatient) => HoldUpAsync(impatient, async () =>
     {
         var late = impatient.TakeAsync(Default, 1, null, null, ct).AsTask();
         Assert.Equal("overloaded", (await Assert.ThrowsAsync<OverloadedException>(() => late.WaitAsync(TimeSpan.FromSeconds(30), ct))).Code);

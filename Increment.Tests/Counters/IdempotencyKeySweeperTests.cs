@@ -62,11 +62,11 @@ public sealed class IdempotencyKeySweeperTests : IDisposable
         {
             if (++sweeps == 2)
                 Repeated.SetResult();
-            throw new OperationCanceledException("not the sweeper's own");
+            throw new OperationCanceledException("cancelled by the store, not by the sweeper");
         }
     }
 
-    /// <summary>A clock that is ahead, with timers that fire at once. A sweep reads it before each of its steps.</summary>
+    /// <summary>A clock that is ahead, with timers that fire at once. A sweep reads the clock before each of its steps.</summary>
     sealed class HurriedTime(TimeSpan ahead) : TimeProvider
     {
         int looks;

@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>Compares the whole counter API with a model of ten lines: long random walks must get the same answers.</summary>
+/// <summary>Compares the whole counter API with a small model: long random walks must get the same answers from both.</summary>
 [Trait("Category", "System")]
 public sealed class ModelTests(CounterService service) : IClassFixture<CounterService>
 {
@@ -35,7 +35,7 @@ public sealed class ModelTests(CounterService service) : IClassFixture<CounterSe
 
             if (answer.Headers.ETag is { } tag)
             {
-                // A tag that was seen before belongs to a state that has not changed since.
+                // A tag may be seen again only if the state has not changed since.
                 Assert.True(allTags.Add(tag.Tag) || tags.GetValueOrDefault(counter) == tag.Tag,
                     $"seed {seed}, step {step}, {description}: the tag {tag} came back");
                 tags[counter] = tag.Tag;

@@ -57,7 +57,7 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task At_the_bound_of_all_counters_a_write_is_refused_until_another_completes()
+    public async Task At_the_limit_of_waiting_writes_of_all_counters_a_write_is_refused_until_another_completes()
     {
         using var store = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new(QueueLimit: 2));
         Task<CounterResult> TakeAsync(string counter) => store.TakeAsync(new("alice", counter), 1, null, null, TestContext.Current.CancellationToken).AsTask();
@@ -77,10 +77,10 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
     public async Task A_write_that_waits_too_long_is_refused_by_the_store_itself()
     {
         using var impatient = new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), new()) { MaxWait = TimeSpan.FromMilliseconds(1) };
-        await AssertRefusedByItselfAsync(impatient);
+        await AssertLateWriteIsRefusedAsync(impatient);
     }
 
-    /// <summary>Blocks write commands at the client while it is closed.</summary>
+    /// <summary>Blocks write commands in the client while the gate is closed.</summary>
     sealed class Gate : IDisposable
     {
         int arrived;

@@ -100,8 +100,8 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         var first = await PerformAsync(store, counter, "take k");
 
         slow.Begin(() => slow.Store.TakeAsync(counter, 1, "other", null, ct).AsTask());
-        await arrivals.Reader.ReadAsync(ct); // before its read
-        await slow.StepAsync(arrivals.Reader, dies: false, ct); // before it writes the key's document
+        await arrivals.Reader.ReadAsync(ct); // the slow replica waits before its read
+        await slow.StepAsync(arrivals.Reader, dies: false, ct); // the slow replica waits before it writes the key's document
         Assert.Equal(1, await store.ForgetKeysAsync(DateTimeOffset.UtcNow.AddMinutes(1), 10, ct));
         var second = await PerformAsync(store, counter, "take k");
         Assert.NotEqual(first, second);
@@ -131,15 +131,15 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         return counter;
     }
 
-    /// <summary>Runs some queries, and looks for an order that gives the callers, and then the queries, the same answers.</summary>
+    /// <summary>Performs some more takes, and looks for an order that explains the answers to the callers and to these takes.</summary>
     static async Task AssertExplainedAsync(
         MongoCounterStore store, CounterKey counter, string[] operations, string?[] answered, IEnumerable<IEnumerable<int>> orders, string when)
     {
         var found = new List<string>();
         foreach (var question in Questions)
             found.Add(await PerformAsync(store, counter, question));
-        Assert.True(orders.Any(IsExplainedBy), $"Of {string.Join("; ", operations.Zip(answered, (o, t) => $"{o} → {t ?? "died"}"))} ({when}), "
-            + $"and then {string.Join("; ", Questions.Zip(found, (q, f) => $"{q} → {f}"))}, no order explains the answers.");
+        Assert.True(orders.Any(IsExplainedBy), $"No order explains these answers ({when}): {string.Join("; ", operations.Zip(answered, (o, t) => $"{o} → {t ?? "died"}"))}; "
+            + $"and afterwards: {string.Join("; ", Questions.Zip(found, (q, f) => $"{q} → {f}"))}");
 
         bool IsExplainedBy(IEnumerable<int> order)
         {
@@ -151,7 +151,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         }
     }
 
-    /// <summary>A replica without interference, on a prepared database.</summary>
+    /// <summary>A store whose commands do not wait for a turn, on a prepared database.</summary>
     async Task<MongoCounterStore> OpenAsync()
     {
         await new MongoDatabase(test.Database, MongoCounterStore.PrepareAsync).RunAsync(_ => Task.FromResult(true), ct);
@@ -159,8 +159,8 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     }
 
     /// <summary>
-    /// The answer to each operation's caller; null where the replica died. One replica runs as far as it can, until, rarely,
-    /// it is put behind all others: faults need few such moments, but in the right places.
+    /// The answer to each operation's caller; null where the replica died. One replica runs until, after one command in six on
+    /// average, it is put behind all others. A fault needs few such switches, but after the right commands.
     /// </summary>
     async Task<string?[]> InterleaveAsync(CounterKey counter, string[] operations, Random random)
     {

@@ -57,7 +57,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task A_database_of_a_newer_version_is_left_alone()
+    public async Task A_database_of_a_newer_version_is_refused()
     {
         await OpenAsync(new());
         Sql("PRAGMA user_version = 1000");
@@ -100,9 +100,9 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
 
     [Theory]
     [InlineData("removed"), InlineData("replaced"), InlineData("log removed")]
-    public async Task A_file_that_is_removed_or_replaced_takes_no_more_writes(string change)
+    public async Task After_its_file_is_removed_or_replaced_the_store_refuses_reads_and_writes(string change)
     {
-        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows does not remove an open file.");
+        Assert.SkipWhen(OperatingSystem.IsWindows(), "Windows cannot remove an open file.");
         var store = await OpenAsync(new());
         await store.TakeAsync(Counter, 5, null, null, ct);
         await store.GetAsync(Counter, ct);
@@ -127,7 +127,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     [Fact]
     public async Task A_connection_whose_statements_cannot_be_prepared_is_closed()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux lists the open files of a process.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs Linux, which lists the open files of a process in /proc.");
         var store = await OpenAsync(new());
         Sql("ALTER TABLE incremental_counter RENAME TO gone");
         async Task FailAsync()
@@ -145,7 +145,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     [Fact]
     public async Task A_store_that_was_closed_has_no_file_open()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux lists the open files of a process.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs Linux, which lists the open files of a process in /proc.");
         var store = new SqliteCounterStore(ConnectionString, new());
         await store.TakeAsync(Counter, 1, null, null, ct);
         await store.GetAsync(Counter, ct);
@@ -161,7 +161,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     {
         var impatient = new SqliteCounterStore(ConnectionString, new()) { MaxWait = TimeSpan.FromMilliseconds(1) };
         stores.Add(impatient);
-        await AssertRefusedByItselfAsync(impatient);
+        await AssertLateWriteIsRefusedAsync(impatient);
     }
 
     [Fact]
@@ -177,7 +177,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
             await store.Checkpointing;
             Assert.Equal(round * LogPages, (await store.GetAsync(Counter, ct))?.Current);
         }
-        // The log contains the schema too. Six rounds have written a hundred more pages.
+        // The log contains the schema too. Without a restart it would contain the hundred pages of all six rounds.
         Assert.InRange(new FileInfo(FilePath + "-wal").Length, 1, 3 * LogPages * 1100);
     }
 
@@ -272,11 +272,11 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task Processes_that_share_the_file_make_progress_side_by_side()
+    public async Task Processes_that_share_the_file_make_progress_concurrently()
     {
         var pair = new[] { await OpenAsync(new()), await OpenAsync(new()) };
         var counts = new int[2];
-        // Both write without pause until each has had thirty turns.
+        // Both processes write without pause until each has made thirty writes.
         await Task.WhenAll(Enumerable.Range(0, 8).Select(client => Task.Run(async () =>
         {
             while (counts.Min() < 30)
@@ -288,7 +288,7 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
     }
 
     [Fact]
-    public async Task A_busy_process_that_has_met_another_leaves_it_time_to_write()
+    public async Task A_busy_process_leaves_time_to_write_to_another_process_that_it_has_noticed()
     {
         var store = await OpenAsync(new());
         using var other = new SqliteConnection($"{ConnectionString};Pooling=False");

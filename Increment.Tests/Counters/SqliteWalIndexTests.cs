@@ -52,11 +52,11 @@ public sealed class SqliteWalIndexTests : IDisposable
     }
 
     [Theory]
-    [InlineData("a part of the first one", 8, 4)]
-    [InlineData("a part of the second one", 88, 8)]
-    [InlineData("the index is being made", 12, 1, 60)]
-    [InlineData("another format", 0, 4, 48)]
-    [InlineData("no log", 32, 8, 80)]
+    [InlineData("a part of the first copy of the head is overwritten", 8, 4)]
+    [InlineData("a part of the second copy of the head is overwritten", 88, 8)]
+    [InlineData("the index is not yet complete", 12, 1, 60)]
+    [InlineData("the index has another format", 0, 4, 48)]
+    [InlineData("there is no log", 32, 8, 80)]
     public void An_unusable_head_counts_as_none(string why, int start, int length, int secondStart = -1)
     {
         var index = new SqliteWalIndex(looking);
@@ -68,7 +68,7 @@ public sealed class SqliteWalIndexTests : IDisposable
     }
 
     [Fact]
-    public void A_file_without_a_write_ahead_log_has_no_head_and_gets_none()
+    public void A_file_without_a_write_ahead_log_has_no_head_and_gets_no_log()
     {
         looking.Close();
         writing.Execute("PRAGMA journal_mode = DELETE; INSERT INTO t VALUES (1)");
@@ -87,13 +87,13 @@ public sealed class SqliteWalIndexTests : IDisposable
         Assert.Null(new SqliteWalIndex(connection).Head);
     }
 
-    /// <summary>Up to 3.51.2 a commit beside a checkpoint may be lost, seldom (https://sqlite.org/wal.html#walresetbug).</summary>
+    /// <summary>In SQLite up to 3.51.2 a commit during a checkpoint can be lost in rare cases (https://sqlite.org/wal.html#walresetbug).</summary>
     [Fact]
     public void The_SQLite_version_has_the_fix_of_the_WAL_reset_bug() =>
         Assert.True(new Version(looking.ServerVersion) >= new Version(3, 51, 3));
 
     [Fact]
-    public async Task SQLite_loses_no_commit_beside_a_checkpoint()
+    public async Task SQLite_loses_no_commit_during_a_checkpoint()
     {
         const int Commits = 200, Most = 20_000, Checkpoints = 10;
         string[] modes = ["PASSIVE", "RESTART", "TRUNCATE"];

@@ -2,7 +2,7 @@ using Increment.CounterApi.Counters;
 
 namespace Increment.Tests.Counters;
 
-/// <summary>The base of a store for a test that uses few operations: the test overrides these, and the rest fails.</summary>
+/// <summary>The base of a store for a test that uses few operations. The test overrides these, and all other operations throw.</summary>
 abstract class UnusedCounterStore : ICounterStore
 {
     public virtual ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, CancellationToken cancellationToken) => throw new NotSupportedException();

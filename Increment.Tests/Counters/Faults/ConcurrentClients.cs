@@ -8,14 +8,14 @@ using Increment.Tests.Counters.Histories;
 namespace Increment.Tests.Counters.Faults;
 
 /// <summary>
-/// Clients that use one counter concurrently over their own connections and record every call. A call without an
-/// answer, or with a 5xx, is lost; any other refusal is a fault of the service.
+/// Clients that use one counter concurrently over their own connections and record every call. A call that gets no answer,
+/// or a 503 with Retry-After, counts as lost. Any other refusal is a fault of the service.
 /// </summary>
-/// <param name="addressOf">The current address of the service for a client; null for none.</param>
+/// <param name="addressOf">The address at which a client calls the service; null while the service does not run.</param>
 /// <param name="token">The token of the user whose default counter the clients use.</param>
 sealed class ConcurrentClients(Func<int, IPEndPoint?> addressOf, string token = "t-crowd")
 {
-    /// <summary>The distance between two sets: larger than the number of takes in any run.</summary>
+    /// <summary>The distance between the values of two sets: larger than the number of integers taken in any run.</summary>
     const long SetDistance = 1_000_000_000;
 
     readonly ConcurrentQueue<string> faults = new();
@@ -46,7 +46,7 @@ sealed class ConcurrentClients(Func<int, IPEndPoint?> addressOf, string token = 
                 skipped += taken.First - last - 1;
             last = Math.Max(last, taken.Answer);
         }
-        return $"{calls.Count} calls, {Answered} answered, {calls.Count(call => call.IsLost)} lost, of these {Postponed} answered 503; {twice} integers given out twice, {skipped} skipped";
+        return $"{calls.Count} calls, {Answered} answered, {calls.Count(call => call.IsLost)} lost ({Postponed} of them answered 503); {twice} integers given out twice, {skipped} skipped";
     }
 
     /// <summary>Runs the clients while an action runs.</summary>
@@ -65,7 +65,7 @@ sealed class ConcurrentClients(Func<int, IPEndPoint?> addressOf, string token = 
         }
     }
 
-    /// <summary>Waits until the clients have received some more answers.</summary>
+    /// <summary>Waits until the clients have received this many more answers.</summary>
     public async Task AnsweredAsync(int more, CancellationToken cancellationToken)
     {
         var (watch, before) = (Stopwatch.StartNew(), Answered);
@@ -77,7 +77,7 @@ sealed class ConcurrentClients(Func<int, IPEndPoint?> addressOf, string token = 
         }
     }
 
-    /// <summary>Calls until it is cancelled. A call that is under way is completed.</summary>
+    /// <summary>Lets the clients call until the token is cancelled, and completes the calls that are then under way.</summary>
     public Task CallAsync(int clients, CancellationToken stop) => Task.WhenAll(Enumerable.Range(0, clients).Select(client => Task.Run(async () =>
     {
         RawConnection? connection = null;
@@ -102,7 +102,7 @@ sealed class ConcurrentClients(Func<int, IPEndPoint?> addressOf, string token = 
         connection?.Dispose();
     }, CancellationToken.None)));
 
-    /// <summary>One call; false when the connection cannot be used again.</summary>
+    /// <summary>Makes one call. Returns false if the client must open a new connection.</summary>
     async Task<bool> CallAsync(RawConnection connection, CallKind kind, long argument)
     {
         var call = new Call(kind, argument, Stopwatch.GetTimestamp(), Call.Lost, 0);

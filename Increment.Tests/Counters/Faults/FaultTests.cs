@@ -19,7 +19,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     public ValueTask DisposeAsync() => processes.DisposeAsync();
 
     [Fact]
-    public async Task Calm()
+    public async Task Without_a_fault_every_call_is_answered()
     {
         var service = await processes.StartAsync();
         var crowd = await RunAsync(_ => service.Address, async () => await Task.Delay(TimeSpan.FromSeconds(3), ct));
@@ -28,7 +28,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Killed_every_second_for_30_seconds()
+    public async Task Calls_are_linearizable_while_the_process_is_killed_every_second_for_30_seconds()
     {
         CounterProcess? service = await processes.StartAsync();
         var kills = 0;
@@ -48,7 +48,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Two_processes_on_one_store_killed_in_turn()
+    public async Task Calls_are_linearizable_while_two_processes_on_one_store_are_killed_in_turn()
     {
         CounterProcess?[] pair = [await processes.StartAsync(), await processes.StartAsync()];
         await RunAsync(client => Volatile.Read(ref pair[client % 2])?.Address, async () =>
@@ -63,7 +63,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_store_that_another_process_slows_down()
+    public async Task While_another_process_slows_the_store_down_no_call_is_postponed()
     {
         var service = await processes.StartAsync();
         var crowd = await RunAsync(_ => service.Address, async () =>
@@ -80,7 +80,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_store_that_is_locked_for_long()
+    public async Task While_the_store_is_locked_for_long_calls_are_postponed_and_then_answered_again()
     {
         var service = await processes.StartAsync();
         var crowd = await RunAsync(_ => service.Address, async () =>
@@ -94,7 +94,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_store_whose_writes_fail_for_a_while()
+    public async Task While_writes_of_the_store_fail_calls_are_postponed_and_then_answered_again()
     {
         var service = await processes.StartAsync();
         await RunAsync(_ => service.Address, async () =>
@@ -113,7 +113,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_disk_that_is_full_for_a_while()
+    public async Task While_the_disk_is_full_calls_are_postponed_and_then_answered_again()
     {
         using var disk = SmallDisk.Mount(processes.Folder.CreateSubdirectory("disk").FullName);
         var service = await processes.StartAsync(Path.Combine(disk.Path, "counter.db"));
@@ -133,7 +133,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_disk_that_is_read_only_for_a_while()
+    public async Task While_the_disk_is_read_only_calls_are_postponed_and_then_answered_again()
     {
         using var disk = SmallDisk.Mount(processes.Folder.CreateSubdirectory("disk").FullName);
         var store = Path.Combine(disk.Path, "counter.db");
@@ -165,7 +165,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
         var crowd = running = new ConcurrentClients(addressOf);
         await crowd.CallWhileAsync(Clients, happen);
         var history = crowd.History.Calls;
-        output.WriteLine($"{history.Count} calls, {history.Count(c => c.IsLost)} lost, of these {crowd.Postponed} answered 503");
+        output.WriteLine($"{history.Count} calls, {history.Count(c => c.IsLost)} lost ({crowd.Postponed} of them answered 503)");
         Assert.Empty(crowd.Faults);
         Assert.Null(HistoryChecker.Check(history));
         Assert.True(crowd.Answered > Clients, $"only {crowd.Answered} calls were answered");
@@ -195,7 +195,7 @@ public sealed class FaultTests(ITestOutputHelper output) : IAsyncLifetime
         command.ExecuteNonQuery();
     }
 
-    /// <summary>Holds the store's write lock until it is disposed.</summary>
+    /// <summary>Takes the store's write lock. Disposing the transaction releases the lock.</summary>
     async Task<SqliteTransaction> HoldAsync()
     {
         var connection = Connect();

@@ -15,18 +15,18 @@ namespace Increment.Tests.Counters.Faults;
 [Trait("Category", "System")]
 public sealed class MongoFaultTests(ITestOutputHelper output)
 {
-    /// <summary>A shell command that kills the tests' server and starts it again on its data.</summary>
+    /// <summary>The environment variable with a shell command that kills the tests' server and starts it again on its data.</summary>
     const string KillCommand = "INCREMENT_TEST_MONGODB_KILL";
 
     const int Clients = 16, Kills = 10;
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
+    /// <summary>Also without retryable writes, which a standalone server does not support.</summary>
     public static TheoryData<string> Writes => ["retryWrites=true", "retryWrites=false"];
 
-    /// <summary>Without retryable writes, as on a standalone server, which does not support them.</summary>
     [Theory, MemberData(nameof(Writes))]
-    public async Task Two_processes_whose_connections_to_MongoDB_are_cut(string options)
+    public async Task Calls_are_linearizable_while_the_connections_of_two_processes_to_MongoDB_are_cut(string options)
     {
         await using var test = new MongoTestDatabase();
         await RunAsync(test.Database, options, async (relay, _) =>
@@ -43,7 +43,7 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
     }
 
     [Theory, MemberData(nameof(Writes))]
-    public async Task Two_processes_whose_MongoDB_is_killed(string options)
+    public async Task Calls_are_linearizable_while_the_MongoDB_of_two_processes_is_killed(string options)
     {
         if (Environment.GetEnvironmentVariable(KillCommand) is { } command)
         {
@@ -61,7 +61,7 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
             return;
         }
 
-        // A separate server, since other tests use the shared one.
+        // The test needs a separate server, because other tests use the shared one.
         ContainerEngine.Require(otherwise: KillCommand);
         await using var container = await ServerContainer.StartMongoDBAsync();
         using var client = new MongoClient($"mongodb://{container.Address}/");
@@ -98,7 +98,7 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
         Assert.Null(HistoryChecker.Check(crowd.History.Calls));
     }
 
-    /// <summary>A relay to the server, at which connections can be cut.</summary>
+    /// <summary>A TCP relay to the server. The relay can cut its connections.</summary>
     sealed class TcpRelay : IDisposable
     {
         readonly TcpListener listener = new(IPAddress.Loopback, 0);

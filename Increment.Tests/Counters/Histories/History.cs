@@ -4,7 +4,7 @@ namespace Increment.Tests.Counters.Histories;
 /// <param name="Kind">The kind of operation.</param>
 /// <param name="Argument">The number of integers to take, or the value to set; 0 for a read.</param>
 /// <param name="Start">When the client sent the request.</param>
-/// <param name="End">When the client had the answer; <see cref="Lost"/> when no answer came, or one that does not say what happened.</param>
+/// <param name="End">When the client had the answer; <see cref="Lost"/> if no answer came, or if the answer leaves open whether the operation happened.</param>
 /// <param name="Answer">The integer that was taken (the last of a block), set or read.</param>
 readonly record struct Call(CallKind Kind, long Argument, long Start, long End, long Answer)
 {

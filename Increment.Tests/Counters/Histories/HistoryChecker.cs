@@ -22,7 +22,7 @@ static class HistoryChecker
         if (calls.FirstOrDefault(c => c.Kind == CallKind.Set && !c.IsLost && c.Answer != c.Argument) is { Kind: CallKind.Set } wrong)
             return $"a set answered another integer: {wrong}";
 
-        // The set that an integer comes after. The initial value counts as a set before everything else.
+        // Each integer belongs to the epoch of the set that precedes it. The initial value counts as a set before all calls.
         var epochs = new SortedDictionary<long, List<Call>>();
         foreach (var call in calls.Where(c => !c.IsLost))
         {
@@ -71,7 +71,7 @@ static class HistoryChecker
             .OrderBy(c => c.Kind != CallKind.Set).ThenBy(c => c.IsLost ? c.Argument : c.Answer).ThenBy(c => c.Kind == CallKind.Read).ThenBy(c => c.End)
             .Select(call => (Call: call, Epoch: number))).ToList();
 
-        // The latest instant for a lost call in the gap before a call: the end of that call or of any later one.
+        // The latest instant for a lost call in the gap before a call: the earliest end of that call and of all later ones.
         var deadlines = new long[order.Count];
         for (var (i, earliestEnd) = (order.Count - 1, long.MaxValue); i >= 0; i--)
             deadlines[i] = earliestEnd = Math.Min(earliestEnd, order[i].Call.End);
@@ -101,8 +101,8 @@ static class HistoryChecker
     }
 
     /// <summary>
-    /// Finds lost takes for the gaps. Each is used once and begins before the gap's deadline. Deadlines only grow, so a
-    /// take that is available for one gap is available for all later ones. Only the number used of each count matters.
+    /// Finds lost takes for the gaps. Each lost take is used once and begins before the gap's deadline. Deadlines only grow, so a
+    /// take that is available for one gap is available for all later gaps. For each count, only the number of used takes matters.
     /// </summary>
     static string? FillGaps(IReadOnlyList<(long Size, long Deadline, Call Before, Call After)> gaps, IReadOnlyList<Call> lost)
     {

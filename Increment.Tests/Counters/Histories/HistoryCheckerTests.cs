@@ -4,7 +4,7 @@ namespace Increment.Tests.Counters.Histories;
 public sealed class HistoryCheckerTests
 {
     [Fact]
-    public void It_accepts_what_a_counter_may_do()
+    public void The_checker_accepts_what_a_counter_may_do()
     {
         Accepts(Take(1, 0, 1), Take(2, 2, 3), Read(2, 4, 5), Set(1000, 6, 7), Take(1001, 8, 9), Block(10, 1011, 10, 11), Read(1011, 12, 13));
         Accepts(Take(2, 0, 10), Take(1, 0, 10), Read(1, 5, 6), Read(0, 0, 1));
@@ -12,7 +12,7 @@ public sealed class HistoryCheckerTests
     }
 
     [Fact]
-    public void It_accepts_gaps_and_values_that_lost_calls_explain()
+    public void The_checker_accepts_gaps_and_values_that_lost_calls_explain()
     {
         Accepts(Take(1, 0, 1), LostTake(2), Take(3, 4, 5));
         Accepts(LostTake(0), LostTake(0), LostTake(1, 10), Take(12, 4, 5), Read(12, 6, 7));
@@ -23,7 +23,7 @@ public sealed class HistoryCheckerTests
     }
 
     [Fact]
-    public void It_catches_a_duplicate()
+    public void The_checker_catches_a_duplicate()
     {
         Refuses("twice", Take(1, 0, 1), Take(2, 0, 10), Take(2, 0, 10));
         Refuses("twice", Block(10, 10, 0, 10), Take(5, 0, 10));
@@ -31,7 +31,7 @@ public sealed class HistoryCheckerTests
     }
 
     [Fact]
-    public void It_catches_a_gap_without_a_lost_call()
+    public void The_checker_catches_a_gap_without_a_lost_call()
     {
         Refuses("gap of 1", Take(1, 0, 1), Take(3, 2, 3));
         Refuses("gap of 1", Take(2, 0, 1));
@@ -43,14 +43,14 @@ public sealed class HistoryCheckerTests
     }
 
     [Fact]
-    public void It_catches_a_value_that_goes_back_in_real_time()
+    public void The_checker_catches_a_value_that_goes_back_in_real_time()
     {
         Refuses("real time", Take(2, 0, 1), Take(1, 2, 3));
         Refuses("no order", Take(1, 0, 1), Set(1000, 2, 3), Take(1001, 4, 5), Take(2, 6, 7));
     }
 
     [Fact]
-    public void It_catches_a_lost_acknowledged_value()
+    public void The_checker_catches_a_lost_acknowledged_value()
     {
         Refuses("twice", Take(1, 0, 1), Take(2, 2, 3), Take(2, 4, 5));
         Refuses("real time", Take(1, 0, 1), Take(2, 2, 3), Read(1, 4, 5));
@@ -58,7 +58,7 @@ public sealed class HistoryCheckerTests
     }
 
     [Fact]
-    public void It_catches_a_stale_read()
+    public void The_checker_catches_a_stale_read()
     {
         Refuses("real time", Take(1, 0, 1), Read(0, 2, 3));
         Refuses("real time", Read(1, 2, 3), Take(1, 0, 10), Read(0, 4, 5));
@@ -66,7 +66,7 @@ public sealed class HistoryCheckerTests
     }
 
     [Fact]
-    public void It_catches_a_value_that_was_never_written()
+    public void The_checker_catches_a_value_that_was_never_written()
     {
         Refuses("gap of 1001", Take(1, 0, 1), Take(1003, 2, 3));
         Refuses("another integer", Set(1000, 0, 1) with { Answer = 1001 });
@@ -75,9 +75,9 @@ public sealed class HistoryCheckerTests
 
     /// <summary>A search among all orders is slow but simple; on small histories both must agree.</summary>
     [Fact]
-    public void It_agrees_with_a_search_among_all_orders()
+    public void The_checker_agrees_with_a_search_among_all_orders()
     {
-        var seed = Seed.Of(nameof(It_agrees_with_a_search_among_all_orders));
+        var seed = Seed.Of(nameof(The_checker_agrees_with_a_search_among_all_orders));
         var random = new Random(seed);
         var (accepted, refused) = (0, 0);
         for (var round = 0; round < 20_000; round++)
