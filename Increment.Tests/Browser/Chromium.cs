@@ -60,7 +60,7 @@ public sealed class Visit : IAsyncDisposable
 {
     static readonly (int Width, int Height)[] Sizes = [(1280, 860), (360, 740)];
 
-    /// <summary>The folder for a picture of each screen, if there is one.</summary>
+    /// <summary>The folder for pictures of the screens; null for no pictures.</summary>
     static readonly string? Pictures = Environment.GetEnvironmentVariable("INCREMENT_PICTURES");
 
     readonly ConcurrentQueue<string> errors = [];
@@ -86,7 +86,7 @@ public sealed class Visit : IAsyncDisposable
 
     /// <summary>
     /// Checks the current screen, light and dark, on a desktop and a phone: the accessibility checker finds nothing serious,
-    /// and no element is wider than the screen. <c>INCREMENT_PICTURES</c> names a folder for pictures of it.
+    /// and no element is wider than the screen. The variable <c>INCREMENT_PICTURES</c> names a folder for pictures.
     /// </summary>
     public async Task LookAsync(string screen)
     {
@@ -118,7 +118,7 @@ public sealed class Visit : IAsyncDisposable
         await Page.SetViewportSizeAsync(Sizes[0].Width, Sizes[0].Height);
     }
 
-    /// <summary>The page ran without script errors and requested nothing that its Content-Security-Policy forbids.</summary>
+    /// <summary>Asserts that the page ran without script errors and requested nothing that its Content-Security-Policy forbids.</summary>
     public void AssertNoErrors() => Assert.Empty(errors);
 
     public ValueTask DisposeAsync() => Context.DisposeAsync();
@@ -128,7 +128,7 @@ public sealed class Visit : IAsyncDisposable
         page.PageError += (_, error) => errors.Enqueue(error);
         page.Console += (_, message) =>
         {
-            // The browser reports every refused or failed request too. The tests check how the page handles these.
+            // The browser also reports every refused or failed request. The tests check how the page handles such requests.
             if (message.Type is "error" or "warning" && !message.Text.StartsWith("Failed to load resource", StringComparison.Ordinal))
                 errors.Enqueue(message.Text);
         };

@@ -12,7 +12,7 @@ using static Microsoft.Playwright.Assertions;
 
 namespace Increment.Tests.Browser;
 
-/// <summary>The counter page from a new user's view, over the whole system.</summary>
+/// <summary>The counter page as a new user sees it, with the whole system behind the page.</summary>
 [Collection(nameof(EmbeddedCollection))]
 [Trait("Category", "System")]
 public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
@@ -199,7 +199,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
     }
 
     [Fact]
-    public async Task The_page_reports_that_the_session_is_not_answered_and_continues_when_it_is()
+    public async Task The_page_reports_failing_requests_for_the_session_and_continues_when_they_succeed()
     {
         await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
         var page = visit.Page;
@@ -445,7 +445,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         await SignUpAsync(page);
         await Expect(page.GetByText("Live", new() { Exact = true })).ToBeVisibleAsync();
         await Expect(page.GetByText("key also takes the next")).ToBeHiddenAsync();
-        await page.Keyboard.PressAsync("n"); // the shortcut is off here: a user without the option on the screen could not turn it off
+        await page.Keyboard.PressAsync("n"); // the shortcut is off on a phone, because the option that turns it off is not shown there
         await Next(page).TapAsync();
         await Expect(page.GetByText("You took 1.")).ToBeVisibleAsync();
         await ShowsAsync(page, "1");
@@ -491,7 +491,7 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
         return visit;
     }
 
-    /// <summary>The same user with a different client.</summary>
+    /// <summary>Creates another client of the same user.</summary>
     async Task<HttpClient> ClientOfAsync(string email)
     {
         var http = system.CreateClient("counter");

@@ -7,7 +7,7 @@ using static Microsoft.Playwright.Assertions;
 namespace Increment.Tests.Browser;
 
 /// <summary>
-/// Signing in through a provider and linking one, in a browser that goes to another site and comes back. The page is at
+/// Signing in through a provider and linking a provider, in a browser that goes to another site and comes back. The page is at
 /// localhost and the provider at 127.0.0.1, so cookies and the Content-Security-Policy apply as between sites.
 /// </summary>
 [Trait("Category", "System")]
@@ -35,7 +35,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_provider_signs_up_and_in_and_the_counter_is_the_same()
+    public async Task A_user_signs_up_and_in_again_through_a_provider_and_has_the_same_counter()
     {
         provider.User = new { sub = "1", email = "ada@example.com", email_verified = true };
         await using var visit = await VisitAsync();
@@ -100,7 +100,7 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await page.GetByLabel("New password").FillAsync("another horse");
         await page.GetByRole(AriaRole.Button, new() { Name = "Change the password" }).ClickAsync();
         await Expect(page.GetByText("Still valid: 1 API key and 1 linked provider.")).ToBeVisibleAsync();
-        await visit.LookAsync("what goes on after a new password");
+        await visit.LookAsync("what stays in use after a new password");
         await page.GetByRole(AriaRole.Button, new() { Name = "Revoke all API keys" }).ClickAsync();
         await Expect(page.GetByText("Still valid: 0 API keys and 1 linked provider.")).ToBeVisibleAsync();
 
@@ -192,14 +192,14 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         return visit;
     }
 
-    /// <summary>Leaves for the provider's page and returns by the link there, so the navigation back starts on the other site.</summary>
+    /// <summary>Goes to the provider's page and returns by the link on that page, so the navigation back starts on the other site.</summary>
     static async Task GoThroughAsync(IPage page, ILocator way)
     {
         await way.ClickAsync();
         await page.GetByRole(AriaRole.Link, new() { Name = "Decide" }).ClickAsync();
     }
 
-    /// <summary>Signs out and in again through the provider, to the same counter.</summary>
+    /// <summary>Signs out, signs in again through the provider, and takes the next integer of the same counter.</summary>
     static async Task SignsInAndTakesAsync(IPage page, int expected)
     {
         await SignOut(page).ClickAsync();

@@ -79,7 +79,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
                 await leader.EvaluateAsync("() => { Object.defineProperty(document, 'hidden', { get: () => true }); document.dispatchEvent(new Event('visibilitychange')); }");
                 break;
             case "frozen":
-                await leader.EvaluateAsync("() => document.dispatchEvent(new Event('freeze'))"); // Chromium does not freeze a visible tab
+                await leader.EvaluateAsync("() => document.dispatchEvent(new Event('freeze'))"); // the test raises the event, because Chromium does not freeze a visible tab
                 break;
             default:
                 await leader.EvaluateAsync("() => { BroadcastChannel.prototype.postMessage = () => {}; }");
@@ -112,7 +112,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
     }
 
     [Fact]
-    public async Task A_sign_out_and_a_sign_in_as_another_user_show_in_every_tab()
+    public async Task A_sign_out_and_a_sign_in_as_another_user_are_shown_in_every_tab()
     {
         var tabs = await OpenAsync(3);
         await elsewhere.PostAsync("v1/counters/mine/next", null, ct);
@@ -140,7 +140,7 @@ public sealed class TabsTests(EmbeddedSystem system, Chromium chromium) : IAsync
     [Fact]
     public async Task Without_browser_locks_each_tab_has_its_own_stream()
     {
-        await visit.Context.AddInitScriptAsync("delete Navigator.prototype.locks"); // as over plain http
+        await visit.Context.AddInitScriptAsync("delete Navigator.prototype.locks"); // browsers offer no locks over plain HTTP
         var tabs = await OpenAsync(2);
         Assert.Equal(2, streams.Count);
         await elsewhere.PostAsync("v1/next?count=3", null, ct);

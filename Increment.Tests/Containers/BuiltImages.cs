@@ -32,7 +32,7 @@ public sealed class BuiltImages : IAsyncDisposable
 
     public string Of(string service) => $"{Prefix}/{service}:{Version}";
 
-    /// <summary>Builds the images; skips the test where there is no engine or no registry.</summary>
+    /// <summary>Builds the images. Skips the test if there is no container engine or no registry.</summary>
     public async Task RequireAsync()
     {
         ContainerEngine.Require();
@@ -41,7 +41,7 @@ public sealed class BuiltImages : IAsyncDisposable
 
     /// <summary>Waits until <c>/health</c> answers 200, for at most two minutes.</summary>
     /// <param name="http">A client whose base address is the service's.</param>
-    /// <param name="withDependencies">Whether it waits for the service's dependencies too.</param>
+    /// <param name="withDependencies">Whether to wait for the service's dependencies too.</param>
     /// <param name="log">Returns the container's log, for the message of a failure.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
     internal static async Task WaitForHealthAsync(HttpClient http, bool withDependencies, Func<Task<string>> log, CancellationToken cancellationToken)
@@ -70,14 +70,14 @@ public sealed class BuiltImages : IAsyncDisposable
         registry = Environment.GetEnvironmentVariable(RegistryVariable) is { Length: > 0 } given ? given : await StartRegistryAsync();
         var environment = new Dictionary<string, string>
         {
-            // A compiler or MSBuild server would outlive the build and keep its output open.
+            // A compiler server or an MSBuild node would outlive the build and keep the build's output open.
             ["MSBUILDDISABLENODEREUSE"] = "1",
             ["UseSharedCompilation"] = "false",
         };
         if (Environment.GetEnvironmentVariable("INCREMENT_TEST_BASE_IMAGE") is { Length: > 0 } baseImage)
             environment["ContainerBaseImage"] = baseImage;
         var (exitCode, output, error) = await Tool.TryRunAsync(Root, environment, "bash", "build-images", Version, Prefix);
-        Assert.True(exitCode == 0, $"build-images ended with {exitCode} (INCREMENT_TEST_BASE_IMAGE names a base image if .NET's own cannot be pulled):\n{output}{error}");
+        Assert.True(exitCode == 0, $"build-images ended with {exitCode}. If .NET's own base image cannot be pulled, name a different one in INCREMENT_TEST_BASE_IMAGE.\n{output}{error}");
         foreach (var service in Services)
             await ContainerEngine.PullFromHereAsync(Of(service));
     }
@@ -87,7 +87,7 @@ public sealed class BuiltImages : IAsyncDisposable
         registryContainer = $"increment-test-registry-{Guid.NewGuid():n}";
         var (exitCode, _, error) = await ContainerEngine.TryRunAsync("run", "--detach", "--rm", "--name", registryContainer,
             "--publish", "127.0.0.1::5000", "--tmpfs", "/var/lib/registry", RegistryImage);
-        Assert.SkipUnless(exitCode == 0, $"There is no image registry: {RegistryImage} does not start, and {RegistryVariable} names no other: {error}");
+        Assert.SkipUnless(exitCode == 0, $"Needs an image registry: {RegistryImage} does not start, and {RegistryVariable} is not set: {error}");
         return (await ContainerEngine.PublishedAsync(registryContainer, 5000)).Authority.Replace("127.0.0.1", "localhost", StringComparison.Ordinal);
     }
 

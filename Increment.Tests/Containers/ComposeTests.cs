@@ -16,7 +16,7 @@ public sealed class ComposeTests(BuiltImages images)
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
-    public async Task Compose_brings_the_system_up_keeps_AuthService_inside_and_takes_everything_down()
+    public async Task Compose_starts_the_system_does_not_publish_AuthService_and_removes_everything()
     {
         await images.RequireAsync();
         var project = $"increment-test-{Guid.NewGuid():n}";
@@ -50,7 +50,7 @@ public sealed class ComposeTests(BuiltImages images)
             await Walk.AsNewUserAsync(counter, jobs, ct);
             await Walk.AsDemoUserAsync(jobs, ct);
 
-            // The users of Redis: no service signs in with the operator's password.
+            // Each service signs in to Redis as its own user, and not with the operator's password.
             Assert.Equal(["auth", "counter", "default", "jobs"], (await ComposeAsync("exec", "-T", "cache", "redis-cli", "ACL", "USERS")).Split('\n').Select(user => user.Trim()).Order());
             foreach (var service in (string[])["auth", "jobs", "counter"])
                 Assert.Contains($"user={service} ", await ComposeAsync("exec", "-T", "cache", "redis-cli", "CLIENT", "LIST"), StringComparison.Ordinal);
@@ -77,11 +77,11 @@ public sealed class ComposeTests(BuiltImages images)
         }
     }
 
-    /// <summary>Whether the image with MongoDB's name is MongoDB, and not a replacement that knows only the administrator.</summary>
+    /// <summary>Whether the image with MongoDB's name is MongoDB, and not a replacement that has no user except the administrator.</summary>
     static async Task<bool> MongoHasUsersAsync() =>
         (await ContainerEngine.TryRunAsync("run", "--rm", "--entrypoint", "sh", "docker.io/library/mongo:8.3", "-c", "command -v mongod")).ExitCode == 0;
 
-    /// <summary>Writes a file with which the services sign in to MongoDB as its administrator.</summary>
+    /// <summary>Writes a compose file that makes the services sign in to MongoDB as its administrator.</summary>
     static string AsAdministrator(DirectoryInfo folder)
     {
         var file = Path.Combine(folder.FullName, "compose.administrator.yaml");
@@ -96,7 +96,7 @@ public sealed class ComposeTests(BuiltImages images)
     {
         string[] command = Environment.GetEnvironmentVariable(ComposeVariable) is { Length: > 0 } named ? [named] : ["docker", "compose"];
         Assert.SkipUnless(Tool.IsThere(command[0]) && (await Tool.TryRunAsync(BuiltImages.Root, command[0], [.. command[1..], "ls"])).ExitCode == 0,
-            $"Needs Docker Compose on a container engine: install it, or name a command that runs it in {ComposeVariable}.");
+            $"Needs Docker Compose on a container engine: install it, or set {ComposeVariable} to a command that runs it.");
         return arguments => Tool.TryRunAsync(BuiltImages.Root, environment, command[0],
             [.. command[1..], "--project-name", project, "--file", "compose.yaml", .. overrides.SelectMany(file => (string[])["--file", file]), .. arguments]);
     }

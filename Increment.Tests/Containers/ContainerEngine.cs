@@ -20,7 +20,7 @@ static class ContainerEngine
         $"Needs a container engine that answers: start Docker or podman{(otherwise is null ? "" : $", or set {otherwise} to a server")}.");
 
     /// <summary>Runs a command of the engine, such as <c>volume ls</c>, and returns the lines that it writes.</summary>
-    /// <exception cref="InvalidOperationException">The command failed; the message is the engine's.</exception>
+    /// <exception cref="InvalidOperationException">The command failed. The message contains the engine's message.</exception>
     public static async Task<string[]> RunAsync(params string[] arguments)
     {
         var (exitCode, output, error) = await TryRunAsync(arguments);
@@ -51,7 +51,7 @@ static class ContainerEngine
         }
     }
 
-    /// <summary>Pulls an image from a registry of this machine, which has no TLS. Docker does not require TLS of localhost, podman does.</summary>
+    /// <summary>Pulls an image from a registry of this machine, which has no TLS. For localhost, Docker does not require TLS, but podman does.</summary>
     public static Task PullFromHereAsync(string image) => RunAsync(["pull", "--quiet", .. Command.Value is "podman" ? ["--tls-verify=false"] : (string[])[], image]);
 
     /// <summary>The address on this machine at which a container's port is published.</summary>

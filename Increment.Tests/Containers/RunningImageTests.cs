@@ -13,7 +13,7 @@ public sealed class RunningImageTests(BuiltImages images)
     [InlineData("auth")]
     [InlineData("jobs")]
     [InlineData("counter")]
-    public async Task An_image_serves_read_only_without_capabilities_and_not_as_root(string service)
+    public async Task An_image_serves_with_a_read_only_file_system_without_capabilities_and_not_as_root(string service)
     {
         await images.RequireAsync();
         var container = $"increment-test-{service}-{Guid.NewGuid():n}";

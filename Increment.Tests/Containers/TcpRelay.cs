@@ -3,7 +3,7 @@ using System.Net.Sockets;
 
 namespace Increment.Tests.Containers;
 
-/// <summary>A TCP relay to a server that can cut connections or delay the server's answers.</summary>
+/// <summary>A TCP relay to a server. The relay can cut connections and delay the server's answers.</summary>
 sealed class TcpRelay : IDisposable
 {
     readonly List<TcpClient> clients = [];

@@ -28,7 +28,7 @@ public abstract class BadInputTests(SystemFixture system)
     [InlineData("auth", "counter", "/v1/", 50)]
     public async Task Every_endpoint_refuses_invalid_input(string describedBy, string service, string under, int atLeast)
     {
-        // One connection for each request: a connection with too much data is closed, and its next request would be lost.
+        // Each request has its own connection: a connection with too much data is closed, and the next request on it would be lost.
         using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, PooledConnectionLifetime = TimeSpan.Zero })
         {
             BaseAddress = system.App.GetEndpoint(service, "http"),
@@ -49,7 +49,7 @@ public abstract class BadInputTests(SystemFixture system)
                     await RefusesAsync(http, WithToken(new(new(operation.Method), address), "(/\"\\,;=)"), "a malformed token", 401);
                 }
                 if (operation is { Method: "DELETE", Path: "/v1/me" })
-                    continue; // it accepts any input, correctly, and would delete the account
+                    continue; // this operation rightly ignores its input, and would delete the account
                 await RefusesAsync(http, WithAccept(WithToken(new(new(operation.Method), address)), "application/vnd.api+json;ext=\"x\""), "an extension", 406);
                 if (operation.Fields is { } fields)
                     await RefusesBodiesAsync(http, operation.Method, address, fields);
@@ -71,10 +71,10 @@ public abstract class BadInputTests(SystemFixture system)
         foreach (var target in (string[])["/v1/%C3%28", "/health?x=%EF%F0", "/?token=%FF"])
             await RefusesAsync(http, new(HttpMethod.Get, target), "an address that is not UTF-8", 400);
 
-        // Kestrel refuses these before any middleware runs.
+        // Kestrel refuses these requests before any middleware runs.
         await RefusesAsync(http, new(HttpMethod.Get, "/" + new string('x', 8 * 1024)), "a long address", 414);
         await RefusesAsync(http, WithHeader(new(HttpMethod.Get, "/health"), "X-Long", new('x', 16 * 1024)), "a long header", 431);
-        await RefusesAsync(http, WithHeader(new(HttpMethod.Get, "/health"), "Host", "no host"), "a Host that is none", 400);
+        await RefusesAsync(http, WithHeader(new(HttpMethod.Get, "/health"), "Host", "no host"), "an invalid Host", 400);
         var (_, refusal) = await SendAsync(http, WithHeader(new(HttpMethod.Get, "/health"), "Host", "no host"));
         if (refusal.Contains("no host", StringComparison.Ordinal))
             wrong.Add($"A refusal repeats the input, which may be a secret: {refusal}");
@@ -91,8 +91,8 @@ public abstract class BadInputTests(SystemFixture system)
         [
             ("no body", null, ""),
             ("an empty body", json, ""),
-            ("a body of another type", "text/xml", "<a/>"),
-            ("a type that is none", "nonsense", "{}"),
+            ("a body of an unsupported type", "text/xml", "<a/>"),
+            ("an invalid Content-Type", "nonsense", "{}"),
             ("broken JSON", json, "{\"a\":"),
             ("two documents", json, "{}{}"),
             ("an array", json, "[]"),
@@ -104,20 +104,20 @@ public abstract class BadInputTests(SystemFixture system)
             ("arrays for fields", json, Object("[[]]")),
             ("true for fields", json, Object("true")),
             ("fractions for fields", json, Object("-1.5e300")),
-            ("half a character", json, Object("\"\\ud800\"")),
+            ("half of a surrogate pair", json, Object("\"\\ud800\"")),
             ("deep nesting", json, Object(new string('[', 5000) + new string(']', 5000))),
             ("fields twice", json, $"{{\"{fields[0]}\":\"a\",\"{fields[0]}\":\"b\"}}"),
-            ("too much", json, Object($"\"{new string('x', 70_000)}\"")),
+            ("a body that is too large", json, Object($"\"{new string('x', 70_000)}\"")),
             ("a document without data", jsonApi, "{}"),
-            ("data that is no object", jsonApi, "{\"data\":[]}"),
+            ("data that is not an object", jsonApi, "{\"data\":[]}"),
             ("a resource without a type", jsonApi, "{\"data\":{\"attributes\":{}}}"),
             ("a resource of another type", jsonApi, "{\"data\":{\"type\":\"nonsense\",\"attributes\":{}}}"),
-            ("attributes that are none", jsonApi, "{\"data\":{\"type\":\"nonsense\",\"attributes\":1}}"),
+            ("attributes that are not an object", jsonApi, "{\"data\":{\"type\":\"nonsense\",\"attributes\":1}}"),
             ("an extension", jsonApi + ";ext=\"x\"", "{}"),
             ("an empty form", form, ""),
-            ("a form of other fields", form, "%zz=%00&&&==="),
+            ("a form with other fields", form, "%zz=%00&&&==="),
             ("a field of a form twice", form, $"{fields[0]}=1&{fields[0]}=2"),
-            ("an endless name", form, new string('x', 10_000)),
+            ("a field name of 10,000 characters", form, new string('x', 10_000)),
             ("JSON sent as a form", form, Object("1")),
             ("a form in another encoding", form + "; charset=windows-1251", $"{fields[0]}=1"),
             ("percent-encoded bytes that are not UTF-8", form, $"{fields[0]}=%EF%F0%E8"),
@@ -126,7 +126,7 @@ public abstract class BadInputTests(SystemFixture system)
         {
             var request = WithToken(new(new(method), address));
             request.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body));
-            // A body that is refused for its size is not sent: the connection could break before the response is read.
+            // A body that is refused for its size must not be sent: the connection could break before the response is read.
             request.Headers.ExpectContinue = body.Length > 64 * 1024;
             if (type is not null)
                 request.Content.Headers.TryAddWithoutValidation("Content-Type", type);
@@ -159,7 +159,7 @@ public abstract class BadInputTests(SystemFixture system)
         }
     }
 
-    /// <summary>The response is a 4xx, one of the given statuses if there are any, with a JSON:API error.</summary>
+    /// <summary>Records a fault unless the response is a 4xx, with one of the given statuses if there are any, and a JSON:API error.</summary>
     async Task RefusesAsync(HttpClient http, HttpRequestMessage request, string what, params int[] statuses)
     {
         var (answer, body) = await SendAsync(http, request);
@@ -174,7 +174,7 @@ public abstract class BadInputTests(SystemFixture system)
             wrong.Add($"{request.Method} {request.RequestUri}: 405 without Allow");
     }
 
-    /// <summary>The response is anything but a server error.</summary>
+    /// <summary>Records a fault if the response is a server error.</summary>
     async Task SurvivesAsync(HttpClient http, HttpRequestMessage request, string what)
     {
         var (answer, body) = await SendAsync(http, request);
@@ -186,7 +186,7 @@ public abstract class BadInputTests(SystemFixture system)
     {
         sent++;
         var answer = await http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, ct);
-        // A stream of events that was requested correctly has no end.
+        // The body of a successful response is not read, because an event stream never ends.
         var body = answer.IsSuccessStatusCode ? "" : await answer.Content.ReadAsStringAsync(ct);
         if (answer.IsSuccessStatusCode)
             answer.Dispose();

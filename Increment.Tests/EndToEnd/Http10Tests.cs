@@ -7,7 +7,7 @@ using Increment.Tests.Kubernetes;
 
 namespace Increment.Tests.EndToEnd;
 
-/// <summary>Requests of clients of the original services: HTTP/1.0, with a POST without a body and without a length.</summary>
+/// <summary>Requests as clients of the original services send them: HTTP/1.0, and a POST without a body and without Content-Length.</summary>
 [Trait("Category", "System")]
 public abstract partial class Http10Tests(SystemFixture system)
 {
@@ -25,7 +25,7 @@ public abstract partial class Http10Tests(SystemFixture system)
     [InlineData("POST /jobs HTTP/1.0\r\nContent-Length: many\r\n\r\n", "400")]
     public async Task A_raw_request_is_answered_however_it_is_split(string request, string status)
     {
-        // A bad request is refused before its last piece is sent, so it is sent whole.
+        // A bad request would be refused before its last piece is sent, so the test sends it whole.
         foreach (var pieceLength in (int[])(status == "400" ? [request.Length] : [request.Length, 25, 1]))
         {
             var answer = await ExchangeAsync(request, pieceLength);
@@ -55,7 +55,7 @@ public abstract partial class Http10Tests(SystemFixture system)
     [Fact]
     public async Task Endless_headers_are_refused_and_not_buffered()
     {
-        // No more than Kestrel reads, so that no data are left unread when it closes the connection.
+        // The request is no longer than what Kestrel reads, so that no data is unread when Kestrel closes the connection.
         var answer = await ExchangeAsync("POST /jobs HTTP/1.0\r\nX: " + new string('x', 16 * 1024), 4096);
         Assert.StartsWith("HTTP/1.1 431 ", answer, StringComparison.Ordinal);
     }
@@ -64,7 +64,7 @@ public abstract partial class Http10Tests(SystemFixture system)
     [InlineData("jobs", "POST", "/jobs", 0)]
     [InlineData("counter", "GET", "/v1/next", 0)]
     [InlineData("counter", "POST", "/v1/next", 0)]
-    [InlineData("counter", "PUT", "/v1/current", 200)] // it lacks the integer; a refusal keeps the connection too
+    [InlineData("counter", "PUT", "/v1/current", 200)] // the request lacks the integer and is refused, and the connection is still kept
     public async Task ApacheBench_keeps_its_connections(string service, string method, string path, int refusals)
     {
         Assert.SkipUnless(Tool.IsThere("ab"), "Needs ApacheBench: Debian's package apache2-utils.");
@@ -97,7 +97,7 @@ public abstract partial class Http10Tests(SystemFixture system)
         var stream = socket.GetStream();
         foreach (var (index, piece) in Encoding.ASCII.GetBytes(request).Chunk(pieceLength).Index())
         {
-            // While another connection is answered the service reads the previous piece, so that it arrives as a separate piece.
+            // During an exchange on another connection the service reads the previous piece, so the next piece arrives separately.
             if (index > 0)
                 await ExchangeAsync("GET /hello HTTP/1.0\r\n\r\n", int.MaxValue);
             await stream.WriteAsync(piece, ct);

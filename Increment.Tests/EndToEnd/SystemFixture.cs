@@ -50,10 +50,10 @@ public abstract class SystemFixture(Engine engine) : IAsyncLifetime
     }
 }
 
-/// <summary>On SQLite files.</summary>
+/// <summary>A system on SQLite files.</summary>
 public sealed class EmbeddedSystem() : SystemFixture(Engine.Embedded);
 
-/// <summary>On MongoDB and Redis in containers.</summary>
+/// <summary>A system on MongoDB and Redis in containers.</summary>
 public sealed class ContainerSystem() : SystemFixture(Engine.Containers);
 
 /// <summary>Tests that share the <see cref="EmbeddedSystem"/>; they run one after the other.</summary>

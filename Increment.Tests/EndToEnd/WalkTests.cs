@@ -28,7 +28,7 @@ public abstract class WalkTests(SystemFixture system)
     }
 
     [Fact]
-    public async Task Thirty_two_clients_at_once_never_see_a_number_twice()
+    public async Task Thirty_two_concurrent_clients_get_every_integer_once()
     {
         using var http = system.CreateClient("counter");
         http.DefaultRequestHeaders.Authorization = new("Bearer", (await http.RegisterAsync()).Token);
@@ -45,7 +45,8 @@ public abstract class WalkTests(SystemFixture system)
     }
 
     /// <summary>
-    /// With Redis every service receives the revocation; without it each asks AuthService again before its answer is 10 s old.
+    /// With Redis every service receives the revocation. Without Redis each service asks AuthService again before the last answer
+    /// is 10 s old.
     /// </summary>
     [Fact]
     public async Task A_revoked_key_is_refused_by_every_service_within_a_second_or_ten_without_Redis() =>
@@ -63,7 +64,7 @@ public sealed class ContainerWalkTests(ContainerSystem system) : WalkTests(syste
 /// <summary>The steps of the README's walk, for any running system.</summary>
 static class Walk
 {
-    /// <summary>Registers, counts, resets, counts on as text and in a block, and reads the jobs.</summary>
+    /// <summary>Registers, takes integers, resets the counter, takes an integer as text and a block, and reads the jobs.</summary>
     public static async Task AsNewUserAsync(HttpClient counter, HttpClient jobs, CancellationToken ct)
     {
         var registered = await counter.PostAsJsonAsync("v1/register", new { email = $"{Guid.NewGuid():n}@example.com", password = "correct horse battery" }, ct);

@@ -10,7 +10,7 @@ using Microsoft.Extensions.Time.Testing;
 
 namespace Increment.Tests.Forwarding;
 
-/// <summary>Deleting an account through CounterApi: AuthService decides, and then all its data are removed.</summary>
+/// <summary>Deleting an account through CounterApi: AuthService decides, and then all data of the account is removed.</summary>
 public sealed class AccountDeletionTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -49,7 +49,7 @@ public sealed class AccountDeletionTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_deletion_with_a_token_that_ended_a_moment_ago_keeps_the_counters()
+    public async Task A_deletion_with_a_token_that_was_revoked_a_moment_ago_keeps_the_counters()
     {
         var key = (await (await auth.SendAsync(token, HttpMethod.Post, "v1/tokens", new { name = "x", scopes = (string[])["account", "counters"] })).ReadJsonAsync()).GetProperty("data");
         var value = key.GetProperty("attributes").GetProperty("token").GetString()!;
@@ -83,7 +83,7 @@ public sealed class AccountDeletionTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_deleted_account_stops_counting_at_once_on_that_replica_and_leaves_nothing_on_any()
+    public async Task A_deleted_account_is_refused_at_once_on_the_same_replica_and_leaves_no_counters_on_any_replica()
     {
         Assert.Equal("1", await NextAsync(counter));
         Assert.Equal("2", await NextAsync(replica));

@@ -175,7 +175,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_connection_that_dies_unanswered_gives_503_and_nothing_is_sent_again()
+    public async Task A_connection_that_closes_before_the_answer_gives_503_and_nothing_is_sent_again()
     {
         Assert.Equal(HttpStatusCode.OK, (await http.DeleteAsync("v1/tokens/1", ct)).StatusCode);
         answer = context =>
@@ -192,7 +192,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     [Theory]
     [InlineData("GET", null), InlineData("POST", null), InlineData("DELETE", null)]
     [InlineData("POST", "{}"), InlineData("PUT", "{}"), InlineData("DELETE", "{}")]
-    public async Task A_request_on_a_kept_connection_that_ends_unanswered_is_503_and_arrives_once(string method, string? body)
+    public async Task A_request_on_a_kept_connection_that_closes_before_the_answer_gives_503_and_arrives_once(string method, string? body)
     {
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
@@ -240,7 +240,7 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_connect_that_hangs_is_503()
+    public async Task A_connection_attempt_that_hangs_gives_503()
     {
         // The queue is full, so the system drops connection attempts.
         using var full = new Socket(SocketType.Stream, ProtocolType.Tcp);
@@ -275,14 +275,14 @@ public sealed class AuthServiceForwarderTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_body_that_is_too_large_is_413()
+    public async Task A_body_that_is_too_large_gives_413()
     {
         var response = await http.PutAsync("v1/me/password", new StringContent(new('x', 100_000)), ct);
         Assert.Equal(HttpStatusCode.RequestEntityTooLarge, response.StatusCode);
     }
 
     [Fact]
-    public async Task Without_AuthService_the_answer_is_503_with_Retry_After()
+    public async Task Without_AuthService_a_request_gives_503_with_Retry_After()
     {
         await auth.StopAsync(ct);
         var response = await http.PostAsync("v1/login", new StringContent("{}"), ct);

@@ -65,7 +65,7 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Random_paths_reach_routes_under_v1_alone_and_delete_an_account_only_by_its_own_route()
+    public async Task Random_paths_reach_only_routes_under_v1_and_only_the_path_v1_me_deletes_an_account()
     {
         var seed = Random.Shared.Next();
         TestContext.Current.TestOutputHelper?.WriteLine($"seed {seed}");
@@ -116,7 +116,7 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
         return answer.StatusCode;
     }
 
-    /// <summary>Records the route by which AuthService answers each forwarded request. Its calls to itself are not recorded.</summary>
+    /// <summary>Records the route by which AuthService answers each forwarded request. Calls of AuthService to itself are not recorded.</summary>
     sealed class Recorder(ConcurrentQueue<(string Method, string Route, string Path)> reached) : IStartupFilter
     {
         public Action<IApplicationBuilder> Configure(Action<IApplicationBuilder> next) => app =>
@@ -134,7 +134,7 @@ public sealed class ForwardedRoutesTests : IAsyncLifetime
             next(app);
         };
 
-        /// <summary>The path itself if there is no route, or if an error response replaced it.</summary>
+        /// <summary>The route of a request; its path if there is no route, or if an error response replaced the route.</summary>
         static string RouteOf(HttpContext context) => (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? context.Request.Path.Value!;
     }
 }

@@ -14,7 +14,7 @@ namespace Increment.Tests.Hosting;
 /// </summary>
 sealed partial class AppHostProcess : IAsyncDisposable
 {
-    /// <summary>The AppHost in its own build folder. The copy beside the tests lacks files that it needs.</summary>
+    /// <summary>The AppHost in its own build folder. The copy beside the tests lacks files that the AppHost needs.</summary>
     public static readonly string AppHost = Path.Combine(Projects.Increment_AppHost.ProjectPath, "bin",
         typeof(AppHostProcess).Assembly.GetCustomAttribute<AssemblyConfigurationAttribute>()!.Configuration, "net10.0", "Increment.AppHost.dll");
 
@@ -29,7 +29,7 @@ sealed partial class AppHostProcess : IAsyncDisposable
     /// <param name="command">The program that <c>dotnet</c> runs; null for the AppHost.</param>
     public AppHostProcess(Engine engine, string[]? command = null)
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs /proc to find the processes of the AppHost, which this machine lacks.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs /proc, which this machine lacks, to find the processes of the AppHost.");
         if (engine is Engine.Containers)
             ContainerEngine.Require();
         this.engine = engine;
@@ -89,7 +89,7 @@ sealed partial class AppHostProcess : IAsyncDisposable
     public async Task<Uri> SignInAddressAsync(CancellationToken ct)
     {
         Match named = Match.Empty;
-        await PollAsync(() => Task.FromResult((named = SignIn().Match(Output)).Success), "The AppHost named no address of the dashboard", ct);
+        await PollAsync(() => Task.FromResult((named = SignIn().Match(Output)).Success), "The AppHost did not print the address of the dashboard in time", ct);
         return new(named.Groups[1].Value);
     }
 
@@ -100,12 +100,12 @@ sealed partial class AppHostProcess : IAsyncDisposable
         List<string> left;
         while ((left = [.. Processes().Select(process => $"process {process} {NameOf(process)}"), .. await ContainersAsync()]).Count > 0)
         {
-            Assert.True(limit.Elapsed < TimeSpan.FromSeconds(30), $"After 30 s these are left: {string.Join(", ", left)}");
+            Assert.True(limit.Elapsed < TimeSpan.FromSeconds(30), $"After 30 s these still run: {string.Join(", ", left)}");
             await Task.Delay(200, ct);
         }
     }
 
-    /// <summary>Waits until a process of that name runs.</summary>
+    /// <summary>Waits until a process with this name runs.</summary>
     public Task WaitForProcessAsync(string name, CancellationToken ct) =>
         PollAsync(() => Task.FromResult(Processes().Any(process => NameOf(process) == name)), $"{name} did not start in time", ct);
 
@@ -137,7 +137,7 @@ sealed partial class AppHostProcess : IAsyncDisposable
         .Where(name => name!.All(char.IsAsciiDigit)).Select(name => int.Parse(name!, CultureInfo.InvariantCulture))
         .Where(process => Variable(process, Mark) == mark);
 
-    /// <summary>The names of the containers that have its volumes.</summary>
+    /// <summary>The names of the containers that use the AppHost's volumes.</summary>
     async Task<string[]> ContainersAsync()
     {
         if (engine is Engine.Embedded)

@@ -13,7 +13,7 @@ public sealed class AppHostProcessTests
 
     [Theory]
     [InlineData(Engine.Embedded), InlineData(Engine.Containers)]
-    public async Task Sigterm_ends_the_AppHost_and_all_that_it_started(Engine engine)
+    public async Task SIGTERM_ends_the_AppHost_and_everything_that_it_started(Engine engine)
     {
         await using var appHost = new AppHostProcess(engine);
         await appHost.WaitForHealthAsync(ct);

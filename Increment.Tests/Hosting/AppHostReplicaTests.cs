@@ -14,7 +14,7 @@ public sealed class AppHostReplicaTests
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Theory, InlineData(Engine.Embedded), InlineData(Engine.Containers)]
-    public async Task Replicas_share_an_address_and_one_goes_on_while_the_other_is_stopped_or_killed(Engine engine)
+    public async Task Replicas_share_an_address_and_one_keeps_answering_while_the_other_is_stopped_or_killed(Engine engine)
     {
         await using var system = new TestSystem(engine);
         await system.StartAsync(arguments: "--Increment:Replicas=2");

@@ -5,7 +5,7 @@ using static Microsoft.Playwright.Assertions;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>Aspire's dashboard in a browser, over the whole system.</summary>
+/// <summary>Aspire's dashboard of the whole system, in a browser.</summary>
 [Collection(nameof(OwnSystemCollection))]
 [Trait("Category", "System")]
 public sealed class DashboardTests(Chromium chromium)

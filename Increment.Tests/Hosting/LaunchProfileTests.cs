@@ -28,7 +28,7 @@ public sealed class LaunchProfileTests : IDisposable
     public void Dispose() => folder.Delete(recursive: true);
 
     [Fact]
-    public async Task Services_that_start_alone_find_each_other_and_take_the_demo_token()
+    public async Task Services_that_start_alone_find_each_other_and_accept_the_demo_token()
     {
         var ports = Services.ToDictionary(service => service, _ => Server.FreePort());
         await using var auth = await StartAsync("AuthService", ports);
@@ -43,7 +43,7 @@ public sealed class LaunchProfileTests : IDisposable
     }
 
     [Fact]
-    public void A_service_that_starts_alone_keeps_a_file_of_its_own_that_git_ignores()
+    public void A_service_that_starts_alone_stores_its_data_in_a_folder_that_git_ignores()
     {
         var files = Services.Select(service => new SqliteConnectionStringBuilder(Profile(service)[Store]).DataSource).ToList();
 
@@ -54,7 +54,7 @@ public sealed class LaunchProfileTests : IDisposable
     }
 
     [Fact]
-    public async Task Each_setting_of_a_launch_profile_gives_way_to_the_AppHosts()
+    public async Task The_AppHost_overrides_each_setting_of_a_launch_profile()
     {
         await using var builder = await DistributedApplicationTestingBuilder.CreateAsync<Projects.Increment_AppHost>(
             ["--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={folder.FullName}", "--Parameters:demo-token=another-token"], ct);
@@ -70,7 +70,7 @@ public sealed class LaunchProfileTests : IDisposable
             var profile = Profile(name);
             Assert.Equal("Development", environment["ASPNETCORE_ENVIRONMENT"]);
             Assert.All(profile.Keys.Except(["ASPNETCORE_ENVIRONMENT", Urls]), variable => Assert.NotEqual(profile[variable], environment[variable]));
-            // Aspire gives its address the first free number; the service reads number 0.
+            // Aspire gives the address of AuthService the first free number, but the service reads only number 0.
             Assert.Equal(name is "AuthService" ? [] : [AuthAddress + "0"], environment.Keys.Where(variable => variable.StartsWith(AuthAddress, StringComparison.Ordinal)));
         }
     }

@@ -18,7 +18,7 @@ public sealed class LifecycleFixture : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        // The AppHost starts all services at once; in this test one waits for another.
+        // The AppHost starts all services at once. In this test jobs waits for auth.
         var app = await System.BuildAsync(builder => builder.Resources.Single(r => r.Name == "jobs").Annotations.Add(
             new WaitAnnotation(builder.Resources.Single(r => r.Name == "auth"), WaitType.WaitUntilHealthy)));
         TooEarly = Assert.Throws<InvalidOperationException>(() => app.GetEndpoint("jobs", "http"));
@@ -49,7 +49,7 @@ public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<Lif
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Fact]
-    public void A_service_starts_when_the_one_it_waits_for_is_healthy()
+    public void A_service_starts_when_the_service_that_it_waits_for_is_healthy()
     {
         Assert.Contains(fixture.Start, s => s.Name == "jobs" && s.State == KnownResourceStates.Waiting);
         var authHealthy = fixture.Start.FindIndex(s => s is { Name: "auth", Health: HealthStatus.Healthy });
@@ -73,7 +73,7 @@ public sealed class LifecycleTests(LifecycleFixture fixture) : IClassFixture<Lif
     }
 
     [Fact]
-    public async Task A_restarted_service_is_another_process_and_healthy()
+    public async Task A_restarted_service_runs_in_a_new_process_and_is_healthy()
     {
         var before = await system.WaitAsync("counter", s => s.HealthStatus is HealthStatus.Healthy);
 

@@ -11,7 +11,7 @@ public sealed class ServiceProcessTests
 
     [Theory]
     [InlineData("AuthService"), InlineData("JobsService"), InlineData("CounterApi")]
-    public async Task A_service_starts_where_its_user_has_no_inotify_instance_left(string service)
+    public async Task A_service_starts_when_its_user_has_no_inotify_instance_left(string service)
     {
         Assert.SkipUnless(await MayUnshareAsync(), "Needs user namespaces: unshare --user --map-root-user.");
         await using var file = new SqliteFile();

@@ -21,11 +21,11 @@ public sealed class SettingTests
 
     [Theory]
     [InlineData("two"), InlineData("0"), InlineData("-1"), InlineData("")]
-    public async Task A_count_that_is_no_number_above_0_is_refused_with_its_name(string replicas) =>
+    public async Task A_number_of_replicas_that_is_not_a_whole_number_above_0_is_refused_with_the_name_of_the_setting(string replicas) =>
         Assert.Equal($"Increment:Replicas is '{replicas}'; it must be a whole number, 1 or more.", await RefusesAsync([$"--Increment:Replicas={replicas}"]));
 
     [Fact]
-    public async Task A_data_folder_that_cannot_be_made_is_refused_with_its_path()
+    public async Task A_data_folder_that_cannot_be_created_is_refused_with_its_path()
     {
         var file = Path.GetTempFileName();
         Assert.StartsWith($"Increment:Storage:Path is '{file}'", await RefusesAsync(["--Increment:Storage:Engine=embedded", $"--Increment:Storage:Path={file}"]), StringComparison.Ordinal);
@@ -94,7 +94,7 @@ public sealed class SettingTests
         return socket;
     }
 
-    /// <summary>Asserts that the AppHost ends with exit code 1 and this sentence.</summary>
+    /// <summary>Asserts that the AppHost ends with exit code 1. Returns its error message.</summary>
     async Task<string> RefusesAsync(string[] arguments, params (string Name, string Value)[] environment)
     {
         var folder = Directory.CreateTempSubdirectory("increment-settings-");

@@ -5,7 +5,7 @@ using AppHostStorage = Increment.AppHost.Storage;
 
 namespace Increment.Tests.Hosting;
 
-/// <summary>The choice of the engine that keeps the data. A container engine that appears or disappears never restarts the counters.</summary>
+/// <summary>The choice of the engine that keeps the data. A container engine that appears or disappears never makes the counters start over.</summary>
 [Trait("Category", "System")]
 public sealed class StorageTests : IDisposable
 {
@@ -35,7 +35,7 @@ public sealed class StorageTests : IDisposable
     }
 
     [Fact]
-    public void A_container_engine_that_is_gone_stops_the_AppHost()
+    public void If_the_container_engine_of_the_data_does_not_answer_the_AppHost_does_not_start()
     {
         Choose(engineAnswers: true);
 

@@ -19,8 +19,8 @@ public enum Engine
 }
 
 /// <summary>
-/// The whole system, as its AppHost starts it, on free ports with its own data. It can be started again on the same
-/// data, which are removed at the end.
+/// The whole system, as its AppHost starts it, on free ports with its own data. The system can be started again on the same
+/// data. The data is removed at the end.
 /// </summary>
 public sealed class TestSystem : IAsyncDisposable
 {
@@ -29,7 +29,7 @@ public sealed class TestSystem : IAsyncDisposable
     readonly Engine engine;
     readonly DirectoryInfo folder;
 
-    /// <summary>Aspire names volumes by the AppHost's hash. A separate hash keeps the user's own volumes apart.</summary>
+    /// <summary>Aspire names volumes by the AppHost's hash. A random hash separates the volumes of a test from those of the user.</summary>
     readonly string hash = RandomNumberGenerator.GetHexString(64, lowercase: true);
 
     /// <summary>The replicas that have been healthy since the start.</summary>
@@ -123,7 +123,7 @@ public sealed class TestSystem : IAsyncDisposable
         throw new TimeoutException($"{resource} did not meet the condition within {Patience}. Its last report: {last}.");
     }
 
-    /// <summary>Kills a resource at once, like <c>kill -9</c>, waits until Aspire reports it, and returns the report.</summary>
+    /// <summary>Kills a resource at once, like <c>kill -9</c>, waits until Aspire reports its end, and returns the report.</summary>
     public async Task<CustomResourceSnapshot> KillAsync(string resource)
     {
         var running = await WaitAsync(resource, snapshot => snapshot.State?.Text == KnownResourceStates.Running);
@@ -133,7 +133,7 @@ public sealed class TestSystem : IAsyncDisposable
         }
         else
         {
-            // Aspire knows the process of dotnet run; the service is its child, and would outlive it.
+            // Aspire knows the process of dotnet run. The service is a child of that process, and would outlive it.
             using var process = Process.GetProcessById(ProcessIdOf(running));
             process.Kill(entireProcessTree: true);
         }

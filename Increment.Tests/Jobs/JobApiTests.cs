@@ -69,7 +69,7 @@ public sealed class JobApiTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Of_many_changes_of_one_state_one_succeeds()
+    public async Task Of_many_changes_of_one_state_exactly_one_succeeds()
     {
         var (path, tag) = await AddAsync();
         var answers = await Task.WhenAll(Enumerable.Range(0, 20).Select(i => SendAsync(HttpMethod.Patch, path, JsonContent.Create(new { title = $"{i}" }), ("If-Match", tag))));
@@ -78,7 +78,7 @@ public sealed class JobApiTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Changes_of_different_fields_side_by_side_are_all_kept()
+    public async Task Concurrent_changes_of_different_fields_are_all_kept()
     {
         var (path, _) = await AddAsync();
         for (var round = 0; round < 10; round++)

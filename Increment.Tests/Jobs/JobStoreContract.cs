@@ -8,22 +8,22 @@ public abstract class JobStoreContract
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
     DateTimeOffset lastAdded = DateTimeOffset.UtcNow;
 
-    /// <summary>Opens the store over the same new data each time. The second call stands for a process that starts later.</summary>
+    /// <summary>Opens the store of the test, which is new at the first call. A later call stands for a process that starts later.</summary>
     private protected abstract IJobStore Open();
 
     [Fact]
-    public async Task A_new_store_holds_the_job_of_the_contract() =>
+    public async Task A_new_store_contains_the_seed_job() =>
         Assert.Equal([new("00000000-0000-7000-8000-000000000001", "Devops", "Awesome")], await All(Open()));
 
     [Fact]
-    public async Task A_deleted_seed_does_not_come_back()
+    public async Task A_deleted_seed_job_does_not_come_back()
     {
         Assert.True(await Open().TryDeleteAsync(Job.Seed, ct));
         Assert.Empty(await All(Open()));
     }
 
     [Fact]
-    public async Task Two_processes_that_start_together_seed_once()
+    public async Task Processes_that_start_together_add_the_seed_job_once()
     {
         var stores = await Task.WhenAll(Enumerable.Range(0, 4).Select(_ => Task.Run(Open)));
         foreach (var store in stores)
@@ -95,7 +95,7 @@ public abstract class JobStoreContract
     }
 
     [Fact]
-    public async Task Jobs_added_side_by_side_are_all_kept()
+    public async Task Jobs_that_are_added_concurrently_are_all_kept()
     {
         var store = Open();
         var added = await Task.WhenAll(Enumerable.Range(0, 32).Select(i =>
@@ -110,7 +110,7 @@ public abstract class JobStoreContract
         Assert.Equal(added.Prepend(Job.Seed).ToHashSet(), (await All(store)).ToHashSet());
     }
 
-    /// <summary>Jobs that one client adds one after the other, each a tick later than the one before.</summary>
+    /// <summary>Adds a job with an identifier that is a microsecond later than that of the job before.</summary>
     async Task<Job> Add(IJobStore store, string title, string description)
     {
         lastAdded += TimeSpan.FromMicroseconds(1);
