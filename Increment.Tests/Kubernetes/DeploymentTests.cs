@@ -5,7 +5,7 @@ using static Increment.Tests.Kubernetes.Rendered;
 
 namespace Increment.Tests.Kubernetes;
 
-/// <summary>Rules for the YAML, whatever it contains.</summary>
+/// <summary>Rules that the YAML keeps whatever resources it contains.</summary>
 [Trait("Category", "System")]
 public sealed partial class DeploymentTests
 {
@@ -68,7 +68,7 @@ public sealed partial class DeploymentTests
 
     [Theory]
     [MemberData(nameof(Services))]
-    public async Task A_service_is_rolled_without_a_gap_and_cuts_no_request(string kustomization, string name)
+    public async Task A_rollout_of_a_service_leaves_no_gap_and_cuts_off_no_request(string kustomization, string name)
     {
         var deployment = (await Of(kustomization)).Find("Deployment", name)!;
         Assert.Null(deployment["spec"]!["replicas"]);
@@ -83,7 +83,7 @@ public sealed partial class DeploymentTests
             CultureInfo.InvariantCulture).TotalSeconds;
         var sleep = (int)container["lifecycle"]!["preStop"]!["sleep"]!["seconds"]!;
         Assert.True(drain > 0 && sleep > 0);
-        // After the drain the host gives requests under way 10 s (GracefulShutdown).
+        // After the drain the host waits up to 10 s for requests under way (GracefulShutdown).
         Assert.True((int)pod["terminationGracePeriodSeconds"]! > sleep + drain + 10);
 
         Assert.Equal(["kubernetes.io/hostname", "topology.kubernetes.io/zone"],
@@ -92,7 +92,7 @@ public sealed partial class DeploymentTests
 
     [Theory]
     [MemberData(nameof(Services))]
-    public async Task A_service_scales_by_itself_and_is_kept_up_while_nodes_are_drained(string kustomization, string name)
+    public async Task A_service_scales_automatically_and_stays_available_while_nodes_are_drained(string kustomization, string name)
     {
         var rendered = await Of(kustomization);
         var autoscaler = rendered.Find("HorizontalPodAutoscaler", name)!;
@@ -136,7 +136,7 @@ public sealed partial class DeploymentTests
     }
 
     [Fact]
-    public async Task AuthService_can_be_shown_under_the_jobs_host_for_a_test()
+    public async Task AuthService_can_be_published_on_the_host_of_jobs_for_a_test()
     {
         var rendered = await WithComponentAsync("auth-svc");
         Assert.Null((await Of(Production)).Find("Ingress", "auth-svc"));
@@ -155,7 +155,7 @@ public sealed partial class DeploymentTests
     }
 
     [Fact]
-    public async Task AuthService_can_be_given_OAuth_providers_from_the_Secret()
+    public async Task AuthService_can_get_OAuth_providers_from_the_Secret()
     {
         var rendered = await WithComponentAsync("oauth");
         var keys = Parse(await Tool.RunAsync(Folder, "bash", "create-secret"))["data"]!.AsObject().Select(d => d.Key);
@@ -220,7 +220,7 @@ public sealed partial class DeploymentTests
 
     [Theory]
     [MemberData(nameof(Kustomizations))]
-    public async Task Every_secret_and_setting_that_is_used_exists_and_no_password_stands_outside_the_Secret(string kustomization)
+    public async Task Every_secret_and_setting_that_is_used_exists_and_no_password_is_outside_the_Secret(string kustomization)
     {
         var rendered = await Of(kustomization);
         var secret = Parse(await Tool.RunAsync(Folder, "bash", "create-secret"));
@@ -245,7 +245,7 @@ public sealed partial class DeploymentTests
             Assert.All(claims, claim => Assert.NotNull(rendered.Find("PersistentVolumeClaim", claim)));
         }
 
-        // A password is always a reference: checked in variables by name, and in connection strings by position.
+        // A password is always a reference. The test finds passwords in variables by name, and in connection strings by position.
         var variables = rendered.Workloads().SelectMany(w => ContainersOf(w.Template)).SelectMany(c => Items(c["env"])).Where(e => e["value"] is not null);
         Assert.All(variables.Where(v => PasswordName().IsMatch((string)v["name"]!)), v => Assert.Matches(@"^\$\(\w+\)$|_FILE$|^/", (string)v["value"]!));
         Assert.All(rendered.Objects.SelectMany(o => Texts(o)), t => Assert.DoesNotMatch(@"://[^/\s:@]+:(?!\$\()[^/\s@]+@|password=(?!\$\()", t.Text));
@@ -269,7 +269,7 @@ public sealed partial class DeploymentTests
     [Theory]
     [InlineData(Minikube)]
     [InlineData(Production)]
-    public async Task A_store_makes_the_services_users_at_every_start_with_passwords_from_the_Secret(string kustomization)
+    public async Task A_store_creates_the_services_users_at_every_start_with_passwords_from_the_Secret(string kustomization)
     {
         var rendered = await Of(kustomization);
         foreach (var (store, script) in ((string, string)[])[("mongo", "mongo.js"), ("cache", "redis.sh")])

@@ -9,7 +9,7 @@ public sealed class GenerateTests
     [Fact]
     public async Task The_committed_manifest_is_what_the_AppHost_publishes()
     {
-        // Beside aspire-manifest/, so that the projects' paths are the same.
+        // The folder is beside aspire-manifest/, so that the relative paths of the projects are the same.
         var folder = Directory.CreateDirectory(Path.Combine(Path.GetDirectoryName(Rendered.Folder)!, "artifacts")).FullName;
         var file = Path.Combine(folder, $"manifest-{Guid.NewGuid():N}.json");
         try
@@ -40,7 +40,7 @@ public sealed class GenerateTests
         return AssertGenerates("aspirate");
     }
 
-    /// <summary>Runs the documented command in a copy of its input.</summary>
+    /// <summary>Runs the documented command in a copy of its input files, and compares its output with the committed base.</summary>
     static async Task AssertGenerates(string program, params string[] arguments)
     {
         var copy = Directory.CreateTempSubdirectory("increment-generate-").FullName;

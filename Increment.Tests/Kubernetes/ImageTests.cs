@@ -114,7 +114,7 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
-    public void The_pipeline_tests_before_it_builds_and_runs_scripts_that_are_there()
+    public void The_release_tests_before_it_builds_and_runs_existing_scripts()
     {
         string Read(string name) => File.ReadAllText(Path.Combine(Root, ".github", "workflows", name));
         Assert.Contains(Items(Parse(Read("ci.yaml"))["jobs"]!["test"]!["steps"]), step => (string?)step["run"] is "dotnet test --no-build");
@@ -140,7 +140,7 @@ public sealed class ImageTests : IDisposable
         var release = Release();
         Assert.Equal("${{ github.sha }}", (string)Assert.Single(Items(release["deploy"]!["steps"]), Uses("actions/checkout"))["with"]!["ref"]!);
         Assert.All((string[])["test", "images", "sbom", "attest"], job => Assert.All(Items(release[job]!["steps"]).Where(step => Uses("actions/checkout")(step)), step => Assert.Null(step["with"]?["ref"])));
-        Assert.Null(release["deploy"]!["permissions"]); // it does not write to the repository
+        Assert.Null(release["deploy"]!["permissions"]); // the job does not write to the repository
     }
 
     /// <summary>Between two jobs a tag could be moved to an image from a different build.</summary>
@@ -197,7 +197,7 @@ public sealed class ImageTests : IDisposable
         Assert.All(uses, line => Assert.Matches(@"^ *-? uses: [\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line));
     }
 
-    /// <summary>Directory.Packages.props pins each version, so that every restore takes the same.</summary>
+    /// <summary>Directory.Packages.props pins each version, so that every restore takes the same versions.</summary>
     [Theory]
     [InlineData("AuthService")]
     [InlineData("JobsService")]
@@ -229,7 +229,7 @@ public sealed class ImageTests : IDisposable
     }
 
     [Fact]
-    public void Compose_runs_what_the_manifest_says()
+    public void Compose_runs_the_images_and_settings_of_the_manifest()
     {
         var compose = ParseCompose();
         var manifest = JsonNode.Parse(File.ReadAllText(Path.Combine(Folder, "manifest.json")))!["resources"]!.AsObject();
@@ -274,10 +274,10 @@ public sealed class ImageTests : IDisposable
         var network = Assert.Single(Items(compose["networks"]!["default"]!["ipam"]!["config"]));
         var (subnet, givenOut) = (IPNetwork.Parse(Default(network["subnet"])), IPNetwork.Parse(Default(network["ip_range"])));
         Assert.True(subnet.Contains(address) && subnet.Contains(givenOut.BaseAddress) && subnet.PrefixLength <= givenOut.PrefixLength);
-        Assert.False(givenOut.Contains(address), $"{address} is in the range of dynamic addresses, {givenOut}");
+        Assert.False(givenOut.Contains(address), $"{address} is in the range of dynamic addresses {givenOut}");
         Assert.Equal(address.ToString(), Default(compose["services"]!["auth"]!["environment"]!["Increment__Proxies"]));
 
-        // The value of compose.yaml's ${NAME:-value} without NAME.
+        // The value of ${NAME:-value} in compose.yaml when NAME is not set.
         static string Default(JsonNode? value) => Regex.Replace((string)value!, @"\$\{\w+:-([^}]*)\}", "$1");
     }
 

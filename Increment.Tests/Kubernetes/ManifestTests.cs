@@ -17,7 +17,7 @@ public sealed partial class ManifestTests
 
     [Theory]
     [MemberData(nameof(Kustomizations))]
-    public async Task Every_resource_of_the_manifest_is_there_with_its_ports_and_variables(string kustomization)
+    public async Task Every_resource_of_the_manifest_is_rendered_with_its_ports_and_variables(string kustomization)
     {
         var rendered = await Of(kustomization);
         Assert.Equal(["auth", "jobs", "counter"], OfType("project.v0"));
@@ -34,7 +34,7 @@ public sealed partial class ManifestTests
             Assert.Equal([port], Items(service["spec"]!["ports"]).Select(p => (int)p["port"]!));
             Assert.Equal((string)container["ports"]![0]!["name"]!, (string)service["spec"]!["ports"]![0]!["targetPort"]!);
 
-            // The replica set of production creates its users on its own.
+            // In production a script creates MongoDB's administrator, and not the image.
             var variables = Manifest[name]!["env"]!.AsObject().Where(v => !v.Value!.ToString().Contains(".bindings.https.", StringComparison.Ordinal)
                 && !(kustomization is Production && v.Key.StartsWith("MONGO_INITDB", StringComparison.Ordinal)));
             Assert.All(variables, v => Assert.Contains(v.Key, Items(container["env"]).Select(e => (string)e["name"]!)));
@@ -43,7 +43,7 @@ public sealed partial class ManifestTests
 
     [Theory]
     [MemberData(nameof(Kustomizations))]
-    public async Task No_expression_is_left_unresolved_and_no_https_left_over(string kustomization)
+    public async Task No_expression_is_unresolved_and_no_https_endpoint_remains(string kustomization)
     {
         var rendered = await Of(kustomization);
         Assert.DoesNotMatch(@"\{[\w.-]+\.(value|bindings|connectionString)", rendered.Text);
@@ -53,7 +53,7 @@ public sealed partial class ManifestTests
 
     [Theory]
     [MemberData(nameof(Kustomizations))]
-    public async Task Every_variable_that_a_value_refers_to_stands_before_it(string kustomization)
+    public async Task Every_variable_is_defined_before_a_value_refers_to_it(string kustomization)
     {
         foreach (var (_, template) in (await Of(kustomization)).Workloads())
         {
@@ -69,7 +69,7 @@ public sealed partial class ManifestTests
         }
     }
 
-    /// <summary>One edge for each expression in a variable of one resource that names another resource.</summary>
+    /// <summary>An edge of the graph is an expression in a variable of one resource that names another resource.</summary>
     [Fact]
     public async Task The_network_policies_allow_only_the_edges_of_the_AppHosts_graph()
     {

@@ -15,7 +15,7 @@ public sealed class MonitoringTests
     static IEnumerable<JsonNode> AllRules() => Items(Read("prometheus", "rules.yml")["groups"]).SelectMany(group => Items(group["rules"]));
 
     [Fact]
-    public async Task The_rules_do_what_their_tests_say()
+    public async Task The_rules_pass_their_tests()
     {
         Tool.Require("promtool");
         await Tool.RunAsync(Rules, "promtool", "check", "rules", "rules.yml");
@@ -38,7 +38,7 @@ public sealed class MonitoringTests
     }
 
     [Fact]
-    public async Task Prometheus_reads_its_configuration()
+    public async Task The_configuration_of_Prometheus_is_valid()
     {
         Tool.Require("promtool");
         var configuration = Read("prometheus", "prometheus.yml").AsObject();
@@ -86,7 +86,7 @@ public sealed class MonitoringTests
     }
 
     [Fact]
-    public async Task The_autoscalers_metric_is_what_the_adapter_gives_for_an_Ingress()
+    public async Task The_autoscalers_use_the_metric_that_the_adapter_serves_for_an_Ingress()
     {
         var rule = Assert.Single(Items(Read("adapter", "config.yml")["rules"]));
         Assert.Contains(AllRules(), r => $"{(string?)r["record"]}{{namespace!=\"\",ingress!=\"\"}}" == (string)rule["seriesQuery"]!);
@@ -100,7 +100,7 @@ public sealed class MonitoringTests
     }
 
     [Fact]
-    public async Task Every_call_between_parts_goes_to_an_existing_port_that_the_network_allows()
+    public async Task Every_call_between_parts_goes_to_an_existing_port_that_the_network_policies_allow()
     {
         var rendered = await Of(Production);
         (string From, string To, int Port)[] calls =
@@ -118,8 +118,8 @@ public sealed class MonitoringTests
         foreach (var (from, to, port) in calls)
         {
             Assert.Contains(port, ContainersOf(pods[to]).SelectMany(c => Items(c["ports"])).Select(p => (int)p["containerPort"]!));
-            Assert.True(Passes(from, "egress", to, port), $"{from} may not call {to}:{port}");
-            Assert.True(Passes(to, "ingress", from, port), $"{to} may not be called by {from} at {port}");
+            Assert.True(Passes(from, "egress", to, port), $"No network policy lets {from} call {to}:{port}");
+            Assert.True(Passes(to, "ingress", from, port), $"No network policy lets {to} accept calls from {from} at {port}");
         }
         Assert.All((string[])["counter", "jobs", "auth"], service => Assert.Equal("http://otel-collector:4317",
             (string)Items(rendered.Find("Deployment", service)!["spec"]!["template"]!["spec"]!["containers"]![0]!["env"])

@@ -18,7 +18,7 @@ public sealed class RollingUpdateTests : IAsyncDisposable
     public ValueTask DisposeAsync() => system.DisposeAsync();
 
     [Fact]
-    public async Task Replicas_are_rolled_one_by_one_under_load_and_no_call_fails_and_no_integer_is_skipped_or_given_twice()
+    public async Task While_replicas_restart_one_by_one_under_load_no_call_fails_and_no_integer_is_skipped_or_given_out_twice()
     {
         await system.StartAsync(builder => builder.CreateResourceBuilder((ProjectResource)builder.Resources.Single(r => r.Name == "counter"))
             .WithReplicas(2).WithEnvironment("Increment__Shutdown__Drain", "00:00:03"));
@@ -40,7 +40,7 @@ public sealed class RollingUpdateTests : IAsyncDisposable
 
     /// <summary>
     /// Makes one call after the other on a kept connection, which is closed only when the service asks for it. Unlike
-    /// <see cref="HttpClient"/> it retries nothing, so a broken connection is a failure.
+    /// <see cref="HttpClient"/>, this method retries nothing, so a broken connection is a failure.
     /// </summary>
     static async Task<List<long>> CallAsync(Uri service, CancellationToken until)
     {

@@ -37,7 +37,7 @@ public sealed class SchemaTests
     {
         Tool.Require("node");
         Assert.SkipUnless(Directory.Exists(Path.Combine(Schemas, "node_modules")),
-            "The API's types are not installed: npm ci --ignore-scripts --prefix Increment.Tests/Kubernetes/schemas");
+            "Needs the types of the Kubernetes API: npm ci --ignore-scripts --prefix Increment.Tests/Kubernetes/schemas");
         using var node = Process.Start(new ProcessStartInfo("node", ["validate.js"])
         {
             WorkingDirectory = Schemas,

@@ -12,7 +12,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Increment.Tests.Live;
 
-/// <summary>The events that watchers of counters receive, over a real store with another writer.</summary>
+/// <summary>The events that watchers of counters receive, on a real store that another process writes to.</summary>
 public sealed class LiveCountersTests : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
@@ -41,7 +41,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_watcher_gets_a_snapshot_and_then_what_another_process_changes_makes_and_deletes()
+    public async Task A_watcher_gets_a_snapshot_and_then_what_another_process_changes_creates_and_deletes()
     {
         await another.TakeAsync(new("ann", "orders"), 3, null, null, ct);
         await another.TakeAsync(new("bob", "orders"), 1, null, null, ct);
@@ -99,7 +99,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task Nothing_is_read_while_nothing_was_committed()
+    public async Task The_store_is_not_read_while_nothing_is_committed()
     {
         using var watcher = live.Watch("ann");
         await Next(watcher);
@@ -115,7 +115,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task A_watcher_gets_changes_however_many_newcomers_come()
+    public async Task A_watcher_gets_changes_while_new_watchers_keep_coming()
     {
         using var slow = new LiveCounters(store, new(), NullLogger<LiveCounters>.Instance);
         await slow.StartAsync(ct);
@@ -156,7 +156,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task At_the_bound_of_known_counters_another_owner_is_refused_until_one_leaves()
+    public async Task At_the_limit_of_known_counters_a_new_owner_is_refused_until_an_owner_leaves()
     {
         using var small = new LiveCounters(store, new(), NullLogger<LiveCounters>.Instance) { MaxKnownCounters = 2 };
         await small.StartAsync(ct);
@@ -173,7 +173,7 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
-    public void A_user_has_a_bounded_number_of_streams_and_a_closed_one_makes_room()
+    public void A_user_has_a_limited_number_of_streams_and_a_closed_stream_makes_room()
     {
         var watchers = Enumerable.Range(0, 20).Select(_ => live.Watch("ann")).ToList();
         Assert.Equal(429, Assert.Throws<ApiException>(() => live.Watch("ann")).Error.Status);

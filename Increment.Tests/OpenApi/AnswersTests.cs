@@ -48,7 +48,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             await SendJobRequestsAsync(http);
 
         Assert.Empty(check.Problems);
-        // Every described response must have been produced by a request here.
+        // This test must have produced every response that the document describes.
         Assert.Empty(from operation in operations
                      from status in operation.Responses.Keys
                      where !NotProvoked.Contains(status) && !check.Seen.Contains((operation.Name, status))
@@ -70,7 +70,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
         }
     }
 
-    /// <summary>HEAD has GET's status and headers, and no body.</summary>
+    /// <summary>Asserts that HEAD gives the status and the headers of GET, and no body.</summary>
     async Task AnswersHeadAlikeAsync(HttpResponseMessage get, string? token)
     {
         using var http = new HttpClient(new SocketsHttpHandler { AllowAutoRedirect = false });
@@ -123,7 +123,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             await Expect(401, SendAsync(http, operation, null, path, "token=nonsense", "application/x-www-form-urlencoded"));
     }
 
-    /// <summary>Preconditions, repeated keys, blocks, text, and the end of the range.</summary>
+    /// <summary>Sends requests with preconditions, repeated keys, blocks, text, and the end of the range.</summary>
     async Task SendCounterRequestsAsync(HttpClient http)
     {
         http.DefaultRequestHeaders.Authorization = new("Bearer", (await RegisterAsync()).Token);
@@ -156,7 +156,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             new(HttpMethod.Put, address) { Content = new FormUrlEncodedContent([new("current", $"{value}")]) };
     }
 
-    /// <summary>Preconditions.</summary>
+    /// <summary>Sends requests with preconditions.</summary>
     async Task SendJobRequestsAsync(HttpClient http)
     {
         http.DefaultRequestHeaders.Authorization = new("Bearer", "mytoken");
@@ -197,7 +197,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             request.Headers.TryAddWithoutValidation("Accept", accept);
         if (!string.IsNullOrEmpty(type))
             request.Content = new ByteArrayContent(Encoding.UTF8.GetBytes(body!)) { Headers = { ContentType = MediaTypeHeaderValue.Parse(type) } };
-        // A body that is refused for its size is not sent: the connection could break before the response is read.
+        // A body that is refused for its size must not be sent: the connection could break before the response is read.
         request.Headers.ExpectContinue = body?.Length > 64 * 1024;
         return http.SendAsync(request, ct);
     }

@@ -42,7 +42,7 @@ static class JsonSchema
             case "enum":
                 return When(!word.Value.EnumerateArray().Any(one => JsonElement.DeepEquals(one, value)), $"is none of {word.Value}");
             case "anyOf":
-                return When(!word.Value.EnumerateArray().Any(one => !Check(document, one, value, at).Any()), "is none of what it may be");
+                return When(!word.Value.EnumerateArray().Any(one => !Check(document, one, value, at).Any()), "matches no alternative of anyOf");
             case "required":
                 return isObject ? word.Value.EnumerateArray().Select(name => name.GetString()!).Where(name => !value.TryGetProperty(name, out _))
                     .Select(name => $"{at} lacks {name}") : [];
@@ -69,7 +69,7 @@ static class JsonSchema
             case "maximum":
                 return When(value.ValueKind == JsonValueKind.Number && value.GetDecimal() > word.Value.GetDecimal(), "is too large");
             case "format":
-                return When(isText && !word.Value.ValueEquals("date-time") || isText && !value.TryGetDateTimeOffset(out _), $"is no {word.Value}");
+                return When(isText && !word.Value.ValueEquals("date-time") || isText && !value.TryGetDateTimeOffset(out _), $"does not have the format {word.Value}");
             default:
                 throw new NotSupportedException($"The schema keyword '{word.Name}' is not checked.");
         }

@@ -23,7 +23,7 @@ public sealed class ApiErrorTests
     };
 
     [Theory, MemberData(nameof(Passing))]
-    public void A_transient_failure_is_503_with_its_code_and_Retry_After(Exception failure, string code)
+    public void A_transient_failure_gives_503_with_its_code_and_Retry_After(Exception failure, string code)
     {
         var error = ApiError.Of(failure)!;
         Assert.Equal((503, code), (error.Status, error.Code));

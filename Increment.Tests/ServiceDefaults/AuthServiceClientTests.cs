@@ -214,7 +214,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
 
     async Task<Principal?> AskAsync(string token = Token) => await client.VerifyAsync(token.AsMemory(), ct);
 
-    /// <summary>Occupies both concurrent requests with a call each, which waits until its gate opens.</summary>
+    /// <summary>Occupies both concurrent requests with one call each. A call waits until its gate opens.</summary>
     async Task<(Held First, Held Second)> HoldTwoAsync() => (await HoldAsync("first"), await HoldAsync("second"));
 
     async Task<Held> HoldAsync(string token)
@@ -265,7 +265,7 @@ public sealed class AuthServiceClientTests : IAsyncLifetime
         protected override async Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
         {
             await Task.Delay(Timeout.Infinite, cancellationToken);
-            throw new InvalidOperationException("It is canceled.");
+            throw new InvalidOperationException("The delay ended without a cancellation.");
         }
     }
 

@@ -21,7 +21,7 @@ public sealed class DeadPeerTests
     [Theory, InlineData(true), InlineData(false)]
     public async Task A_stream_ends_when_its_client_has_vanished(bool isBeingSent)
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "The test drops packets with a socket filter of Linux.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs Linux: the test drops packets with a socket filter.");
         var builder = WebApplication.CreateSlimBuilder();
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
@@ -54,7 +54,7 @@ public sealed class DeadPeerTests
     [Fact]
     public async Task Connections_of_the_services_have_a_timeout_of_half_a_minute()
     {
-        Assert.SkipUnless(OperatingSystem.IsLinux(), "Only Linux limits how long sent data may stay unacknowledged.");
+        Assert.SkipUnless(OperatingSystem.IsLinux(), "Needs Linux, which limits how long sent data may stay unacknowledged.");
         await using var server = new AuthServer();
         (await server.Http.GetAsync("alive", ct)).EnsureSuccessStatusCode();
         var sockets = server.Services.GetRequiredService<IOptions<SocketTransportOptions>>().Value;

@@ -42,7 +42,7 @@ public sealed class HealthTests : IAsyncLifetime
     }
 
     [Theory, InlineData("AuthService"), InlineData("JobsService"), InlineData("CounterApi")]
-    public async Task A_service_whose_store_was_removed_or_replaced_is_not_ready_and_stays_so(string name)
+    public async Task A_service_whose_store_was_removed_or_replaced_is_not_ready_and_stays_unready(string name)
     {
         var service = await StartAsync(name);
         var file = Path.Combine(folder.FullName, name + ".db");
@@ -54,7 +54,7 @@ public sealed class HealthTests : IAsyncLifetime
     }
 
     [Theory, InlineData("AuthService"), InlineData("JobsService"), InlineData("CounterApi")]
-    public async Task A_service_whose_store_is_locked_at_its_start_waits_for_it(string name)
+    public async Task A_service_whose_store_is_locked_at_its_start_waits_for_the_store(string name)
     {
         var service = await StartAsync(name);
         await service.DisposeAsync();
@@ -73,7 +73,7 @@ public sealed class HealthTests : IAsyncLifetime
     }
 
     [Theory, InlineData("AuthService"), InlineData("JobsService"), InlineData("CounterApi")]
-    public async Task A_service_whose_disk_is_full_at_its_start_waits_for_room(string name)
+    public async Task A_service_whose_disk_is_full_at_its_start_waits_for_free_space(string name)
     {
         using var disk = SmallDisk.Mount(folder.CreateSubdirectory("disk").FullName);
         disk.Fill();

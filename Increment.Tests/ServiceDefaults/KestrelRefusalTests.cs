@@ -26,7 +26,7 @@ public sealed class KestrelRefusalTests(AuthFixture fixture) : IClassFixture<Aut
 
     [Theory]
     [MemberData(nameof(Refused))]
-    public async Task A_refusal_is_a_document_and_the_last_answer_of_its_connection(string request, int status, string code)
+    public async Task A_refusal_is_a_JSON_API_document_and_the_last_answer_of_its_connection(string request, int status, string code)
     {
         foreach (var before in (string[])["", "GET /alive HTTP/1.1\r\nHost: a\r\n\r\n"])
         {

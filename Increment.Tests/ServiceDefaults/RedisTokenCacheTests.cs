@@ -111,7 +111,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
             Assert.Null(await A.Verify(token));
             Assert.Null(await B.Verify(token));
         }
-        TestContext.Current.TestOutputHelper?.WriteLine($"100 tokens revoked under load; the last to die took {slowest.TotalMilliseconds:0.0} ms");
+        TestContext.Current.TestOutputHelper?.WriteLine($"100 tokens revoked under load; the slowest revocation took {slowest.TotalMilliseconds:0.0} ms");
     }
 
     [Fact]
@@ -125,7 +125,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
         Assert.NotNull(await A.Verify(store.New()));
 
         // No process receives this revocation before Redis is back. It may be published before B has subscribed again, so B
-        // may miss it even then. What counts is that the revocation is in Redis.
+        // may miss it even then. It is enough that the revocation is in Redis.
         await Revoke(revoked);
         var subscribed = B.NextSubscription();
         relay.Start();
@@ -149,11 +149,11 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     }
 
     /// <summary>
-    /// An entry that was written to Redis without the secret, for a token that AuthService does not know: it is ignored,
-    /// AuthService is asked, and where it knows the token its answer replaces the entry.
+    /// An entry was written to Redis without the secret. The cache ignores the entry and asks AuthService. If AuthService knows
+    /// the token, the answer replaces the entry.
     /// </summary>
     [Theory]
-    [InlineData("no MAC"), InlineData("an empty MAC"), InlineData("a MAC by another secret"), InlineData("the MAC alone of another token")]
+    [InlineData("no MAC"), InlineData("an empty MAC"), InlineData("a MAC by another secret"), InlineData("only the MAC of another token")]
     [InlineData("another token's entry"), InlineData("more scopes"), InlineData("another user"), InlineData("another expiry"), InlineData("another name")]
     [InlineData("a later check"), InlineData("[]"), InlineData("null"), InlineData("{}"), InlineData("no scopes"), InlineData("no JSON"), InlineData("deep JSON")]
     [InlineData("bytes"), InlineData("a megabyte"), InlineData("a list")]
@@ -188,9 +188,9 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
             {
                 case "no MAC": changed.Remove("Mac"); break;
                 case "an empty MAC": changed["Mac"] = ""; break;
-                case "the MAC alone of another token": changed["UserId"] = "2"; goto case "another token's entry";
+                case "only the MAC of another token": changed["UserId"] = "2"; goto case "another token's entry";
                 case "another token's entry":
-                    // The entry is only forged for a token other than its own.
+                    // An entry is forged only if it is stored for a token other than its own.
                     var third = store.New();
                     await A.Verify(third);
                     var thirds = JsonNode.Parse((string)(await database.StringGetAsync(Key(third)))!)!.AsObject();
@@ -234,7 +234,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
     }
 
     [Fact]
-    public async Task An_entry_that_Redis_keeps_for_longer_does_not_get_younger()
+    public async Task An_entry_that_Redis_keeps_longer_keeps_its_age_and_an_entry_without_an_expiry_is_ignored()
     {
         var token = store.New();
         var answer = await A.Verify(token);
@@ -256,7 +256,7 @@ public sealed class RedisTokenCacheTests : IAsyncLifetime
         Assert.InRange(kept.Expiry!.Value, TimeSpan.FromSeconds(30), TimeSpan.FromMinutes(1));
     }
 
-    /// <summary>During a rolling update both versions run: the old one reads the value as a Principal, and the tombstones are the same.</summary>
+    /// <summary>During a rolling update both versions run. The old version reads the value as a Principal. The tombstones are the same.</summary>
     [Fact]
     public async Task The_version_without_MACs_can_read_an_entry()
     {

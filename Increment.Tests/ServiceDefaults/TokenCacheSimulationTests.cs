@@ -133,7 +133,7 @@ public sealed class TokenCacheSimulationTests
             time.Advance(Step);
             if (posted.Count == 0)
                 return;
-            // No callback is delayed for long.
+            // A callback that has waited for long runs first, so that no callback is delayed too long.
             var next = posted.FindIndex(item => item.At < time.GetUtcNow() - CallTimeout / 4);
             next = next >= 0 ? next : random.Next(posted.Count);
             var (callback, state, _) = posted[next];
@@ -176,7 +176,8 @@ public sealed class TokenCacheSimulationTests
                 var age = begun - principal.CheckedAt;
                 if (age > TokenCache.MaxAge)
                     totals.Stale++;
-                // A failed call counts as an outage for a while. After that, a lookup waits this long for the next call.
+                // A failed call counts as an outage for a while. Then a lookup waits OutagePatience for the next call, so a call that is
+                // under way for that long counts as an outage too.
                 if (authIsDown || calls.Exists(call => call <= time.GetUtcNow() - TokenCache.OutagePatience))
                     lastAuthTrouble = time.GetUtcNow();
                 var reachable = begun - lastAuthTrouble;

@@ -25,7 +25,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_known_token_is_not_asked_about_again()
+    public async Task A_known_token_causes_no_second_call()
     {
         Assert.Equal("ann", (await Verify())!.Name);
         time.Advance(TokenCache.RefreshAge - TimeSpan.FromTicks(1));
@@ -86,13 +86,13 @@ public sealed class TokenCacheTests
         auth.Release();
         await cache.Idle();
 
-        time.Advance(TokenCache.RefreshAge - TimeSpan.FromTicks(1)); // more than 10 s after the first answer
+        time.Advance(TokenCache.RefreshAge - TimeSpan.FromTicks(1)); // this is more than 10 s after the first answer
         Assert.True(IsAnswered(cache.VerifyAsync(Token.AsMemory(), ct)));
         Assert.Equal(2, auth.Calls);
     }
 
     [Fact]
-    public async Task Tokens_that_are_due_for_renewal_within_a_moment_are_asked_for_together()
+    public async Task Tokens_that_become_due_within_the_renewal_delay_are_renewed_together()
     {
         var alone = new TokenCache(auth, time);
         string[] tokens = [Token, "another"];
@@ -111,7 +111,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_renewed_token_is_not_renewed_again_with_the_next()
+    public async Task A_renewed_token_is_not_renewed_again_with_the_next_token()
     {
         var alone = new TokenCache(auth, time);
         string[] tokens = [Token, "another"];
@@ -147,7 +147,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_token_revoked_without_an_announcement_dies_after_ten_seconds()
+    public async Task A_token_revoked_without_an_announcement_is_refused_after_ten_seconds()
     {
         await Verify();
         auth.Good.Remove(Token);
@@ -176,7 +176,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_token_that_expires_dies_at_once()
+    public async Task A_token_that_expires_is_refused_at_once()
     {
         auth.ExpiresAt = time.GetUtcNow() + 3 * Second;
         Assert.NotNull(await Verify());
@@ -297,7 +297,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task After_an_outage_the_first_answer_counts()
+    public async Task After_an_outage_the_first_new_answer_replaces_the_old_one()
     {
         await Verify();
         auth.IsDown = true;
@@ -310,7 +310,7 @@ public sealed class TokenCacheTests
         Assert.Null(await Verify());
         auth.IsDown = true;
         time.Advance(TokenCache.MaxAge);
-        await Assert.ThrowsAsync<AuthServiceUnavailableException>(() => Verify()); // never again after a refusal was received
+        await Assert.ThrowsAsync<AuthServiceUnavailableException>(() => Verify()); // after a refusal the old answer is never used again
     }
 
     [Fact]
@@ -366,7 +366,7 @@ public sealed class TokenCacheTests
     }
 
     [Fact]
-    public async Task A_failure_that_is_no_outage_does_not_use_the_old_answer()
+    public async Task After_a_failure_that_is_not_an_outage_the_old_answer_is_not_used()
     {
         await Verify();
         auth.IsBroken = true;

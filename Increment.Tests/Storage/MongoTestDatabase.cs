@@ -6,7 +6,8 @@ namespace Increment.Tests.Storage;
 
 /// <summary>
 /// A database with its own name on the tests' MongoDB server, dropped at the end. Skips the test if there is no server.
-/// Every command of a store must be within the rights of its service's user, which the tests' server does not check.
+/// The tests' server does not check rights, so this class checks that every command of a store is one that a service's user may
+/// run.
 /// </summary>
 public sealed class MongoTestDatabase : IAsyncDisposable
 {
@@ -19,7 +20,7 @@ public sealed class MongoTestDatabase : IAsyncDisposable
 
     public MongoTestDatabase()
     {
-        // Tests create it in a field initializer, which cannot await. Only the first one waits, for the server's start.
+        // Tests create a database in a field initializer, which cannot await. Only the first test waits until the server has started.
         ConnectionString = SharedServers.GetMongoDBAsync().GetAwaiter().GetResult();
         Database = Client.Value.GetDatabase($"increment_test_{Guid.NewGuid():n}");
     }

@@ -11,7 +11,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.Tests.Storage;
 
-/// <summary>The commands <c>backup</c> and <c>restore</c>. <c>SqliteCounterStoreTests</c> covers the counters' own parts.</summary>
+/// <summary>The commands <c>backup</c> and <c>restore</c>. <c>SqliteCounterStoreTests</c> covers what is special to counters.</summary>
 [Trait("Category", "System")]
 public sealed class SqliteBackupTests : IDisposable
 {
@@ -27,7 +27,7 @@ public sealed class SqliteBackupTests : IDisposable
     [Theory]
     [InlineData("store", "store")]
     [InlineData("store", "new-store")]
-    public async Task Accounts_keys_and_tokens_of_a_backup_made_under_load_work_after_its_restore(string from, string to)
+    public async Task Accounts_keys_and_tokens_of_a_backup_taken_under_load_work_after_the_restore(string from, string to)
     {
         string email, login, key, published;
         await using (var server = new AuthServer(ConnectionString(from), null))
@@ -53,7 +53,7 @@ public sealed class SqliteBackupTests : IDisposable
     [Theory]
     [InlineData("store", "store")]
     [InlineData("store", "new-store")]
-    public async Task Jobs_of_a_backup_made_under_load_are_there_after_its_restore(string from, string to)
+    public async Task Jobs_of_a_backup_taken_under_load_exist_after_the_restore(string from, string to)
     {
         IJobStore Open(string name) => new SqliteJobStore(new(ConnectionString(name), SqliteJobStore.Migrations));
         Job NewJob(string title) => new(Guid.CreateVersion7().ToString(), title, "");
@@ -78,7 +78,7 @@ public sealed class SqliteBackupTests : IDisposable
     [InlineData("AuthService", "accounts", "JobsService")]
     [InlineData("JobsService", "jobs", "CounterApi")]
     [InlineData("CounterApi", "counters", "AuthService")]
-    public async Task A_service_has_both_commands_and_refuses_impossible_ones(string service, string things, string other)
+    public async Task A_service_has_the_commands_backup_and_restore_and_refuses_invalid_arguments(string service, string things, string other)
     {
         foreach (var (name, open) in (ReadOnlySpan<(string, Func<string, SqliteDatabase>)>)[("AuthService", AuthDatabase.Open),
             ("JobsService", c => new(c, SqliteJobStore.Migrations)), ("CounterApi", SqliteCounterStore.OpenDatabase)])
@@ -124,7 +124,7 @@ public sealed class SqliteBackupTests : IDisposable
                 await write();
                 begun.TrySetResult();
             }
-            Assert.True(Volatile.Read(ref over), "The writes ended before the backup did.");
+            Assert.True(Volatile.Read(ref over), "The writes ended before the backup ended.");
         });
         await Task.WhenAny(begun.Task, busy);
         act();

@@ -19,12 +19,12 @@ namespace Increment.Tests.Storage;
 [Trait("Category", "System")]
 public sealed partial class MongoUserScriptTests : IDisposable
 {
-    /// <summary>A database with users and roles that refuses to create an existing one and to change a missing one.</summary>
+    /// <summary>A database with users and roles. It refuses to create a user or role that exists, and to change one that does not exist.</summary>
     const string Fake = """
         const fs = require("fs");
         const state = { users: {}, roles: {}, calls: [], ...JSON.parse(process.env.STATE) };
-        const make = (kind, name, value) => { if (state[kind][name]) throw new Error(`${name} is there`); state[kind][name] = value; };
-        const change = (kind, name, value) => { if (!state[kind][name]) throw new Error(`${name} is not there`); Object.assign(state[kind][name], value); };
+        const make = (kind, name, value) => { if (state[kind][name]) throw new Error(`${name} already exists`); state[kind][name] = value; };
+        const change = (kind, name, value) => { if (!state[kind][name]) throw new Error(`${name} does not exist`); Object.assign(state[kind][name], value); };
         const admin = {
           auth: (user, pwd) => { state.calls.push(`auth ${user} ${pwd}`); return { ok: 1 }; },
           getRole: (name) => state.roles[name] ?? null,
@@ -39,7 +39,7 @@ public sealed partial class MongoUserScriptTests : IDisposable
         console.log(JSON.stringify(state));
         """;
 
-    /// <summary>A member of a replica set that does not exist at first, and whose creation is refused once.</summary>
+    /// <summary>A member of a replica set. The set may not exist at first, and its first creation is refused.</summary>
     const string FakeMember = """
         const state = { calls: [], ...JSON.parse(process.env.STATE) };
         const admin = {
@@ -49,7 +49,7 @@ public sealed partial class MongoUserScriptTests : IDisposable
         const db = { getSiblingDB: () => admin, hello: () => ({ setName: state.set, isWritablePrimary: state.primary && !!state.set }) };
         const rs = { initiate: ({ _id, members }) => {
           state.calls.push(`initiate ${_id} ${members.map((m) => m.host)}`);
-          if (state.calls.length === 1) throw new Error("not all answer");
+          if (state.calls.length === 1) throw new Error("not all members answer");
           state.set = _id;
         } };
         const sleep = () => { if ((state.waits = (state.waits ?? 0) + 1) > 9) { console.log(JSON.stringify(state)); process.exit(0); } };
@@ -94,14 +94,14 @@ public sealed partial class MongoUserScriptTests : IDisposable
     }
 
     [Fact]
-    public async Task It_signs_in_as_the_administrator_where_it_has_the_password()
+    public async Task The_script_signs_in_as_the_administrator_if_it_has_the_password()
     {
         Assert.Empty((await RunAsync("{}"))["calls"]!.AsArray());
         Assert.Equal("auth admin root", (string)Assert.Single((await RunAsync("{}", root: "root"))["calls"]!.AsArray())!);
     }
 
     [Fact]
-    public async Task Without_a_password_it_ends_with_an_error_that_names_it()
+    public async Task Without_a_password_the_script_fails_with_an_error_that_names_the_variable()
     {
         var (exitCode, _, error) = await TryRunAsync("{}", "1", "", "MONGO_JOBS_PASSWORD");
         Assert.NotEqual(0, exitCode);
@@ -127,7 +127,7 @@ public sealed partial class MongoUserScriptTests : IDisposable
     [InlineData("mongo-1", """{"set":"rs0"}""", false)] // the primary creates the user
     [InlineData("mongo-1", """{"set":"rs0","primary":true}""", true, "createUser admin root")]
     [InlineData("mongo-0", """{"set":"rs0","primary":true,"admin":"root"}""", true)]
-    public async Task The_replica_set_and_its_administrator_are_made_once(string host, string state, bool ends, params string[] calls)
+    public async Task The_replica_set_and_its_administrator_are_created_once(string host, string state, bool ends, params string[] calls)
     {
         Tool.Require("node");
         await File.WriteAllTextAsync(fake, FakeMember, TestContext.Current.CancellationToken);
@@ -221,7 +221,7 @@ public sealed class RedisUserTests(RedisWithUsers redis) : IClassFixture<RedisWi
         await Task.WhenAll(heard).WaitAsync(TimeSpan.FromSeconds(10), ct);
         Assert.Null((await Layer(counter).FindAsync(hash))!.Value.Principal);
 
-        // The only refused commands are the client library's queries about a cluster and the server's configuration.
+        // Redis refuses only the client library's queries about a cluster and about the configuration of the server.
         Assert.All(await RefusedAsync(), refused => Assert.Matches(@"^(cluster|config)\|", refused));
 
         static ITokenCacheLayer Layer(WebApplication service) => service.Services.GetRequiredService<ITokenCacheLayer>();
@@ -229,7 +229,7 @@ public sealed class RedisUserTests(RedisWithUsers redis) : IClassFixture<RedisWi
 
     [Theory]
     [MemberData(nameof(Services))]
-    public async Task A_service_counts_against_limits_by_scripts(string service)
+    public async Task A_service_counts_for_its_limits_with_scripts_that_cannot_use_other_keys(string service)
     {
         await using var connection = await ConnectAsync(service);
         await using var limiter = new RedisFixedWindowRateLimiter<string>($"login:{service}", new()
