@@ -126,7 +126,7 @@ public sealed class RedisLimitTests
         Assert.Equal(1, (await other.Counts.CountAsync(limit, "before")).Remaining);
 
         await redis.HangAsync();
-        // Redis is asked once, since the clock that ends the pause stands still.
+        // Redis is asked only once, because the clock that ends the pause does not advance.
         var watch = Stopwatch.StartNew();
         Assert.Equal(1, (await one.Counts.CountAsync(limit, "before")).Remaining); // the replica's own count from before, and this call
         for (var i = 0; i < 100; i++)

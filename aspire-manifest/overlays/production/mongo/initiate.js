@@ -1,4 +1,4 @@
-// Creates the replica set and its administrator once. Every member runs this script beside mongod when it starts, because
+// Creates the replica set and its administrator once. Every member runs this script together with mongod when it starts, because
 // MongoDB lets only localhost create the first user. The script ends when the user exists. A second run changes nothing.
 const { MONGO_PASSWORD, HOSTNAME } = process.env;
 const members = [0, 1, 2].map((i) => ({ _id: i, host: `mongo-${i}.mongo:27017` }));
