@@ -18,8 +18,8 @@ var counter = builder.AddProject<Projects.Increment_CounterApi>("counter")
     .WithReference(auth).WaitForStart(auth)
     .WithExternalHttpEndpoints();
 
-// The load of one replica before the autoscaler adds another. aspire-manifest/templates reads it, and adds an Ingress
-// for these services.
+// The requests per second of one replica above which the autoscaler adds a replica. The templates in
+// aspire-manifest/templates read this variable, and create an Ingress for each service that has it.
 jobs.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
 counter.WithEnvironment("AUTOSCALE_REQUESTS_PER_SECOND", "500");
 
@@ -34,7 +34,7 @@ services.ForEach(service => service.WithHttpHealthCheck("/health").WithReplicas(
     .WithUrlForEndpoint("http", _ => new() { Url = "/health", DisplayText = "Health" }));
 Ports.RequireFree(builder);
 
-// The AppHost passes settings on to the services, except its own.
+// The services get all settings that begin with Increment:, except those of the AppHost itself.
 if (builder.ExecutionContext.IsRunMode)
     foreach (var (name, value) in builder.Configuration.GetSection("Increment").AsEnumerable())
         if (value is not null && !name.StartsWith("Increment:Storage:", StringComparison.OrdinalIgnoreCase) && !name.Equals("Increment:Replicas", StringComparison.OrdinalIgnoreCase))
@@ -48,7 +48,7 @@ if (storage.UseContainers)
 
     // Explicit connection strings: WithReference would also add each password to the services' environment separately,
     // under a name that aspirate does not treat as a secret. In published manifests every service has its own user
-    // (aspire-manifest/components/store-users). Here the default users of the stores are used.
+    // (aspire-manifest/components/store-users). In a run of the AppHost the services use the stores' default users.
     var published = builder.ExecutionContext.IsPublishMode;
     services.ForEach(service => service
         .WaitFor(database).WaitFor(cache)

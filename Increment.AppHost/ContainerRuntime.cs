@@ -6,7 +6,7 @@ namespace Increment.AppHost;
 /// <summary>The container runtime that Aspire uses.</summary>
 static class ContainerRuntime
 {
-    /// <summary>The command of the first runtime that answers. A client without a running engine does not count.</summary>
+    /// <summary>The command of the first runtime that answers; null for none. A command whose engine does not run does not count.</summary>
     /// <param name="configured">The value of <c>ASPIRE_CONTAINER_RUNTIME</c>; if it is empty, docker is tried, then podman.</param>
     public static string? Find(string? configured) =>
         (configured is { Length: > 0 } ? (string[])[configured] : ["docker", "podman"]).FirstOrDefault(Answers);

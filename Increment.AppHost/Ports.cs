@@ -10,7 +10,7 @@ static class Ports
     static readonly string[] Dashboard = ["ASPNETCORE_URLS", "ASPIRE_DASHBOARD_OTLP_ENDPOINT_URL", "ASPIRE_RESOURCE_SERVICE_ENDPOINT_URL"];
 
     /// <summary>
-    /// Checks that no other program listens on these ports. Tests use any free ports, so nothing is checked for them.
+    /// Checks that no other program listens on these ports. Nothing is checked if the ports are random, as in tests.
     /// </summary>
     /// <exception cref="SettingException">A port is in use.</exception>
     public static void RequireFree(IDistributedApplicationBuilder builder)
@@ -29,7 +29,7 @@ static class Ports
         foreach (var (name, project, port) in ports)
         {
             if (taken.Contains(port))
-                throw new SettingException($"Port {port} of {name} is taken by another program: end that program, or give {name} another port in {project}/Properties/launchSettings.json.");
+                throw new SettingException($"Port {port} of {name} is in use by another program: stop that program, or set another port for {name} in {project}/Properties/launchSettings.json.");
         }
     }
 }

@@ -2,7 +2,7 @@ using Microsoft.Extensions.Configuration;
 
 namespace Increment.AppHost;
 
-/// <summary>A setting cannot be used. The AppHost prints the message and stops. The message has the remedy in one sentence.</summary>
+/// <summary>A setting cannot be used. The AppHost prints the message, which says what to do, and exits.</summary>
 sealed class SettingException(string message) : DistributedApplicationException(message)
 {
     static SettingException() => AppDomain.CurrentDomain.UnhandledException += (_, unhandled) =>

@@ -13,11 +13,11 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     const string Setting = "Increment:Storage:Engine";
 
     /// <summary>
-    /// Chooses by <c>Increment:Storage:Engine</c> = <c>auto</c> | <c>embedded</c> | <c>containers</c>, and prints in
-    /// one line where the data is. <c>auto</c> uses the server that <c>ConnectionStrings:increment</c> names, otherwise
-    /// the engine that already has data, otherwise containers if a container runtime answers, otherwise SQLite files.
-    /// <c>Increment:Storage:Path</c> is the folder of the SQLite files and of the record of the engine that was used
-    /// first.
+    /// Chooses by the setting <c>Increment:Storage:Engine</c> (<c>auto</c>, <c>embedded</c> or <c>containers</c>), and
+    /// prints one line that says where the data is. <c>auto</c> uses the server that <c>ConnectionStrings:increment</c>
+    /// names, otherwise the engine that already has data, otherwise containers if a container runtime answers, otherwise
+    /// SQLite files. The folder <c>Increment:Storage:Path</c> has the SQLite files, and a file that records the engine
+    /// that was used first.
     /// </summary>
     /// <exception cref="SettingException">A setting cannot be used.</exception>
     public static Storage Choose(IDistributedApplicationBuilder builder)
@@ -41,22 +41,22 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
         var engine = setting is not "auto" ? setting : recorded ?? (runtime.Value ? "containers" : "embedded");
         if (engine is "containers" && !runtime.Value)
             throw new SettingException(setting is "containers"
-                ? $"{Setting} is 'containers', and no container runtime answers: start Docker or podman, or take the setting out."
-                : $"The data is in containers, and no container runtime answers: start Docker or podman, or begin anew in SQLite files with --{Setting}=embedded.");
+                ? $"{Setting} is 'containers', but no container runtime answers: start Docker or podman, or remove the setting."
+                : $"The data is in containers, but no container runtime answers: start Docker or podman, or start without that data in SQLite files with --{Setting}=embedded.");
         if (recorded is null)
             Record(folder, engine);
 
         Console.WriteLine($"Increment: data in {(engine is "containers" ? "MongoDB and Redis containers" : $"SQLite files under {folder}")}"
-            + (setting is "auto" && recorded is not null ? $", as at the first start; --{Setting}={(engine is "containers" ? "embedded" : "containers")} chooses otherwise" : ""));
+            + (setting is "auto" && recorded is not null ? $", as at the first start; --{Setting}={(engine is "containers" ? "embedded" : "containers")} changes this" : ""));
         return engine is "containers" ? new(true, null, configuration) : new(false, folder, configuration);
     }
 
-    /// <summary>The connection string of a service's own store, outside containers.</summary>
+    /// <summary>The connection string of a service's store, if the stores do not run in containers.</summary>
     public string StoreOf(string service) => Folder is null
         ? Configuration.GetConnectionString("increment")!
         : new DbConnectionStringBuilder { ["Data Source"] = Path.Combine(Folder, service + ".db") }.ConnectionString;
 
-    /// <summary>The connection string of the token cache outside containers; empty for none.</summary>
+    /// <summary>The connection string of the token cache, if it does not run in a container; empty for none.</summary>
     public string Cache => Folder is null ? Configuration.GetConnectionString("cache") ?? "" : "";
 
     /// <summary>The engine that was used first with the folder; null if there was none.</summary>
@@ -67,12 +67,12 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
         {
             var engine = File.Exists(record) ? File.ReadAllText(record).Trim() : null;
             if (engine is not (null or "embedded" or "containers"))
-                throw new SettingException($"{record} says '{engine}'; it must say embedded or containers, which of them holds the data.");
+                throw new SettingException($"{record} contains '{engine}'; it must contain embedded or containers, whichever has the data.");
             return engine ?? (Directory.Exists(folder) && Directory.EnumerateFiles(folder, "*.db").Any() ? "embedded" : null);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new SettingException($"Increment:Storage:Path is '{folder}', a folder that cannot be read: {e.Message}");
+            throw new SettingException($"Increment:Storage:Path is '{folder}', but this folder cannot be read: {e.Message}");
         }
     }
 
@@ -80,7 +80,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
     {
         try
         {
-            // The folder has hashes of passwords and keys, so only its owner may access it.
+            // The files contain password hashes and keys, so only the owner may access the folder.
             if (!Directory.Exists(folder) && !OperatingSystem.IsWindows())
                 Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             Directory.CreateDirectory(folder);
@@ -88,7 +88,7 @@ sealed record Storage(bool UseContainers, string? Folder, IConfiguration Configu
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new SettingException($"Increment:Storage:Path is '{folder}', a folder that cannot be written: {e.Message}");
+            throw new SettingException($"Increment:Storage:Path is '{folder}', but this folder cannot be written: {e.Message}");
         }
     }
 

@@ -39,7 +39,7 @@ public sealed class SettingTests
         using var taken = Listen();
         var port = ((IPEndPoint)taken.LocalEndPoint!).Port;
 
-        Assert.Equal($"Port {port} of the dashboard is taken by another program: end that program, or give the dashboard another port in Increment.AppHost/Properties/launchSettings.json.",
+        Assert.Equal($"Port {port} of the dashboard is in use by another program: stop that program, or set another port for the dashboard in Increment.AppHost/Properties/launchSettings.json.",
             await RefusesAsync([], (variable, $"http://localhost:{port}")));
     }
 
@@ -80,7 +80,7 @@ public sealed class SettingTests
         builder.AddProject("till", Path.Combine(shop.FullName, "Shop.csproj"));
 
         var refused = Assert.Throws<SettingException>(() => Ports.RequireFree(builder));
-        Assert.Equal($"Port {port} of till is taken by another program: end that program, or give till another port in Shop/Properties/launchSettings.json.", refused.Message);
+        Assert.Equal($"Port {port} of till is in use by another program: stop that program, or set another port for till in Shop/Properties/launchSettings.json.", refused.Message);
         taken.Dispose();
         Ports.RequireFree(builder);
         shop.Delete(recursive: true);

@@ -40,7 +40,7 @@ public sealed class StorageTests : IDisposable
         Choose(engineAnswers: true);
 
         var refused = Assert.Throws<SettingException>(() => Choose(engineAnswers: false));
-        Assert.Equal("The data is in containers, and no container runtime answers: start Docker or podman, or begin anew in SQLite files with --Increment:Storage:Engine=embedded.", refused.Message);
+        Assert.Equal("The data is in containers, but no container runtime answers: start Docker or podman, or start without that data in SQLite files with --Increment:Storage:Engine=embedded.", refused.Message);
         Assert.True(Choose(engineAnswers: true).UseContainers);
     }
 
@@ -67,7 +67,7 @@ public sealed class StorageTests : IDisposable
     public void Containers_chosen_by_a_setting_need_an_engine_that_answers()
     {
         var refused = Assert.Throws<SettingException>(() => Choose(engineAnswers: false, "--Increment:Storage:Engine=containers"));
-        Assert.Equal("Increment:Storage:Engine is 'containers', and no container runtime answers: start Docker or podman, or take the setting out.", refused.Message);
+        Assert.Equal("Increment:Storage:Engine is 'containers', but no container runtime answers: start Docker or podman, or remove the setting.", refused.Message);
     }
 
     [Fact]
@@ -100,7 +100,7 @@ public sealed class StorageTests : IDisposable
         var record = Path.Combine(folder.FullName, "engine");
         File.WriteAllText(record, "mysql");
 
-        Assert.Equal($"{record} says 'mysql'; it must say embedded or containers, which of them holds the data.",
+        Assert.Equal($"{record} contains 'mysql'; it must contain embedded or containers, whichever has the data.",
             Assert.Throws<SettingException>(() => Choose(engineAnswers: true)).Message);
     }
 
