@@ -9,8 +9,9 @@ using Microsoft.Extensions.Diagnostics.HealthChecks;
 namespace Increment.ServiceDefaults.Health;
 
 /// <summary>
-/// <c>/health</c> (and <c>/healthz</c>, for old probes): readiness, with one line per dependency. 503 only if a check
-/// is unhealthy, which only the check of a service's own store can be. <c>/alive</c>: liveness of the process.
+/// <c>/health</c> (and <c>/healthz</c>, for old probes): readiness, with one entry per dependency. The answer is 503
+/// only if the service's own store is unhealthy; any other failure is at most degraded. <c>/alive</c>: liveness of the
+/// process.
 /// </summary>
 static class HealthEndpoints
 {

@@ -29,5 +29,5 @@ static class Cors
 
     static string ReadOrigin(string origin) =>
         Uri.TryCreate(origin, UriKind.Absolute, out var uri) && (uri.Scheme is "http" or "https") && uri.GetLeftPart(UriPartial.Authority).Equals(origin, StringComparison.OrdinalIgnoreCase) ? origin
-        : throw new SettingException($"Increment:Cors:Origins has '{origin}'; it must be origins with commas between, as 'https://shop.example.com, https://example.org'.");
+        : throw new SettingException($"Increment:Cors:Origins contains '{origin}'; it must be a comma-separated list of origins, for example 'https://shop.example.com, https://example.org'.");
 }

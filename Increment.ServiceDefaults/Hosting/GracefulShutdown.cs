@@ -7,9 +7,9 @@ using Microsoft.Extensions.Hosting;
 namespace Increment.ServiceDefaults.Hosting;
 
 /// <summary>
-/// On SIGTERM, continues to serve for <c>Increment:Shutdown:Drain</c> (default 0 s, in Kubernetes 10 s) and asks
-/// clients to close their connections. So load balancers stop sending requests before any request is refused. Then the
-/// service stops.
+/// On SIGTERM, the service continues to serve for <c>Increment:Shutdown:Drain</c> (default 0 s, in Kubernetes 10 s) and
+/// asks clients to close their connections. Load balancers stop sending requests in this time, so none is refused. Then
+/// the service stops.
 /// </summary>
 sealed class GracefulShutdown(TimeSpan drain) : IHostedLifecycleService
 {

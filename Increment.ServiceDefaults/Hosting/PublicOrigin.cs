@@ -10,7 +10,7 @@ namespace Increment.ServiceDefaults.Hosting;
 /// </summary>
 public static class PublicOrigin
 {
-    /// <summary>The setting, or null.</summary>
+    /// <summary>The origin from the setting; null if it is not set.</summary>
     /// <exception cref="InvalidOperationException">The setting is not an origin.</exception>
     public static Uri? GetPublicOrigin(this IConfiguration configuration)
     {
@@ -18,7 +18,7 @@ public static class PublicOrigin
             return null;
         return Uri.TryCreate(text, UriKind.Absolute, out var origin) && origin.Scheme is "http" or "https"
             && text.TrimEnd('/') == origin.GetLeftPart(UriPartial.Authority) ? origin
-            : throw new SettingException($"Increment:PublicOrigin is '{text}'; it must be an origin, as 'https://integers.example.com'.");
+            : throw new SettingException($"Increment:PublicOrigin is '{text}'; it must be an origin, for example 'https://integers.example.com'.");
     }
 
     /// <summary>Sets the scheme and host of every request to the public origin, for cookies, links and the check of Origin.</summary>

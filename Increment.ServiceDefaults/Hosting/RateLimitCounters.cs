@@ -10,13 +10,14 @@ using StackExchange.Redis;
 namespace Increment.ServiceDefaults.Hosting;
 
 /// <summary>
-/// Counts requests against limits: in Redis, if configured, for all replicas together. Each process counts too. Its own
-/// count is used while Redis does not answer within 100 ms, so an outage of Redis neither removes a limit nor refuses
-/// requests. A count in Redis has an HMAC as its name, so no e-mail address or client address is visible.
+/// Counts requests against limits. If Redis is configured, all replicas share the counts in Redis. Each process also
+/// keeps its own count, and uses it while Redis does not answer within 100 ms. So an outage of Redis neither removes a
+/// limit nor refuses requests. The name of a count in Redis is an HMAC, so that Redis contains no e-mail address and no
+/// client address.
 /// </summary>
 public sealed class RateLimitCounters : IDisposable
 {
-    /// <summary>The maximum clock difference at which two replicas count together.</summary>
+    /// <summary>The maximum difference between the clocks of replicas that share counts.</summary>
     static readonly TimeSpan MaxClockDifference = TimeSpan.FromMinutes(1);
 
     readonly PartitionedRateLimiter<(RateLimit Limit, string Key)> here = PartitionedRateLimiter.Create<(RateLimit Limit, string Key), (string, string)>(
@@ -39,7 +40,7 @@ public sealed class RateLimitCounters : IDisposable
     /// <summary>Counts one request, unless the limit is reached.</summary>
     public ValueTask<RateCount> CountAsync(RateLimit limit, string key) => AcquireAsync(limit, key, 1);
 
-    /// <summary>Reads the count without counting.</summary>
+    /// <summary>Reads the count, and does not count a request.</summary>
     public ValueTask<RateCount> AskAsync(RateLimit limit, string key) => AcquireAsync(limit, key, 0);
 
     /// <inheritdoc />
@@ -72,7 +73,7 @@ public sealed class RateLimitCounters : IDisposable
 
     async Task<RateCount> AcquireSharedAsync(RateLimit limit, string key, int permits)
     {
-        // It keeps no state here, so a new one each time costs no more than a lookup.
+        // The limiter keeps no state in this process, so creating it each time costs no more than a lookup.
         await using var limiter = new RedisFixedWindowRateLimiter<string>(NameInRedis(limit, key), new()
         {
             ConnectionMultiplexerFactory = () => redis!,
@@ -82,12 +83,12 @@ public sealed class RateLimitCounters : IDisposable
         using var lease = await limiter.AcquireAsync(permits);
         lease.TryGetMetadata(RateLimitMetadataName.Remaining, out var remaining);
         lease.TryGetMetadata(RateLimitMetadataName.RetryAfter, out var wait);
-        // Such a window is forged, to block a client for a long time, or the result of a wrong clock.
+        // A longer window was forged to block a client for a long time, or is the result of a wrong clock.
         if (wait < 0 || wait > limit.Window.TotalSeconds + MaxClockDifference.TotalSeconds)
             throw new InvalidDataException("The window in Redis is longer than that of the limit.");
         remaining = Math.Clamp(remaining, 0, limit.Permits);
-        // The library truncates to whole seconds: one second later the window has certainly ended. It grants 0 permits
-        // also if none is left.
+        // The library truncates the wait to whole seconds. One second later the window has certainly ended. A request
+        // for 0 permits is granted even if none is left.
         return new(limit, !lease.IsAcquired || permits == 0 && remaining == 0, remaining, TimeSpan.FromSeconds(wait + 1));
     }
 
@@ -97,7 +98,7 @@ public sealed class RateLimitCounters : IDisposable
 
 /// <summary>The state of a limit.</summary>
 /// <param name="Limit">The limit.</param>
-/// <param name="IsReached">Whether the request exceeds what is left of the limit.</param>
+/// <param name="IsReached">Whether the request exceeds the limit or, for a read, no permit is left.</param>
 /// <param name="Remaining">The permits left until the window ends; <see cref="long.MaxValue"/> without a limit.</param>
 /// <param name="RetryAfter">The time until the window ends; valid if the limit is reached.</param>
 public readonly record struct RateCount(RateLimit Limit, bool IsReached, long Remaining, TimeSpan RetryAfter)

@@ -26,13 +26,13 @@ public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
         var section = configuration.GetSection("Increment:Limits:" + Name);
         var limit = this with { Permits = section.GetSetting("Permits", Permits), Window = section.GetSetting("Window", Window) };
         return limit.Permits >= 0 && limit.Window >= TimeSpan.FromSeconds(1) ? limit : throw new SettingException(
-            $"{section.Path}:Permits must be 0 (no limit) or more, and {section.Path}:Window at least a second, as '00:01:00'.");
+            $"{section.Path}:Permits must be 0 (no limit) or more, and {section.Path}:Window must be at least one second, for example '00:01:00' for one minute.");
     }
 
     /// <summary>
-    /// The limits for a client's address: the limit for the address itself, and for IPv6 also a limit for its /48,
-    /// which a single customer may have and which contains 65,536 addresses. The latter is named NAME-network and has
-    /// 16 times as many permits.
+    /// The limits for a client's address: the limit for the address itself, and for IPv6 also a limit for its /48. One
+    /// customer may have a whole /48, which contains 65,536 of the /64 prefixes that count as one address. The limit
+    /// for the /48 is named NAME-network and has 16 times as many permits.
     /// </summary>
     /// <param name="clientAddress">The result of <see cref="RateLimits.ClientAddress"/>.</param>
     public IEnumerable<(RateLimit Limit, string Key)> ForAddress(string clientAddress)
@@ -51,9 +51,10 @@ public sealed record RateLimit(string Name, int Permits, TimeSpan Window)
 }
 
 /// <summary>
-/// Limits the rate of requests: per address for the endpoints that require it, and per token for all endpoints if
-/// <c>Increment:Limits:token:Permits</c> is set (<c>:Window</c>, default one minute). <see cref="RateLimitCounters"/> counts.
-/// It replaces ASP.NET Core's middleware, which does not expose the lease that the response headers need.
+/// Limits the rate of requests: per address at the endpoints that require it, and per token at all other endpoints that
+/// require a scope, if <c>Increment:Limits:token:Permits</c> is set (<c>:Window</c>, default one minute). <see
+/// cref="RateLimitCounters"/> counts the requests. This middleware replaces ASP.NET Core's, which does not expose the
+/// lease that the response headers need.
 /// </summary>
 public static class RateLimits
 {
@@ -65,7 +66,8 @@ public static class RateLimits
     }
 
     /// <summary>
-    /// The address that is limited. For IPv6 it is the /64 prefix: one customer has a whole /64 and can change the rest freely.
+    /// The client's address, as limits count it. For IPv6 this is the /64 prefix: one customer has a whole /64 and can
+    /// choose the other 64 bits freely.
     /// </summary>
     public static string ClientAddress(this HttpContext context)
     {
@@ -118,7 +120,7 @@ public static class RateLimits
     /// <summary>Builds the endpoints, and so reads their limits, at startup instead of at the first request.</summary>
     sealed class SettingCheck(EndpointDataSource endpoints) : IHostedLifecycleService
     {
-        /// <summary>All endpoints are mapped only now.</summary>
+        /// <summary>Runs after the start, because only then are all endpoints mapped.</summary>
         public Task StartedAsync(CancellationToken cancellationToken)
         {
             _ = endpoints.Endpoints;
@@ -141,7 +143,8 @@ public static class RateLimits
                 : null;
 
         /// <summary>
-        /// Counts a limited request. Returns the limit that is reached, otherwise the one with the fewest permits left.
+        /// Counts the request against its limits. Returns the count of the limit that is reached, otherwise the one with
+        /// the fewest permits left.
         /// </summary>
         public async ValueTask<RateCount> CountAsync(HttpContext context)
         {

@@ -6,7 +6,7 @@ namespace Increment.ServiceDefaults.Hosting;
 
 /// <summary>
 /// Response headers that restrict how browsers may use a response (OWASP REST Security Cheat Sheet) and forbid caching.
-/// A page replaces the Content-Security-Policy, and a cacheable response replaces the Cache-Control.
+/// Pages set their own Content-Security-Policy, and cacheable responses set their own Cache-Control.
 /// </summary>
 static class SecurityHeaders
 {

@@ -7,10 +7,13 @@ using Microsoft.Extensions.DependencyInjection;
 
 namespace Increment.ServiceDefaults.Hosting;
 
-/// <summary>The common parts of every service of Increment; <see cref="ServicePipeline"/> puts them in order.</summary>
+/// <summary>Registers the common parts of every service; <see cref="ServicePipeline"/> adds their middleware in order.</summary>
 public static class ServiceDefaultsExtensions
 {
-    /// <summary>Telemetry, health, limits, graceful shutdown, the error format, and an OpenAPI document.</summary>
+    /// <summary>
+    /// Registers telemetry, limits, forwarded headers, CORS, health checks, the error format, graceful shutdown, the
+    /// service secret and the shared token cache.
+    /// </summary>
     public static WebApplicationBuilder AddServiceDefaults(this WebApplicationBuilder builder)
     {
         builder.AddTelemetry();

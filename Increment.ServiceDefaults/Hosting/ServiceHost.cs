@@ -7,8 +7,8 @@ public static class ServiceHost
 {
     /// <summary>
     /// Creates a builder that reads the settings next to the program, whatever the working directory is, and does not
-    /// watch the files. A watch needs an inotify instance. By default a user has 128 of them on a whole node, and
-    /// without a free one no service would start.
+    /// watch the files. A watch needs an inotify instance. By default a user has 128 instances on a whole node, and a
+    /// service would not start if none were free.
     /// </summary>
     public static WebApplicationBuilder CreateBuilder(string[] args) => WebApplication.CreateBuilder(new WebApplicationOptions
     {

@@ -10,7 +10,7 @@ public sealed class SettingException(string message, Exception? inner = null) : 
 {
     static SettingException() => AppDomain.CurrentDomain.UnhandledException += (_, unhandled) =>
     {
-        // One sentence for the operator instead of a stack trace and a core dump.
+        // The operator gets one line instead of a stack trace and a core dump.
         if (unhandled.ExceptionObject is not SettingException exception)
             return;
         Console.Error.WriteLine(exception.Message);
@@ -18,7 +18,7 @@ public sealed class SettingException(string message, Exception? inner = null) : 
     };
 }
 
-/// <summary>Settings of other types than text.</summary>
+/// <summary>Reads settings that are not text.</summary>
 public static class Settings
 {
     /// <summary>The setting's value, or <paramref name="otherwise"/> if it is not set.</summary>

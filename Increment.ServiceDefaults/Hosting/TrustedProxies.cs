@@ -40,5 +40,5 @@ static class TrustedProxies
     static System.Net.IPNetwork ReadNetwork(string proxy) =>
         System.Net.IPNetwork.TryParse(proxy, out var network) ? network
         : IPAddress.TryParse(proxy, out var address) ? new(address, address.AddressFamily is System.Net.Sockets.AddressFamily.InterNetwork ? 32 : 128)
-        : throw new SettingException($"Increment:Proxies has '{proxy}'; it must be addresses and networks with commas between, as '10.0.0.0/8, 192.0.2.1'.");
+        : throw new SettingException($"Increment:Proxies contains '{proxy}'; it must be a comma-separated list of addresses and networks, for example '10.0.0.0/8, 192.0.2.1'.");
 }

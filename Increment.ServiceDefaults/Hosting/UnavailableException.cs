@@ -1,6 +1,6 @@
 namespace Increment.ServiceDefaults.Hosting;
 
-/// <summary>An operation cannot be done now but may succeed later; the request is not at fault. It becomes a 503 response.</summary>
+/// <summary>An operation cannot be done now but may succeed later; the request is not at fault. The response is 503.</summary>
 /// <param name="code">A stable, lower-case, hyphenated name of the reason that programs can match on.</param>
 /// <param name="message">The problem, and what the caller can do.</param>
 /// <param name="retryAfter">The number of seconds after which a retry makes sense.</param>

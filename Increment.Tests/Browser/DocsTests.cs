@@ -25,13 +25,13 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
         var article = page.Locator($"#{operation}");
         await Expect(article.GetByRole(AriaRole.Heading).First).ToBeInViewportAsync();
 
-        await page.GetByLabel("Token for trying things out").FillAsync(await RegisterAsync());
+        await page.GetByLabel("Token for requests from this page").FillAsync(await RegisterAsync());
         var result = await SendAsync(article);
         await Expect(result).ToContainTextAsync("200");
         await Expect(result).ToContainTextAsync("content-type: application/vnd.api+json");
         await Expect(result).ToContainTextAsync(answered);
 
-        await page.GetByLabel("Token for trying things out").FillAsync("no-such-token");
+        await page.GetByLabel("Token for requests from this page").FillAsync("no-such-token");
         await SendAsync(article);
         await Expect(result).ToContainTextAsync("401");
         await Expect(result).ToContainTextAsync("\"code\": \"unauthorized\"");
@@ -45,7 +45,7 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
         await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
         var page = visit.Page;
         await page.GotoAsync("/docs");
-        await page.GetByLabel("Token for trying things out").FillAsync(await RegisterAsync());
+        await page.GetByLabel("Token for requests from this page").FillAsync(await RegisterAsync());
 
         var set = page.Locator("#setNamed");
         await set.GetByText("Try it").ClickAsync();
@@ -72,7 +72,7 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
         await page.GotoAsync("/docs");
         await Expect(page.Locator("#hello")).ToBeVisibleAsync();
         await visit.Context.SetOfflineAsync(true);
-        await Expect(await SendAsync(page.Locator("#hello"))).ToHaveTextAsync("No answer. Is the service up, and the address right?");
+        await Expect(await SendAsync(page.Locator("#hello"))).ToHaveTextAsync("No answer. Check that the service is running and that the address is correct.");
         await visit.Context.SetOfflineAsync(false);
 
         await page.RouteAsync("**/openapi/v1.json", route => route.AbortAsync());

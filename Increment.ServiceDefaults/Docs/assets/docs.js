@@ -1,4 +1,4 @@
-/** The element `tag` with these properties and children. */
+/** Creates an element `tag` with these properties and children. */
 function element(tag, properties = {}, ...children) {
   const { dataset, ...others } = properties;
   const made = Object.assign(document.createElement(tag), others);
@@ -69,7 +69,7 @@ function typeOf(schema) {
   const range = minimum !== undefined || maximum !== undefined ? `, ${minimum ?? ''} to ${maximum ?? ''}` : '';
   const length = maxLength !== undefined ? `, ${minLength ?? 0} to ${maxLength} characters` : '';
   const name = type === 'array' ? `list of ${typeOf(resolve(items))}` : [type].flat().filter(one => one !== 'null').join(' or ') || 'anything';
-  return name + (format ? ` (${format})` : '') + range + length + (standard !== undefined ? `, ${standard} unless given` : '');
+  return name + (format ? ` (${format})` : '') + range + length + (standard !== undefined ? `, default ${standard}` : '');
 }
 
 const field = (name, note, schema, description) => element('div', {},
@@ -130,14 +130,14 @@ function describeAnswers(responses, of) {
   });
   const common = all.filter(isCommon).map(([status]) => element('span', { className: 'status', textContent: status, dataset: { class: status[0] } }));
   return [element('h4', { textContent: 'Answers' }), element('div', { className: 'answers' }, ...answers,
-    common.length ? element('p', { className: 'small common' }, ...common, element('a', { href: '#errors', textContent: 'as everywhere' })) : undefined)];
+    common.length ? element('p', { className: 'small common' }, ...common, element('a', { href: '#errors', textContent: 'described under Errors' })) : undefined)];
 }
 
 /** Describes the responses that many operations share. */
 function describeErrors() {
   const common = Object.fromEntries(Object.entries(api.components.responses).filter(([name]) => /^\d+$/.test(name)));
   return element('article', { className: 'card operation', id: 'errors', ariaLabel: 'Errors' },
-    element('div', { className: 'prose' }, ...prose('An error is a JSON:API document. `code` is stable and for programs, `detail` says what to do, and `meta.traceId` is the trace to name when asking for help.')),
+    element('div', { className: 'prose' }, ...prose('An error is a JSON:API document. `code` is stable and meant for programs. `detail` says what to do. Include `meta.traceId` when you ask for help.')),
     element('dl', { className: 'fields' }, ...fieldsOf(api.components.schemas.Errors)),
     describeAnswers(common, 'Errors').at(-1));
 }
@@ -213,7 +213,7 @@ function tryOut(part, id, method, path, parameters, body, responses) {
       if (response.headers.get('content-type')?.includes('json')) text.textContent = indent(text.textContent);
       if (!text.textContent) text.parentElement.remove();
     } catch (problem) {
-      if (problem.name !== 'AbortError') part.result.replaceChildren(element('p', { className: 'note error', textContent: 'No answer. Is the service up, and the address right?' }));
+      if (problem.name !== 'AbortError') part.result.replaceChildren(element('p', { className: 'note error', textContent: 'No answer. Check that the service is running and that the address is correct.' }));
     } finally {
       stop.hidden = true;
       send.disabled = false;
@@ -245,7 +245,7 @@ function show() {
   const [intro, part] = make('intro');
   part.title.textContent = `${api.info.title} API`;
   part.description.append(...prose(api.info.description));
-  part.sessionHint.textContent = 'Without one, the session of the page in this browser is used, if there is one.';
+  part.sessionHint.textContent = 'Without a token, requests use the session of this browser, if there is one.';
   part.tokenForm.addEventListener('submit', event => event.preventDefault());
   main.replaceChildren(intro);
 
