@@ -137,7 +137,10 @@ public sealed record ErrorMeta(string TraceId);
 [JsonSerializable(typeof(ErrorDocument))]
 sealed partial class ErrorJson : JsonSerializerContext
 {
-    /// <summary>Does not escape quotes: the response is only read as JSON, also by people.</summary>
+    /// <summary>
+    /// Writes a quote as \" and not as \u0022, so that people can read the response. It is only read as JSON, so no
+    /// other escapes are needed.
+    /// </summary>
     public static readonly ErrorJson Readable = new(new(JsonSerializerDefaults.Web)
     {
         DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,

@@ -15,7 +15,7 @@ public sealed record ListDocument<T>(IReadOnlyList<Resource<T>> Data, PageLinks 
 /// <param name="Attributes">All other data.</param>
 public sealed record Resource<T>(string Type, string Id, T Attributes);
 
-/// <summary>JSON:API pagination links; null if the page does not exist.</summary>
+/// <summary>JSON:API pagination links; <c>Next</c> is null on the last page.</summary>
 public sealed record PageLinks(string Self, string First, string? Next);
 
 /// <summary>Responses that are JSON:API documents.</summary>
@@ -25,7 +25,7 @@ public static class JsonApiResults
     public static IResult Resource<T>(string type, string id, T attributes, int status = StatusCodes.Status200OK) =>
         Results.Json(new Document<T>(new(type, id, attributes)), JsonSerializerOptions.Web, MediaTypes.JsonApi, status);
 
-    /// <summary>A document without a resource, for an optional one that does not exist: <c>"data": null</c>.</summary>
+    /// <summary>The document for an optional resource that does not exist: <c>"data": null</c>.</summary>
     public static IResult None() => Results.Json(new { Data = (object?)null }, JsonSerializerOptions.Web, MediaTypes.JsonApi);
 
     /// <summary>A page of resources.</summary>

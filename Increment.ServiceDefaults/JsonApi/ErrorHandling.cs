@@ -27,7 +27,7 @@ static partial class ErrorHandling
         .Use((context, next) => RequestTarget.Refusal(context) is { } refusal ? refusal.ExecuteAsync(context) : next(context))
         .Use((context, next) => MediaTypes.Refusal(context.Request) is { } refusal ? refusal.ExecuteAsync(context) : next(context));
 
-    /// <summary>Does the same as UseStatusCodePages, without a cost for other responses.</summary>
+    /// <summary>Does the same as UseStatusCodePages, but costs nothing for responses that need no error.</summary>
     static Task AnswerBareStatusAsync(HttpContext context, RequestDelegate next)
     {
         var done = next(context);
@@ -41,8 +41,8 @@ static partial class ErrorHandling
     }
 
     /// <summary>
-    /// Completes a response that has a status but no body. OPTIONS gets the allowed methods that routing found; all
-    /// others become errors.
+    /// Completes a response that has an error status but no body. OPTIONS gets 204 with the Allow header that routing
+    /// has set; all other responses get an error as their body.
     /// </summary>
     static Task AnswerAsync(HttpContext context)
     {
@@ -56,8 +56,8 @@ static partial class ErrorHandling
     }
 
     /// <summary>
-    /// The error for a request that Kestrel refuses. After a colon, Kestrel's message quotes the request, which may
-    /// contain a token.
+    /// The error for a request that Kestrel refuses. It has Kestrel's message only up to the colon, because the rest
+    /// quotes the request, which may contain a token.
     /// </summary>
     public static ApiError OfRefusal(BadHttpRequestException refusal) => OfStatus(refusal.StatusCode,
         $"The request is not valid HTTP/1.1: {refusal.Message.Split(':')[0].TrimEnd('.')}. Correct it and send it on a new connection.");
@@ -71,7 +71,7 @@ static partial class ErrorHandling
         414 => new(414, "uri-too-long", "URI too long", "The address is longer than this service accepts. Send long values in the body."),
         415 => new(415, "unsupported-media-type", "Unsupported media type", "This address does not support the body's Content-Type."),
         431 => new(431, "request-header-fields-too-large", "Request header fields too large",
-            "The headers are more or longer than this service accepts. Send fewer or shorter headers; often there are too many cookies."),
+            "The request has more or longer headers than this service accepts. Send fewer or shorter headers; often the cause is too many cookies."),
         504 => new(504, "timeout", "Timeout", "The request took too long and was canceled."),
         505 => new(505, "http-version-not-supported", "HTTP version not supported", "This service supports HTTP/1.1. Send the request with that version."),
         _ => new(status, ReasonPhrases.GetReasonPhrase(status) is { Length: > 0 } reason ? reason.ToLowerInvariant().Replace(' ', '-') : "error",

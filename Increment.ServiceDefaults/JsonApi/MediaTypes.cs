@@ -54,9 +54,9 @@ public static class MediaTypes
         : 0;
 
     /// <summary>
-    /// Refuses what JSON:API requires a server to refuse: a JSON:API body with a media-type parameter other than ext or
-    /// profile (415), and an Accept header in which every JSON:API entry has such a parameter (406). No extension is
-    /// supported.
+    /// Refuses what JSON:API requires a server to refuse: a JSON:API body with a media-type parameter other than profile
+    /// (415), and an Accept header in which every JSON:API entry has such a parameter (406). The parameter ext is
+    /// refused too, because no extension is supported.
     /// </summary>
     internal static ApiError? Refusal(HttpRequest request)
     {

@@ -5,7 +5,7 @@ namespace Increment.ServiceDefaults.JsonApi;
 
 /// <summary>The requested part of a list, by JSON:API's cursor parameters <c>page[size]</c> and <c>page[after]</c>.</summary>
 /// <param name="Size">The maximum number of resources, 1 to 100.</param>
-/// <param name="After">The id before the first resource; null for the beginning.</param>
+/// <param name="After">The id of the resource before the page; null for the first page.</param>
 public readonly record struct Page(int Size, string? After)
 {
     const int DefaultSize = 20;

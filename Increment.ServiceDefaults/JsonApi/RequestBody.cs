@@ -42,7 +42,7 @@ public sealed class RequestBody
         var isJsonApi = contentType?.MediaType.Equals(MediaTypes.JsonApi, StringComparison.OrdinalIgnoreCase) is true;
         if (!isJsonApi && contentType?.MediaType.Equals(MediaTypes.Json, StringComparison.OrdinalIgnoreCase) is not true)
             throw new ApiException(new(415, "unsupported-media-type", "Unsupported media type",
-                $"Send the body as {MediaTypes.Json}, {MediaTypes.JsonApi} or application/x-www-form-urlencoded, and say so in Content-Type.")
+                $"Send the body as {MediaTypes.Json}, {MediaTypes.JsonApi} or application/x-www-form-urlencoded, with that Content-Type.")
             { Source = ErrorSource.OfHeader("Content-Type") });
 
         var root = await ReadJsonAsync(request);
@@ -196,8 +196,8 @@ public sealed class RequestBody
     }
 
     /// <summary>
-    /// Reads a multipart form. ASP.NET Core's reader replaces bytes that are not UTF-8 by U+FFFD, which users do not
-    /// type, so a value with it is refused.
+    /// Reads a multipart form. ASP.NET Core's reader replaces bytes that are not UTF-8 with U+FFFD. Users do not type
+    /// this character, so a form that contains it is refused.
     /// </summary>
     static async Task<List<(string Name, string Value)>> ReadMultipartAsync(HttpRequest request)
     {
@@ -220,7 +220,7 @@ public sealed class RequestBody
         catch (InvalidOperationException e)
         {
             throw new ApiException(ApiError.BadRequest("malformed-json", e.InnerException is DecoderFallbackException
-                ? "The body has bytes that are not UTF-8." : "The body has a \\u escape that is half a character."), e);
+                ? "The body has bytes that are not UTF-8." : "The body has a \\u escape that is an unpaired surrogate."), e);
         }
         catch (JsonException e)
         {

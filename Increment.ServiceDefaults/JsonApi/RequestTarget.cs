@@ -25,8 +25,8 @@ static class RequestTarget
     }
 
     /// <summary>
-    /// Whether all bytes are UTF-8. ASP.NET Core leaves other bytes encoded, so they would be read as their
-    /// percent-encoded text.
+    /// Whether all bytes are UTF-8. ASP.NET Core does not decode other bytes, so a service would read <c>%FF</c> as
+    /// these three characters.
     /// </summary>
     static bool IsUtf8(string target) => Utf8.IsValid(WebUtility.UrlDecodeToBytes(Encoding.Latin1.GetBytes(target), 0, target.Length));
 }

@@ -5,13 +5,17 @@ using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 namespace Increment.ServiceDefaults.Kestrel;
 
 /// <summary>
-/// Detects within a minute clients that have vanished without closing the connection (no power, no network). Otherwise
-/// the system would continue to send for a quarter of an hour, and their streams would count for as long. On an idle
-/// connection the system sends keep-alive probes. A live stream is never silent for more than 15 s.
+/// Detects within a minute clients that vanished without closing the connection, for example by a power or network
+/// failure. Otherwise the operating system would retransmit for a quarter of an hour, and the client's streams would count
+/// against its limit for that time. On an idle connection the operating system sends keep-alive probes. A live stream is
+/// never idle: it sends something at least every 15 s, which the client must acknowledge.
 /// </summary>
 static class DeadPeers
 {
-    /// <summary>How long sent data may stay unacknowledged, and a client may fail to answer keep-alive probes.</summary>
+    /// <summary>
+    /// How long sent data may stay unacknowledged. Also how long a connection is idle before the first keep-alive probe,
+    /// and how long probes may stay unanswered.
+    /// </summary>
     internal static readonly TimeSpan Timeout = TimeSpan.FromSeconds(30);
 
     /// <summary>TCP_USER_TIMEOUT of Linux, https://man7.org/linux/man-pages/man7/tcp.7.html.</summary>

@@ -56,7 +56,8 @@ sealed class Http10Requests
         var kept = Math.Min(bytes.Length, line.Length - lineLength);
         bytes[..kept].CopyTo(line.AsSpan(lineLength));
         lineLength += kept;
-        // It may begin the empty line that ends the headers. Content-Length is added before that line.
+        // This CR may begin the empty line that ends the headers. It is held back, because Content-Length belongs before
+        // that line.
         if (Line is [(byte)'\r'])
             return;
         if (lacksLength && part is Part.Headers && Line is [(byte)'\n'] or [(byte)'\r', (byte)'\n'])

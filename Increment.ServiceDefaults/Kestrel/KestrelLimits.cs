@@ -19,8 +19,8 @@ static class KestrelLimits
             kestrel.Limits.MaxRequestHeadersTotalSize = 16 * 1024;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
         });
-        // The thread that reads a request serves it, and the thread that writes a response sends it. It is a thread of
-        // the pool, not the one that waits for the sockets, so slow work does not block other connections.
+        // The thread that reads a request also serves it, and the thread that writes a response also sends it. Both are
+        // thread pool threads, not the thread that waits for the sockets, so slow work does not block other connections.
         builder.Services.Configure<SocketTransportOptions>(sockets =>
         {
             sockets.UnsafePreferInlineScheduling = true;

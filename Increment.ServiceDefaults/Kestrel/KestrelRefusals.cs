@@ -8,10 +8,10 @@ using Microsoft.AspNetCore.Http.Features;
 namespace Increment.ServiceDefaults.Kestrel;
 
 /// <summary>
-/// Adds the common error body to requests that Kestrel refuses before the middleware. Kestrel writes this event after
-/// it has decided to refuse and before it answers. Only Kestrel uses the <see cref="DiagnosticSource"/> of the
-/// services. Hosting and routing use the <see cref="DiagnosticListener"/>, where a subscriber would add a check to
-/// every request.
+/// Adds the common error body to the response when Kestrel refuses a request before the middleware runs. Kestrel writes
+/// the BadRequest event after it has decided to refuse the request and before it responds. Only Kestrel uses the <see
+/// cref="DiagnosticSource"/> from the service container. Hosting and routing use the <see cref="DiagnosticListener"/>
+/// instead, where a subscriber would add a check to every request.
 /// </summary>
 sealed class KestrelRefusals : DiagnosticSource
 {

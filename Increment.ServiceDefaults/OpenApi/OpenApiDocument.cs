@@ -44,7 +44,7 @@ static class OpenApiDocument
         where operation.Key != "parameters"
         select operation.Value!.AsObject();
 
-    /// <summary>Merges objects and concatenates lists. No value is in two parts.</summary>
+    /// <summary>Merges objects and concatenates arrays. Any other value must be in only one of the two parts.</summary>
     static void Merge(JsonObject into, JsonObject part)
     {
         foreach (var (name, value) in part.ToList())
