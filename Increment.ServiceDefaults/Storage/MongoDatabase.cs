@@ -20,14 +20,17 @@ namespace Increment.ServiceDefaults.Storage;
 /// </summary>
 public sealed partial class MongoDatabase : IHealthCheck, IHostedService
 {
-    /// <summary>How long an operation waits, separately, for a server, a connection, an answer, and a majority.</summary>
+    /// <summary>
+    /// The maximum wait for each of these: a server, connecting to it, a connection from the pool, and a majority. The
+    /// maximum wait for an answer, which includes the wait for a majority, is twice as long.
+    /// </summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     readonly IMongoDatabase database;
     readonly Func<IMongoDatabase, CancellationToken, Task> prepare;
     readonly ILogger logger;
     readonly Lock gate = new();
-    Task prepared = Task.FromException(new InvalidOperationException("Not begun."));
+    Task prepared = Task.FromException(new InvalidOperationException("The preparation has not started."));
     volatile bool failing;
 
     static MongoDatabase()
@@ -62,9 +65,10 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
     /// <param name="cancellationToken">
     /// Cancels the wait for the preparation; <paramref name="work"/> handles its own cancellation.
     /// </param>
-    /// <param name="limit">The maximum time for all of it; null for the sum of the limits of its operations.</param>
+    /// <param name="limit">The maximum total time; null for the sum of the timeouts of the individual operations.</param>
     /// <exception cref="StoreUnavailableException">
-    /// The operation failed, or took too long. The outcome of a write is unknown; it may also still be done later.
+    /// The operation failed, or took too long. The outcome of a write is unknown: it may have been done, or may still be
+    /// done later.
     /// </exception>
     public async Task<T> RunAsync<T>(Func<IMongoDatabase, Task<T>> work, CancellationToken cancellationToken, TimeSpan? limit = null)
     {
@@ -157,7 +161,7 @@ public static class MongoDatabaseExtensions
     {
         var url = Parse(builder.Configuration.GetStoreConnectionString());
         builder.AddMongoDBClient(StoreConnection.Name,
-            settings => settings.DisableTracing = settings.DisableHealthChecks = true, // replaced by those in Telemetry and below
+            settings => settings.DisableTracing = settings.DisableHealthChecks = true, // Telemetry and the check below replace them
             client =>
             {
                 // Defaults for what the connection string does not set.

@@ -3,8 +3,8 @@ using StackExchange.Redis;
 namespace Increment.ServiceDefaults.Storage;
 
 /// <summary>
-/// Waits at most 100 ms for an answer of Redis. After a command that got no answer, no command is sent for one second.
-/// So a Redis that is down or hangs delays requests of this process at most once a second.
+/// Waits at most 100 ms for an answer from Redis. After a command that got no answer, no command is sent for one second.
+/// So while Redis is down or hangs, it delays requests of this process at most once a second.
 /// </summary>
 sealed class RedisDeadline(TimeProvider time)
 {

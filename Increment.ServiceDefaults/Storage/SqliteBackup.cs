@@ -8,7 +8,7 @@ namespace Increment.ServiceDefaults.Storage;
 /// services use the file.
 /// </summary>
 /// <param name="things">The name of the file's contents, in the plural.</param>
-/// <param name="table">The table that has a row for each of them.</param>
+/// <param name="table">The table with one row for each of these things.</param>
 /// <param name="open">Opens a file by its connection string and brings its schema up to date.</param>
 /// <param name="afterRestore">SQL that completes a restore, in the same transaction.</param>
 public sealed class SqliteBackup(string things, string table, Func<string, SqliteDatabase> open, string afterRestore = "")
@@ -49,9 +49,9 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
     string Backup(string connectionString, string file)
     {
         if (new SqliteConnectionStringBuilder(connectionString).DataSource is var source && !File.Exists(source))
-            throw new InvalidOperationException($"There is no store {Path.GetFullPath(source)}. Name the service's own in ConnectionStrings:increment.");
+            throw new InvalidOperationException($"The store {Path.GetFullPath(source)} does not exist. Set ConnectionStrings:increment to the service's store.");
         if (Path.Exists(file))
-            throw new InvalidOperationException($"{file} is there already. Name a new file.");
+            throw new InvalidOperationException($"{file} already exists. Choose a new file name.");
         var partial = file + ".partial";
         Directory.CreateDirectory(Path.GetDirectoryName(file)!);
         File.Delete(partial);
@@ -122,7 +122,7 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
     long Count(string file, string name)
     {
         if (!File.Exists(file))
-            throw new InvalidOperationException($"There is no file {name}.");
+            throw new InvalidOperationException($"The file {name} does not exist.");
         try
         {
             using var backup = Open(new SqliteConnectionStringBuilder { DataSource = file }.ConnectionString, SqliteOpenMode.ReadOnly);
@@ -134,7 +134,7 @@ public sealed class SqliteBackup(string things, string table, Func<string, Sqlit
         }
         catch (SqliteException e)
         {
-            throw new InvalidOperationException($"{name} is not a file of {things}: {e.Message} Name one that this service wrote.", e);
+            throw new InvalidOperationException($"{name} does not contain {things}: {e.Message} Choose a file that this service wrote.", e);
         }
     }
 

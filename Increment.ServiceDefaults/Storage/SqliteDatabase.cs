@@ -27,8 +27,8 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     volatile bool isPrepared, isLost;
 
     /// <summary>
-    /// Keeps the file open during this object's lifetime. It never reads, so it holds no lock. SQLite compares it with
-    /// the file that is at the path later.
+    /// Keeps the file open during this object's lifetime, so that SQLite can compare it with the file that is at the path
+    /// later. This connection never reads, so it holds no lock.
     /// </summary>
     SqliteConnection? anchor;
 
@@ -77,17 +77,17 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
         }
         catch (ArgumentException e)
         {
-            throw new SettingException($"{Expected}; a path with a ';' goes between quotes. {e.Message}", e);
+            throw new SettingException($"{Expected}; put a path that contains ';' in quotes. {e.Message}", e);
         }
     }
 
     /// <summary>The file's full path.</summary>
     public string File { get; }
 
-    /// <summary>Why the file cannot be used yet; null after it could be used once.</summary>
+    /// <summary>Why the file could not be opened yet; null once it was opened.</summary>
     public SettingException? Failure { get; private set; }
 
-    /// <summary>Whether the file was found to be removed or replaced. Only a restart uses the file that is there then.</summary>
+    /// <summary>Whether the file was found to be removed or replaced. A file at the path is used again only after a restart.</summary>
     public bool IsLost => isLost;
 
     /// <summary>Opens a pooled connection.</summary>
@@ -120,8 +120,8 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
 
     /// <summary>
     /// Checks that the file was not removed or replaced, so that writes are not lost. It takes two or three system
-    /// calls. A connection that has read the file must be open, because SQLite removes the log with the last
-    /// connection.
+    /// calls. A connection that has read the file must be open, because SQLite removes the log when the last such
+    /// connection closes.
     /// </summary>
     /// <exception cref="StoreUnavailableException">The file, or its log, was removed or replaced.</exception>
     public void EnsureInPlace()
@@ -170,7 +170,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
             try
             {
                 if (IsCutOff(File))
-                    throw new SettingException($"The database '{File}' is empty, but its write-ahead log is not: it was damaged. It was not changed.");
+                    throw new SettingException($"The database '{File}' is empty, but its write-ahead log is not, so the database is damaged. It was not changed.");
                 if (new SqliteConnectionStringBuilder(creatingConnectionString).Mode is SqliteOpenMode.ReadWriteCreate && Directory.Exists(Path.GetDirectoryName(File)))
                     KeepToOwner(File);
                 using var connection = Open(creatingConnectionString);
@@ -202,7 +202,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     private static partial int FileControl(sqlite3 database, string schema, int operation, out int result);
 
     /// <summary>
-    /// Allows only the owner to read or write a file that has hashes of passwords and keys; creates the file if it does
+    /// Allows only the owner to read or write a file that contains password hashes and keys; creates the file if it does
     /// not exist. SQLite gives the log and its index the same mode. An existing file is not opened: closing it would
     /// release the locks that SQLite holds on it in this process (https://sqlite.org/howtocorrupt.html, 2.2).
     /// </summary>
@@ -257,7 +257,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
         var version = Convert.ToInt32(command.ExecuteScalar(), CultureInfo.InvariantCulture);
         if (version > migrations.Count)
             throw new SettingException(
-                $"The database '{connection.DataSource}' has schema version {version}; this program knows up to {migrations.Count}. Use a newer program.");
+                $"The database '{connection.DataSource}' has schema version {version}; this program supports versions up to {migrations.Count}. Use a newer version of the program.");
         for (; version < migrations.Count; version++)
         {
             command.CommandText = migrations[version] + $"; PRAGMA user_version = {version + 1}";
@@ -267,7 +267,7 @@ public sealed partial class SqliteDatabase : IHealthCheck, IDisposable
     }
 }
 
-/// <summary>Common operations of the stores.</summary>
+/// <summary>Operations that the SQLite stores have in common.</summary>
 public static class SqliteExtensions
 {
     /// <summary>Runs SQL and returns the number of changed rows.</summary>

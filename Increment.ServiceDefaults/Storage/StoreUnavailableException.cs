@@ -3,7 +3,7 @@ using Microsoft.Data.Sqlite;
 
 namespace Increment.ServiceDefaults.Storage;
 
-/// <summary>A store is unavailable, with either engine.</summary>
+/// <summary>A store of either engine is unavailable.</summary>
 /// <inheritdoc cref="UnavailableException" path="/param" />
 public sealed class StoreUnavailableException(string code, string message, int retryAfter, Exception? inner = null)
     : UnavailableException(code, message, retryAfter, inner)
@@ -26,7 +26,7 @@ public sealed class StoreUnavailableException(string code, string message, int r
 
     static StoreUnavailableException From(SqliteException exception) => exception.SqliteErrorCode switch // https://sqlite.org/rescode.html
     {
-        5 or 6 => new("store-busy", "The store is busy for too long. Try again.", 1, exception),
+        5 or 6 => new("store-busy", "The store was busy for too long. Try again.", 1, exception),
         13 => new("store-full", "The store's disk is full. Try again when there is room.", 5, exception),
         8 => new("store-read-only", "The store cannot be written now. Try again.", 5, exception),
         11 or 26 => new("store-damaged", "The store's file is damaged. It must be restored from a backup.", 60, exception),

@@ -93,12 +93,12 @@ static class TelemetryExtensions
     }
 
     /// <summary>
-    /// Exports during the host's lifetime. A service's own source and meter have the service's name, because
-    /// OpenTelemetry would compile a regular expression at every start for a pattern.
+    /// Exports during the host's lifetime. A service's own source and meter have exactly the service's name. For a name
+    /// pattern, OpenTelemetry would compile a regular expression at every start.
     /// </summary>
     sealed class Exporters(IHostEnvironment service, LoggerProvider logs) : IHostedLifecycleService
     {
-        /// <summary>How long shutdown waits for the export of the rest, also if the collector is down or slow.</summary>
+        /// <summary>The maximum wait at shutdown for the last export, for example if the collector is down or slow.</summary>
         static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(1.5);
 
         TracerProvider? traces;
@@ -115,7 +115,7 @@ static class TelemetryExtensions
             return Task.CompletedTask;
         }
 
-        /// <summary>Exports the rest of all signals in parallel. Otherwise each would wait up to 5 s, one after the other.</summary>
+        /// <summary>Exports the last traces, metrics and logs in parallel. Otherwise each would wait up to 5 s, one after the other.</summary>
         public Task StoppedAsync(CancellationToken cancellationToken)
         {
             var timeout = (int)ShutdownTimeout.TotalMilliseconds;

@@ -85,13 +85,13 @@ public sealed class SqliteBackupTests : IDisposable
             open(ConnectionString(name));
 
         await ExpectAsync(0, things, "backup", "copy", ConnectionString(service));
-        await ExpectAsync(1, "copy is there already. Name a new file.", "backup", "copy", ConnectionString(service));
+        await ExpectAsync(1, "copy already exists. Choose a new file name.", "backup", "copy", ConnectionString(service));
         await ExpectAsync(0, things, "restore", "copy", ConnectionString("elsewhere"));
         await ExpectAsync(2, "Usage: backup FILE | restore FILE", "backup", "", ConnectionString(service));
-        await ExpectAsync(1, "There is no file ", "restore", "missing", ConnectionString(service));
-        await ExpectAsync(1, "There is no store ", "backup", "second", ConnectionString("missing"));
-        await ExpectAsync(1, $"{other}.db is not a file of {things}", "backup", "second", ConnectionString(other));
-        await ExpectAsync(1, $"{other}.db is not a file of {things}", "restore", $"{other}.db", ConnectionString(service));
+        await ExpectAsync(1, "missing does not exist.", "restore", "missing", ConnectionString(service));
+        await ExpectAsync(1, "missing.db does not exist.", "backup", "second", ConnectionString("missing"));
+        await ExpectAsync(1, $"{other}.db does not contain {things}", "backup", "second", ConnectionString(other));
+        await ExpectAsync(1, $"{other}.db does not contain {things}", "restore", $"{other}.db", ConnectionString(service));
         await ExpectAsync(1, "use mongodump and mongorestore", "backup", "second", "mongodb://localhost/increment");
         Assert.Empty(Directory.GetFiles(folder, "second*"));
 
