@@ -19,17 +19,17 @@ namespace Increment.ServiceDefaults.Tokens;
 public sealed class AuthServiceClient : ITokenVerifier
 {
     /// <summary>
-    /// The size at which a request is full, in bytes. AuthService still accepts it with one more token of the maximum
-    /// length.
+    /// The size from which no more tokens are added to a request, in bytes. The last token may exceed it, and AuthService
+    /// accepts a request that exceeds it by one token of the maximum length.
     /// </summary>
     const int FullLength = 32 * 1024;
 
-    /// <summary>The number of concurrent requests; more of them means fewer tokens in each.</summary>
+    /// <summary>The number of concurrent requests. More requests would each have fewer tokens.</summary>
     const int Askers = 2;
 
     /// <summary>
-    /// The maximum size of the queue, in bytes of tokens and their overhead. AuthService handles that in a few seconds,
-    /// about 10,000 of its own tokens. A longer queue occurs only if it does not answer.
+    /// The maximum size of the queue, in bytes of tokens and their overhead: about 10,000 of AuthService's own tokens,
+    /// which it verifies in a few seconds. The queue becomes longer only if AuthService does not answer.
     /// </summary>
     internal const int MaxWaiting = 8 * 1024 * 1024;
 
@@ -44,7 +44,8 @@ public sealed class AuthServiceClient : ITokenVerifier
     };
 
     /// <summary>
-    /// A question that has waited longer than this when AuthService fails is not retried, because AuthService hangs.
+    /// When a request fails, queued questions that have waited longer than this fail too and are not sent, because
+    /// AuthService hangs.
     /// </summary>
     static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(1);
 
@@ -67,7 +68,7 @@ public sealed class AuthServiceClient : ITokenVerifier
             _ = AnswerAllAsync();
     }
 
-    /// <summary>Creates a client only for AuthService's address. It sends the service secret.</summary>
+    /// <summary>Creates a client that must be used only for AuthService, because it sends the service secret.</summary>
     internal static HttpClient CreateHttpClient(Uri address, ServiceSecret secret) => new(new SocketsHttpHandler
     {
         AllowAutoRedirect = false,
@@ -177,7 +178,7 @@ public sealed class AuthServiceClient : ITokenVerifier
         response.EnsureSuccessStatusCode();
         var answer = await response.Content.ReadFromJsonAsync<Principal?[]>(Strict) ?? throw new JsonException("The answer is null.");
         if (answer.Length != batch.Count)
-            throw new JsonException($"{batch.Count} tokens were asked about and {answer.Length} answered.");
+            throw new JsonException($"The request has {batch.Count} tokens, but the answer has {answer.Length} entries.");
         return [.. answer.Select(principal => principal is null ? null : principal with { CheckedAt = asked - Age(principal, response) })];
     }
 
@@ -232,8 +233,9 @@ public sealed class AuthServiceClient : ITokenVerifier
     }
 
     /// <summary>
-    /// The maximum age of the answer when it was sent; an answer that was too old is a failure. Both times are from
-    /// AuthService's clock, so it does not have to agree with this machine's. Date is truncated to whole seconds.
+    /// The maximum age that the answer can have had when it was sent. An answer that was too old is a failure. Both times
+    /// are from AuthService's clock, which may differ from this machine's. A second is added, because Date is truncated
+    /// to whole seconds.
     /// </summary>
     static TimeSpan Age(Principal principal, HttpResponseMessage response)
     {

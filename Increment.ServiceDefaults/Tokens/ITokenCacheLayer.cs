@@ -16,8 +16,8 @@ interface ITokenCacheLayer : ITokenRevocations
     ValueTask<SharedAnswer?> FindAsync(string tokenHash);
 
     /// <summary>
-    /// Stores a positive answer until it is <see cref="TokenCache.RefreshAge"/> old, unless an answer is stored; false
-    /// if the token was revoked, so the answer is invalid.
+    /// Stores a positive answer until it is <see cref="TokenCache.RefreshAge"/> old. It replaces an earlier answer.
+    /// Returns false, and stores nothing, if the token was revoked and so the answer is invalid.
     /// </summary>
     ValueTask<bool> TryAddAsync(string tokenHash, Principal principal);
 }

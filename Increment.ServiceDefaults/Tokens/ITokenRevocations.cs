@@ -4,8 +4,8 @@ namespace Increment.ServiceDefaults.Tokens;
 public interface ITokenRevocations
 {
     /// <summary>
-    /// Must be called after the revocation is committed and before its caller gets an answer. It never throws: without
-    /// the announcement, the tokens become invalid when the cache entries expire, after at most 10 s.
+    /// Must be called after the revocation is committed and before its caller gets an answer. It never throws. If the
+    /// announcement fails, the tokens become invalid when their cache entries expire, after at most 10 s.
     /// </summary>
     /// <param name="tokenHashes">The hashes of the tokens, see <see cref="TokenHash"/>.</param>
     Task AnnounceAsync(IReadOnlyCollection<string> tokenHashes);

@@ -10,9 +10,9 @@ public interface ITokenVerifier
     ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken);
 }
 
-/// <summary>Asking about several tokens in one request: <c>POST /auth/batch</c>.</summary>
+/// <summary>The request that verifies several tokens: <c>POST /auth/batch</c>.</summary>
 public static class TokenBatch
 {
-    /// <summary>How many tokens one request may ask about: AuthService refuses more, and its clients send no more.</summary>
+    /// <summary>The maximum number of tokens in a request. AuthService refuses more, and its clients send no more.</summary>
     public const int MaxTokens = 64;
 }

@@ -3,15 +3,15 @@ namespace Increment.ServiceDefaults.Tokens;
 /// <summary>The owner and the rights of a token: AuthService's answer to <c>POST /auth</c>.</summary>
 /// <param name="UserId">The user's identifier; never reused.</param>
 /// <param name="Name">
-/// The user's name: the e-mail address, or the demo user's name. Only AuthService may rely on it: in an answer that another
-/// service took from Redis it is empty, so that no e-mail address is there.
+/// The user's name: the e-mail address, or the demo user's name. Only AuthService may rely on it. An answer in Redis has an
+/// empty name, so that Redis contains no e-mail address.
 /// </param>
 /// <param name="TokenId">The token's identifier, by which it is revoked.</param>
 /// <param name="Scopes">What the token may do; see <see cref="Tokens.Scopes"/>.</param>
-/// <param name="ExpiresAt">When the token ends; null for never.</param>
+/// <param name="ExpiresAt">When the token expires; null for never.</param>
 /// <param name="CheckedAt">
-/// An instant, by AuthService's clock, at which the token was good: it is taken before the store is read, so a revocation
-/// that the answer has not seen was committed after it.
+/// A time, by AuthService's clock, at which the token was valid. It is taken before the store is read, so a revocation that
+/// the answer does not reflect was committed later.
 /// </param>
 public sealed record Principal(
     string UserId, string Name, string TokenId, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt, DateTimeOffset CheckedAt);
@@ -31,9 +31,9 @@ public static class Scopes
     /// <summary>Manage the account and its tokens.</summary>
     public const string Account = "account";
 
-    /// <summary>What a registered user has.</summary>
+    /// <summary>The scopes of registered users.</summary>
     public static readonly IReadOnlyList<string> OfUsers = [Counters, JobsRead, Account];
 
-    /// <summary>Everything.</summary>
+    /// <summary>All scopes.</summary>
     public static readonly IReadOnlyList<string> All = [Counters, JobsRead, JobsWrite, Account];
 }

@@ -22,11 +22,12 @@ sealed partial class RedisTokenCacheLayer(
 {
     const string Tombstone = "revoked";
 
-    /// <summary>In bytes; a longer value is ignored. The longest answer has less than half of it.</summary>
+    /// <summary>In bytes; a longer value is ignored. The longest answer is less than half as long.</summary>
     const int MaxEntryLength = 2048;
 
     /// <summary>
-    /// Stores an answer over any value, also an invalid one or another type, except a tombstone; returns 0 for a tombstone.
+    /// Stores an answer unless there is a tombstone, for which it returns 0. It overwrites any other value, even one that
+    /// is invalid or of another type.
     /// </summary>
     const string KeepUnlessRevoked = """
         if redis.pcall('GET', KEYS[1]) == ARGV[1] then return 0 end
@@ -56,7 +57,8 @@ sealed partial class RedisTokenCacheLayer(
         var now = time.GetUtcNow();
         if (principal.CheckedAt > now || now - principal.CheckedAt >= TokenCache.RefreshAge)
             return null;
-        // Checked by the writer's clock and by Redis's: the clocks may differ, and a command may have been delayed.
+        // The age is measured by the writer's clock and by Redis's clock, and the higher age counts: the clocks may differ,
+        // and a command may have been delayed.
         var checkedAt = asked - (TokenCache.RefreshAge - rest);
         return new(principal with { CheckedAt = checkedAt < principal.CheckedAt ? checkedAt : principal.CheckedAt });
     }
@@ -105,7 +107,7 @@ sealed partial class RedisTokenCacheLayer(
             _ = AnnounceLateAsync(tokenHashes);
     }
 
-    /// <summary>Sends the tombstone, then the message; one connection keeps this order.</summary>
+    /// <summary>Sends the tombstone before the message. They use the same connection, which keeps this order.</summary>
     async Task<bool> TryAnnounceAsync(IReadOnlyCollection<string> tokenHashes)
     {
         var database = redis.GetDatabase();
@@ -128,8 +130,8 @@ sealed partial class RedisTokenCacheLayer(
     }
 
     /// <summary>
-    /// Retries the revocation, because entries in Redis can survive its outage. It stops when no cache can have an
-    /// older answer.
+    /// Retries the revocation, because the entries in Redis can survive an outage of Redis. The retries end when no cache
+    /// can still have an older answer.
     /// </summary>
     async Task AnnounceLateAsync(IReadOnlyCollection<string> tokenHashes)
     {
@@ -157,8 +159,8 @@ sealed partial class RedisTokenCacheLayer(
         {
             try
             {
-                // The subscription may predate the broken connection. Only the answer to a new SUBSCRIBE shows when it
-                // is active.
+                // An existing subscription may be from before the connection broke. Only the answer to a new SUBSCRIBE
+                // shows that the subscription is active.
                 await subscriber.UnsubscribeAsync(Channel);
                 await subscriber.SubscribeAsync(Channel, (_, hash) => Revoked?.Invoke(hash.ToString()));
                 Subscribed?.Invoke();
@@ -181,9 +183,9 @@ sealed partial class RedisTokenCacheLayer(
     partial void LogSubscribed();
 
     /// <summary>
-    /// An answer in Redis. The version of November 2026 and before reads it as a <see cref="Principal"/>, so that two versions
-    /// can run beside each other; this one takes what that one wrote, which has no MAC, as nothing. The MAC is the
-    /// HMAC-SHA256 of the token's hash and of the entry without it.
+    /// An answer in Redis. Versions of November 2026 and before read it as a <see cref="Principal"/>, so that both versions
+    /// can run at the same time. Their entries have no MAC, and this version ignores them. The MAC is the HMAC-SHA256 of the
+    /// token's hash and of the entry without the MAC.
     /// </summary>
     sealed record Entry(
         string UserId, string Name, string TokenId, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt, DateTimeOffset CheckedAt, byte[]? Mac);

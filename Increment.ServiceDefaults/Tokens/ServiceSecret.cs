@@ -10,7 +10,7 @@ using Microsoft.Extensions.DependencyInjection;
 namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>
-/// The secret that only the services of one Increment share: <c>Increment:ServiceSecret</c>. A service authenticates to
+/// The secret that only the services of one installation share: <c>Increment:ServiceSecret</c>. A service authenticates to
 /// another service with <c>Authorization: Bearer SECRET</c>.
 /// </summary>
 public sealed class ServiceSecret
@@ -20,13 +20,13 @@ public sealed class ServiceSecret
 
     readonly byte[] expected;
 
-    /// <exception cref="SettingException">The setting is missing, shorter than 32 characters, or not of printable ASCII.</exception>
+    /// <exception cref="SettingException">The setting is missing, is shorter than 32 characters, or has a character that is not printable ASCII.</exception>
     public ServiceSecret(IConfiguration configuration)
     {
         Value = configuration[Setting] is { Length: > 0 } value ? value : throw new SettingException(
-            $"{Setting} is missing. Set it to the same {MinLength} characters or more for all services, or start them through Increment.AppHost.");
+            $"{Setting} is missing. Set it to the same {MinLength} or more characters for all services, or start the services through Increment.AppHost.");
         if (Value.Length < MinLength || Value.Any(c => c is <= ' ' or > '~'))
-            throw new SettingException($"{Setting} must be {MinLength} characters or more, of printable ASCII without spaces.");
+            throw new SettingException($"{Setting} must have {MinLength} or more characters, all of them printable ASCII and none a space.");
         expected = Encoding.ASCII.GetBytes($"Bearer {Value}");
     }
 
@@ -45,12 +45,12 @@ public sealed class ServiceSecret
         request.Headers.Authorization is [{ } sent] && CryptographicOperations.FixedTimeEquals(Encoding.UTF8.GetBytes(sent), expected);
 }
 
-/// <summary>Endpoints only for services.</summary>
+/// <summary>Restricts endpoints to services.</summary>
 public static class ServiceSecretExtensions
 {
     /// <summary>Answers 401 to every request without the secret, and excludes the endpoint from the public description.</summary>
     public static TBuilder RequireService<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.ExcludeFromDescription().AddEndpointFilter(static (context, next) =>
             context.HttpContext.RequestServices.GetRequiredService<ServiceSecret>().IsProvenBy(context.HttpContext.Request) ? next(context)
-                : ValueTask.FromResult<object?>(ApiError.Unauthorized("Only a service of Increment may ask this.")));
+                : ValueTask.FromResult<object?>(ApiError.Unauthorized("Only a service of Increment may call this endpoint.")));
 }

@@ -15,7 +15,7 @@ public static class SessionCookie
     // Browsers accept this name only from the host itself, over TLS, for every path (RFC 6265bis, 4.1.3.2).
     const string SecureName = "__Host-" + Name;
 
-    /// <summary>Marks an endpoint whose GET changes something, so that a request by cookie must POST.</summary>
+    /// <summary>Marks an endpoint whose GET changes something, so that a request with the cookie must use POST.</summary>
     public static TBuilder ChangesOnGet<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(GetChanges.Instance);
 

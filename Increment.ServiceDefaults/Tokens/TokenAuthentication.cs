@@ -36,7 +36,7 @@ public static class TokenAuthentication
 
     /// <summary>
     /// The caller's principal at an endpoint that requires no scope; null without a valid token that has the scope, and
-    /// for a session cookie in a request of another site's page.
+    /// for a session cookie in a request from a page of another site.
     /// </summary>
     /// <exception cref="UnavailableException">The token cannot be checked now.</exception>
     public static async ValueTask<Principal?> FindPrincipalAsync(this HttpContext context, string scope)
@@ -92,8 +92,8 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
     };
 
     /// <summary>
-    /// From <c>Authorization: Bearer T</c>, a bare <c>Authorization: T</c>, or, for old clients, <c>?token=T</c>;
-    /// otherwise from the session cookie.
+    /// Reads the token from <c>Authorization: Bearer T</c>, a bare <c>Authorization: T</c>, or, for old clients,
+    /// <c>?token=T</c>; otherwise from the session cookie.
     /// </summary>
     internal static ReadOnlyMemory<char> ReadToken(HttpRequest request, out bool isSession)
     {

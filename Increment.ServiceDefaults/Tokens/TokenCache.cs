@@ -4,9 +4,9 @@ namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>
 /// Caches AuthService's answers in this process and, if configured, in the shared <see cref="ITokenCacheLayer"/>. An
-/// answer is valid for <see cref="MaxAge"/> from the time of AuthService's check, and renewed before that while its
-/// token is used. During an outage of AuthService, a positive answer stays valid until the token expires. A revocation
-/// removes the cache entries of a token at once, and discards requests in flight.
+/// answer is valid for <see cref="MaxAge"/> from the time of AuthService's check. While its token is used, it is renewed
+/// before that age. During an outage of AuthService, a positive answer stays valid until the token expires. A revocation
+/// removes the cache entries of a token at once, and discards the answers to requests in flight.
 /// </summary>
 public sealed class TokenCache : ITokenVerifier
 {
@@ -14,8 +14,8 @@ public sealed class TokenCache : ITokenVerifier
     public static readonly TimeSpan MaxAge = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// The age at which an answer is renewed. The shared layer keeps answers no longer, so they are gone by then. A
-    /// refusal is cached for as long, so that no older answer of the shared layer can follow it.
+    /// The age at which an answer is renewed. The shared layer removes answers at this age, so a renewal asks AuthService.
+    /// A refusal is cached for the same time, so that no older answer of the shared layer can follow it.
     /// </summary>
     public static readonly TimeSpan RefreshAge = TimeSpan.FromSeconds(8);
 
@@ -28,10 +28,10 @@ public sealed class TokenCache : ITokenVerifier
     /// <summary>How long a caller waits during an outage of AuthService before it gets an expired answer.</summary>
     public static readonly TimeSpan OutagePatience = TimeSpan.FromMilliseconds(250);
 
-    /// <summary>The maximum time that AuthServiceClient tries.</summary>
+    /// <summary>The maximum duration of a call of AuthServiceClient, retries included.</summary>
     public static readonly TimeSpan MaxInquiry = TimeSpan.FromSeconds(4);
 
-    /// <summary>In characters; AuthService issues no longer tokens.</summary>
+    /// <summary>In characters. AuthService issues no token that is longer.</summary>
     const int MaxTokenLength = 4096;
 
     readonly ITokenVerifier authService;
@@ -135,7 +135,9 @@ public sealed class TokenCache : ITokenVerifier
             _ = AskAsync(token);
     }
 
-    /// <summary>During an outage: asks AuthService, and returns the expired answer if there is none soon.</summary>
+    /// <summary>
+    /// Asks AuthService during an outage. Returns the old answer if no new one comes within <see cref="OutagePatience"/>.
+    /// </summary>
     async Task<Principal?> AskInOutageAsync(string token, CancellationToken cancellationToken)
     {
         var asked = AskAsync(token);
@@ -277,7 +279,7 @@ public sealed class TokenCache : ITokenVerifier
         }
     }
 
-    /// <summary>The answer may be older than the invalidation. It is discarded, and its callers ask again.</summary>
+    /// <summary>Discards an inquiry whose answer may be older than the invalidation. Its callers ask again.</summary>
     void Void(Inquiry inquiry)
     {
         inquiry.IsVoid = true;

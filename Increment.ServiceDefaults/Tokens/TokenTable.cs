@@ -94,7 +94,7 @@ sealed class TokenTable
 /// <summary>AuthService's answer for one token.</summary>
 /// <param name="principal">Null: unknown, expired or revoked.</param>
 /// <param name="refreshAt">The time from which it is renewed, as a timestamp of <see cref="TimeProvider"/>.</param>
-/// <param name="freshUntil">The time until which it is valid without a new check, likewise.</param>
+/// <param name="freshUntil">The time until which it is valid without a new check, as such a timestamp too.</param>
 sealed class TokenAnswer(Principal? principal, long refreshAt, long freshUntil)
 {
     long refreshAt = refreshAt;
