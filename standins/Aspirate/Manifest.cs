@@ -11,8 +11,8 @@ sealed record Resource(
 
 /// <summary>
 /// Reads an Aspire manifest as aspirate does. <c>{name.value}</c> is a parameter, and <c>{name.bindings.x.y}</c> a property
-/// of a binding. Other expressions, and those in <c>args</c>, are left unchanged. An https url is empty, and empty
-/// variables are left out.
+/// of a binding. Other expressions, and those in <c>args</c>, are left unchanged. The url of an https binding is
+/// empty. Empty variables are left out.
 /// </summary>
 sealed partial class Manifest
 {
@@ -23,7 +23,7 @@ sealed partial class Manifest
     public static IReadOnlyList<Resource> Load(string file, IReadOnlyDictionary<string, string> parameters)
     {
         if (!File.Exists(file))
-            throw new UsageException($"there is no manifest '{file}'.");
+            throw new UsageException($"the manifest '{file}' does not exist.");
         var resources = JsonNode.Parse(File.ReadAllText(file))!["resources"]!.AsObject();
         foreach (var (name, resource) in resources)
         {
@@ -39,7 +39,7 @@ sealed partial class Manifest
                 case "project.v0" or "container.v0" or "value.v0":
                     break;
                 case var type:
-                    throw new UsageException($"'{name}' is of type '{type}', which this stand-in does not have.");
+                    throw new UsageException($"'{name}' has the type '{type}', which this stand-in does not support.");
             }
             foreach (var (binding, properties) in resource["bindings"]?.AsObject() ?? [])
                 properties!["targetPort"] ??= binding switch { "http" => 8080, "https" => 8443, _ => 0 };

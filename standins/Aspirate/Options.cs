@@ -36,7 +36,7 @@ sealed record Options(
                 continue;
             }
             if (name is not ("-m" or "-o" or "-pa" or "-cr" or "-crp" or "-ct" or "--image-pull-policy" or "--include-dashboard" or "--namespace"))
-                throw new UsageException($"'{args[i]}' is not among the flags that this stand-in has; aspirate itself may know it.\n{Usage}");
+                throw new UsageException($"this stand-in does not support the flag '{args[i]}'; aspirate itself may support it.\n{Usage}");
             if (++i == args.Length)
                 throw new UsageException($"{args[i - 1]} needs a value.\n{Usage}");
             if (name != "-pa")
@@ -48,7 +48,7 @@ sealed record Options(
         }
 
         if (switches.Count < 4 || values.GetValueOrDefault("--include-dashboard") != "false")
-            throw new UsageException($"this stand-in asks no questions, keeps no state, makes no secrets, images or dashboard.\n{Usage}");
+            throw new UsageException($"this stand-in does not ask questions, keep state, or create secrets, images or a dashboard, so all flags that turn these off are required.\n{Usage}");
         string Value(string name) => values.GetValueOrDefault(name) ?? throw new UsageException($"{name} is missing.\n{Usage}");
         return new(Value("-m"), Value("-o"), Value("--namespace"), Value("--image-pull-policy"), values.GetValueOrDefault("-cr", ""),
             values.GetValueOrDefault("-crp", ""), Value("-ct"), ReadTemplatePath(), parameters);
@@ -65,7 +65,7 @@ sealed record Options(
     static IEnumerable<string> ReadResponseFile(string file)
     {
         if (!File.Exists(file))
-            throw new UsageException($"there is no response file '{file}'; run in aspire-manifest/.");
+            throw new UsageException($"the response file '{file}' does not exist; run in aspire-manifest/.");
         return File.ReadLines(file).Where(line => !line.TrimStart().StartsWith('#'))
             .SelectMany(line => line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries));
     }
@@ -76,6 +76,6 @@ sealed record Options(
             throw new UsageException("there is no aspirate.json in the current folder; run in aspire-manifest/.");
         using var settings = JsonDocument.Parse(File.ReadAllText("aspirate.json"));
         return settings.RootElement.TryGetProperty(nameof(TemplatePath), out var path) ? path.GetString()!
-            : throw new UsageException("aspirate.json has no TemplatePath; this stand-in has no templates of its own.");
+            : throw new UsageException("aspirate.json has no TemplatePath; this stand-in has no built-in templates.");
     }
 }

@@ -1,7 +1,7 @@
 using Aspirate;
 
-// Has the same output as "generate --output-format kustomize" of aspirate 9.1.0 for Increment's manifest and templates,
-// byte for byte. Flags and resource types that Increment does not use are errors.
+// For Increment's manifest and templates, the output is the same as that of "generate --output-format kustomize" of
+// aspirate 9.1.0, byte for byte. Flags and resource types that Increment does not use are errors.
 try
 {
     Generate(Options.Parse(args));

@@ -41,7 +41,7 @@ sealed class Templates(string folder)
         {
             var file = Path.Combine(folder, $"{name}.hbs");
             if (!File.Exists(file))
-                throw new UsageException($"there is no template '{file}'.");
+                throw new UsageException($"the template '{file}' does not exist.");
             compiled[name] = template = handlebars.Compile(File.ReadAllText(file));
         }
         Directory.CreateDirectory(outputFolder);

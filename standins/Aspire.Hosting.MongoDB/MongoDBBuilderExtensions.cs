@@ -47,7 +47,7 @@ public static class MongoDBBuilderExtensions
 
     /// <summary>Keeps the server's data in a volume.</summary>
     /// <param name="builder">The server.</param>
-    /// <param name="name">The volume's name; null for a name made from those of the application and the resource.</param>
+    /// <param name="name">The volume's name; null for a name generated from the names of the application and the resource.</param>
     /// <param name="isReadOnly">Whether the server can only read the volume.</param>
     public static IResourceBuilder<MongoDBServerResource> WithDataVolume(
         this IResourceBuilder<MongoDBServerResource> builder, string? name = null, bool isReadOnly = false) =>
