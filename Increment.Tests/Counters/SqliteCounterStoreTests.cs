@@ -238,8 +238,8 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         Sql("DROP TABLE incremental_counter", Path.Combine(folder, "other"));
 
         foreach (var (command, file, reason) in (ReadOnlySpan<(string, string, string)>)[
-            ("restore", Path.Combine(folder, "missing"), "no file"), ("restore", rubbish, "not a file of counters"),
-            ("restore", Path.Combine(folder, "other"), "not a file of counters"), ("backup", rubbish, "new file"), ("backup", folder, "new file")])
+            ("restore", Path.Combine(folder, "missing"), "does not exist"), ("restore", rubbish, "does not contain counters"),
+            ("restore", Path.Combine(folder, "other"), "does not contain counters"), ("backup", rubbish, "new file"), ("backup", folder, "new file")])
         {
             var (exitCode, error) = Command(command, file, out _);
             Assert.Equal(1, exitCode);
