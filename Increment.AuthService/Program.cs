@@ -4,6 +4,7 @@ using Increment.AuthService.OAuth;
 using Increment.AuthService.Tokens;
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.OpenApi;
 using Increment.ServiceDefaults.Storage;
 using Increment.ServiceDefaults.Tokens;
 
@@ -12,6 +13,12 @@ if (SqliteBackup.IsCommand(args))
 
 var builder = ServiceHost.CreateBuilder(args);
 builder.AddServiceDefaults();
+builder.Services.AddOpenApi(options => options.DescribeService("Increment Auth",
+    "Accounts, tokens and token checks. Clients reach `/v1` through CounterApi; the other services call `/auth`.",
+    ("Checking", "For the other services."),
+    ("Sign-up and sign-in", "Signing up or signing in returns a token, which all other requests need."),
+    ("Account", "The caller's own account."),
+    ("Tokens", "API keys for programs, and the logins and sessions of the account.")));
 builder.AddAuthStores();
 builder.AddSharedKeys();
 builder.AddOAuthProviders();

@@ -1,5 +1,6 @@
 using Increment.JobsService.Jobs;
 using Increment.ServiceDefaults.Hosting;
+using Increment.ServiceDefaults.OpenApi;
 using Increment.ServiceDefaults.Storage;
 using Increment.ServiceDefaults.Tokens;
 
@@ -8,6 +9,9 @@ if (SqliteBackup.IsCommand(args))
 
 var builder = ServiceHost.CreateBuilder(args);
 builder.AddServiceDefaults();
+builder.Services.AddOpenApi(options => options.DescribeService("Increment Jobs", "A list of jobs behind a token.",
+    ("Listing", "The listing for old clients."),
+    ("Jobs", "The jobs as JSON:API resources.")));
 builder.AddAuthServiceClient();
 builder.AddJobStore();
 builder.Services.AddSingleton<JobListing>();

@@ -12,7 +12,7 @@ static class ErrorPage
     /// <param name="returnTo">The page that the sign-in started from; null for the home page.</param>
     public static Task AnswerAsync(HttpContext context, ApiError error, string? returnTo)
     {
-        if (!context.Chooses("text/html", MediaTypes.JsonApi))
+        if (context.ChooseMediaType(MediaTypes.JsonApi, MediaTypes.Json, MediaTypes.Html) is not MediaTypes.Html)
             return error.ExecuteAsync(context);
         var html = HtmlEncoder.Default;
         var (title, text) = WordsFor(error);

@@ -38,7 +38,7 @@ sealed class OAuthSignIn(IUserStore users, ITokenStore tokens, IKeyStore keys, T
     {
         if (!context.Properties.Items.ContainsKey(LinkUser))
             return base.RedirectToAuthorizationEndpoint(context);
-        return JsonApiResults.Resource("oauth-link", context.Scheme.Name, new LinkAttributes(context.RedirectUri)).ExecuteAsync(context.HttpContext);
+        return JsonApiResults.Resource(context.Scheme.Name, new LinkAttributes(context.RedirectUri)).ExecuteAsync(context.HttpContext);
     }
 
     public override async Task TicketReceived(TicketReceivedContext context)

@@ -13,6 +13,9 @@ static class RecentAuthentication
     /// <summary>The maximum age of the login.</summary>
     public static readonly TimeSpan MaxAge = TimeSpan.FromMinutes(10);
 
+    /// <summary>What the OpenAPI document says about the refusal.</summary>
+    public const string Description = "With another token the response is 401, `insufficient-user-authentication` (RFC 9470): sign in again.";
+
     /// <summary>Refuses a request unless its token is a login or session that is not older than <see cref="MaxAge"/>.</summary>
     public static TBuilder RequireRecentAuthentication<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.AddEndpointFilter(static async (context, next) =>

@@ -1,11 +1,14 @@
 using System.Buffers;
+using System.ComponentModel.DataAnnotations;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
 using Increment.AuthService.Keys;
 using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.OpenApi;
 using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.AuthService.Tokens;
@@ -21,23 +24,60 @@ static partial class TokenEndpoints
     public static void MapTokens(this IEndpointRouteBuilder app)
     {
         var verifier = app.ServiceProvider.GetRequiredService<ITokenVerifier>();
-        app.MapPost("/auth", context => CheckAsync(context, verifier));
-        app.MapPost("/auth/batch", CheckBatchAsync).RequireService();
-        app.MapMethods("/.well-known/jwks.json", ReadMethods.All, GetKeysAsync);
+        app.MapPost("/auth", context => CheckAsync(context, verifier)).WithTags("Checking")
+            .Describe("check", "Checks a token", "Returns the user's name as text or, if `Accept` asks for JSON, the principal.")
+            .TakesToken()
+            .ReturnsText(200, "The token is valid", MediaTypes.Text, "ann@example.com")
+            .Returns(200, "The token is valid", MediaTypes.Json, new Principal("019a0b1c2d3e4f5061728394a5b6c7d0", "ann@example.com",
+                ExampleKey.Id, ExampleKey.Attributes.Scopes, ExampleKey.Attributes.ExpiresAt, ExampleKey.Attributes.CreatedAt))
+            .ReturnsText(401, "The token is unknown, expired or revoked, or the request has none", MediaTypes.Text, "fail", "^fail$", ResponseHeader.CacheControl);
+        app.MapPost("/auth/batch", CheckBatchAsync).RequireService().ExcludeFromDescription();
+        app.MapMethods("/.well-known/jwks.json", ReadMethods.All, GetKeysAsync).WithTags("Checking")
+            .Describe("getKeys", "The public keys of the JWTs (RFC 7517)")
+            .Returns(200, "The keys", MediaTypes.Json, new PublicKeySet([new("EC", "P-256", "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "019a0b1c", "sig", "ES256")]),
+                new ResponseHeader("Cache-Control", "Keys are published long before they sign a token.", "^public, max-age=3600$"));
 
-        var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account);
-        tokens.MapMethods("/", ReadMethods.All, ListAsync);
-        tokens.MapPost("/", AddAsync).LimitByAddress(new("make-token", 60, TimeSpan.FromMinutes(1)));
-        tokens.MapMethods("/{id}", ReadMethods.All, FindAsync);
-        tokens.MapDelete("/{id}", RevokeAsync);
+        var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account).WithTags("Tokens");
+        tokens.MapMethods("/", ReadMethods.All, ListAsync)
+            .Describe("listTokens", "The caller's valid tokens, oldest first, in pages")
+            .Takes(Page.Parameters)
+            .Returns(200, "A page of tokens", new ListDocument<TokenAttributes>([ExampleKey], Page.LinksOf("/v1/tokens")));
+        tokens.MapPost("/", AddAsync).LimitByAddress(new("make-token", 60, TimeSpan.FromMinutes(1)))
+            .Describe("createKey", "Creates an API key, which only this response shows",
+                "The scopes of the key must be scopes of the caller's token. Without `scopes` the key gets all of them except `account`. A key that is created with another key expires no later than that key and is revoked with it. "
+                + "The request needs a login or session of the last ten minutes, unless a key creates a key without the scope `account`. " + RecentAuthentication.Description)
+            .TakesBody(new NewKey("billing", [Scopes.Counters], null))
+            .Returns(201, "The key", new Document<ApiKeyAttributes>(new(ExampleKey.Id,
+                    new("inc_dBjftJeZ4CVPmB92K27uhbUJU1p1rwW1gFWFOEjXk0M", "billing", ExampleKey.Attributes.Scopes, ExampleKey.Attributes.CreatedAt, null))),
+                ResponseHeader.Location("The address of the key."))
+            .ReturnsError(409, "`too-many-tokens`: the account has the maximum number of API keys; `wrong-type`: the JSON:API document has another type");
+        tokens.MapMethods("/{id}", ReadMethods.All, FindAsync)
+            .Describe("getToken", "One of the caller's valid tokens")
+            .TakesId()
+            .Returns(200, "The attributes of the token, without the token itself", new Document<TokenAttributes>(ExampleKey));
+        tokens.MapDelete("/{id}", RevokeAsync)
+            .Describe("revokeToken", "Revokes a token", "Every service refuses the token within 10 seconds, and within 1 second with Redis. `current` signs out.")
+            .TakesId()
+            .Returns(204, "The token is revoked");
     }
+
+    static readonly Resource<TokenAttributes> ExampleKey = new("019a0b1c2d3e4f5061728394a5b6c7d9",
+        new("key", "billing", [Scopes.Counters], new(2026, 11, 22, 9, 30, 0, TimeSpan.Zero), null, null, false));
+
+    /// <summary>Only JSON and forms, since the endpoint is older than the JSON:API documents.</summary>
+    static IEndpointConventionBuilder TakesToken(this IEndpointConventionBuilder endpoint) =>
+        endpoint.TakesBody(new TokenToCheck("mytoken"), isRequired: false, MediaTypes.Form, MediaTypes.Json);
+
+    static IEndpointConventionBuilder TakesId(this IEndpointConventionBuilder endpoint) => endpoint
+        .Takes(EndpointDescription.InPath("id", "The identifier of the token, or `current` for the token of the request.", "current"))
+        .ReturnsError(404, "The caller has no such token", NotFound);
 
     /// <summary>Optimized for speed: callers may check the token of every request they receive.</summary>
     static async Task CheckAsync(HttpContext context, ITokenVerifier verifier)
     {
         var token = await ReadTokenAsync(context.Request);
         var principal = await verifier.VerifyAsync(token.AsMemory(), context.RequestAborted);
-        if (context.Chooses(MediaTypes.Json, MediaTypes.Text) && principal is not null)
+        if (context.ChooseMediaType(MediaTypes.Text, MediaTypes.Json) is MediaTypes.Json && principal is not null)
         {
             await context.Response.WriteAsJsonAsync(principal, JsonSerializerOptions.Web, context.RequestAborted);
             return;
@@ -93,14 +133,14 @@ static partial class TokenEndpoints
         var page = Page.Read(context.Request);
         var caller = context.GetPrincipal();
         var tokens = await store.ListAsync(caller.UserId, page.After, page.Size + 1, time.GetUtcNow(), context.RequestAborted);
-        return page.List(context.Request, [.. tokens.Select(token => new Resource<TokenAttributes>("token", token.Id, TokenAttributes.Of(token, caller)))]);
+        return page.List(context.Request, [.. tokens.Select(token => new Resource<TokenAttributes>(token.Id, TokenAttributes.Of(token, caller)))]);
     }
 
     static async Task<IResult> FindAsync(string id, HttpContext context, ITokenStore store, TimeProvider time)
     {
         var caller = context.GetPrincipal();
         return await store.FindByIdAsync(caller.UserId, IdOf(id, caller), context.RequestAborted) is { } token && !(token.ExpiresAt <= time.GetUtcNow())
-            ? JsonApiResults.Resource("token", token.Id, TokenAttributes.Of(token, caller))
+            ? JsonApiResults.Resource(token.Id, TokenAttributes.Of(token, caller))
             : NotFound;
     }
 
@@ -116,8 +156,8 @@ static partial class TokenEndpoints
             throw new ApiException(RecentAuthentication.Refusal);
         var (value, token) = await issuer.IssueKeyAsync(maker, name, scopes, expiresAt, context);
         context.Response.Headers.Location = "/v1/tokens/" + token.Id;
-        return JsonApiResults.Resource("token", token.Id,
-            new NewKeyAttributes(value, token.Name!, token.Scopes, token.CreatedAt, token.ExpiresAt), StatusCodes.Status201Created);
+        return JsonApiResults.Resource(token.Id,
+            new ApiKeyAttributes(value, token.Name!, token.Scopes, token.CreatedAt, token.ExpiresAt), StatusCodes.Status201Created);
     }
 
     static async Task<IResult> RevokeAsync(string id, HttpContext context, TokenRevoker revoker, Audit audit)
@@ -189,15 +229,45 @@ static partial class TokenEndpoints
 }
 
 /// <summary>A JSON Web Key Set.</summary>
-sealed record PublicKeySet(IReadOnlyList<PublicKey> Keys);
+/// <param name="Keys">The keys that sign tokens now, will sign tokens, or have signed tokens that are still valid.</param>
+sealed record PublicKeySet([property: MinLength(1)] IReadOnlyList<PublicKey> Keys);
+
+/// <summary>A token to check.</summary>
+/// <param name="Token">The token.</param>
+sealed record TokenToCheck([property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Token) : IAttributes
+{
+    public static string ResourceType => TokenAttributes.ResourceType;
+}
+
+/// <summary>The fields of a new API key.</summary>
+/// <param name="Name">One line, 1 to 100 characters.</param>
+/// <param name="Scopes">The scopes of the key; in a form, names separated by spaces.</param>
+/// <param name="ExpiresAt">When the key expires; without it the key is valid until it is revoked.</param>
+sealed record NewKey(
+    [property: Length(1, 100)] string Name,
+    [property: MinLength(1), ScopeNames, JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? Scopes,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? ExpiresAt) : IAttributes
+{
+    public static string ResourceType => TokenAttributes.ResourceType;
+}
 
 /// <summary>A new API key.</summary>
-/// <param name="Token">The key itself, shown only in this answer.</param>
+/// <param name="Token">The key itself, which only this response shows.</param>
 /// <param name="Name">The name of the key.</param>
 /// <param name="Scopes">The scopes of the key.</param>
 /// <param name="CreatedAt">When the key was created.</param>
 /// <param name="ExpiresAt">When the key expires; null for never.</param>
-sealed record NewKeyAttributes(string Token, string Name, IReadOnlyList<string> Scopes, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt);
+sealed record ApiKeyAttributes(
+    [property: RegularExpression("^inc_[A-Za-z0-9_-]{43}$")] string Token,
+    string Name,
+    [property: MinLength(1), ScopeNames] IReadOnlyList<string> Scopes,
+    DateTimeOffset CreatedAt,
+    DateTimeOffset? ExpiresAt) : IAttributes
+{
+    public static string ResourceType => TokenAttributes.ResourceType;
+
+    public static string? Collection => TokenAttributes.Collection;
+}
 
 /// <summary>A token in the API.</summary>
 /// <param name="Kind"><c>login</c> (a JWT), <c>key</c> (an API key) or <c>session</c> (a page's cookie).</param>
@@ -208,8 +278,18 @@ sealed record NewKeyAttributes(string Token, string Name, IReadOnlyList<string> 
 /// <param name="LastUsedAt">When the token was last used, accurate to about a minute; null for never.</param>
 /// <param name="Current">Whether this is the token of the request.</param>
 sealed record TokenAttributes(
-    string Kind, string? Name, IReadOnlyList<string> Scopes, DateTimeOffset CreatedAt, DateTimeOffset? ExpiresAt, DateTimeOffset? LastUsedAt, bool Current)
+    [property: AllowedValues("login", "key", "session")] string Kind,
+    string? Name,
+    [property: MinLength(1), ScopeNames] IReadOnlyList<string> Scopes,
+    DateTimeOffset CreatedAt,
+    DateTimeOffset? ExpiresAt,
+    DateTimeOffset? LastUsedAt,
+    bool Current) : IAttributes
 {
+    public static string ResourceType => "token";
+
+    public static string? Collection => "/v1/tokens";
+
     public static TokenAttributes Of(Token token, Principal caller) => new(
         token.Kind.ToString().ToLowerInvariant(), token.Name, token.Scopes, token.CreatedAt, token.ExpiresAt, token.LastUsedAt, token.Id == caller.TokenId);
 }

@@ -11,6 +11,15 @@ sealed class Accounts(
     IUserStore users, TokenRevoker revoker, Passwords passwords, WrongPasswords wrongPasswords,
     Audit audit, TimeProvider time)
 {
+    /// <summary>401, the same for an unknown address and a wrong password.</summary>
+    public static readonly ApiError WrongCredentials = new(401, "wrong-credentials", "Wrong e-mail address or password", "The e-mail address or the password is wrong.");
+
+    /// <summary>409: another account has the address.</summary>
+    public static ApiError EmailTaken(ErrorSource source) => ApiError.Conflict("email-taken", "An account with this e-mail address exists already. Sign in, or use another address.", source);
+
+    /// <summary>403: the current password is wrong.</summary>
+    public static ApiError WrongPassword(ErrorSource source) => ApiError.Forbidden("The current password is wrong.") with { Code = "wrong-credentials", Source = source };
+
     /// <summary>Creates an account with an e-mail address and a password.</summary>
     /// <exception cref="ApiException">400: the address or the password is not accepted; 409: the address is taken.</exception>
     public async Task<User> RegisterAsync(RequestBody body, HttpContext context)
@@ -43,7 +52,7 @@ sealed class Accounts(
         if (user is null || result is PasswordVerificationResult.Failed)
         {
             audit.LoginFailed(user?.Id, context);
-            throw new ApiException(new(401, "wrong-credentials", "Wrong e-mail address or password", "The e-mail address or the password is wrong."));
+            throw new ApiException(WrongCredentials);
         }
         if (result is PasswordVerificationResult.SuccessRehashNeeded)
         {
@@ -90,11 +99,7 @@ sealed class Accounts(
         if (await passwords.VerifyAsync(user.PasswordHash, current, attempt, context.RequestAborted) is PasswordVerificationResult.Failed)
         {
             audit.LoginFailed(user.Id, context);
-            throw new ApiException(ApiError.Forbidden("The current password is wrong.") with
-            {
-                Code = "wrong-credentials",
-                Source = body.SourceOf("currentPassword"),
-            });
+            throw new ApiException(WrongPassword(body.SourceOf("currentPassword")));
         }
         var hash = await passwords.HashAsync(password, HashingOrder.SignIn, context.ClientAddress(), context.RequestAborted);
         if (!await users.ChangePasswordAsync(user.Id, user.PasswordHash, hash, caller.TokenId, context.RequestAborted))
@@ -160,6 +165,5 @@ sealed class Accounts(
             : throw new ApiException(ApiError.BadRequest("unacceptable-password", refusal, body.SourceOf(field)));
     }
 
-    static ApiException Taken(RequestBody body) => new(ApiError.Conflict("email-taken",
-        "An account with this e-mail address exists already. Sign in, or use another address.", body.SourceOf("email")));
+    static ApiException Taken(RequestBody body) => new(EmailTaken(body.SourceOf("email")));
 }

@@ -50,8 +50,12 @@ static class AccountEndpoints
         foreach (var (route, methods) in ForTheAccount)
             app.MapMethods(route, methods, auth.ForwardAsync).RequireScope(Scopes.Account).ExcludeFromDescription();
 
-        app.MapDelete("/v1/me", DeleteAccountAsync).RequireScope(Scopes.Account);
+        app.MapDelete("/v1/me", DeleteAccountAsync).RequireScope(Scopes.Account).ExcludeFromDescription();
     }
+
+    /// <summary>Whether AuthService gets the requests to this route.</summary>
+    public static bool IsForwarded(string method, string route) => (method, route) is ("DELETE", "/v1/me")
+        || ForAnyone.Concat(ForTheAccount).Any(forwarded => forwarded.Route == route && forwarded.Methods.Contains(method));
 
     /// <summary>
     /// AuthService decides whether the account is deleted; after a refusal, nothing is removed. <see

@@ -2,6 +2,7 @@ using System.Net.ServerSentEvents;
 using System.Runtime.CompilerServices;
 using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.OpenApi;
 using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.Http.HttpResults;
 
@@ -27,7 +28,25 @@ static class LiveEndpoints
     public static void MapLive(this IEndpointRouteBuilder routes) => routes.MapMethods("/v1/events", ReadMethods.All, Watch)
         .RequireScope(Scopes.Counters)
         .DisableRequestTimeout()
-        .DisableHttpMetrics();
+        .DisableHttpMetrics()
+        .WithTags("Counters")
+        .Describe("watchCounters", "Watches the counters",
+            """
+            A stream of server-sent events. The first event is a `snapshot` of all counters. Then a `change` has the counters that changed, and a `remove` those that were deleted, within a second, also after changes by other clients. A `ping` keeps the stream alive. The data of each event except `ping` is a JSON:API document.
+
+            The stream ends when the token expires or is revoked, and when the service stops. A new stream begins with a snapshot again, so a client does not need to remember anything. One user may have 20 streams at a time.
+            """)
+        .ReturnsText(200, "The stream", "text/event-stream",
+            """
+            event: snapshot
+            data: {"data":[{"type":"counter","id":"default","attributes":{"current":13}}]}
+            retry: 2000
+
+            event: change
+            data: {"data":[{"type":"counter","id":"default","attributes":{"current":14}}]}
+
+
+            """, null, new ResponseHeader("Cache-Control", "Intermediaries must not store the stream."));
 
     static ServerSentEventsResult<string> Watch(HttpContext context, LiveCounters live, IHostApplicationLifetime lifetime)
     {

@@ -27,9 +27,9 @@ sealed class JobListing(IJobStore store, TimeProvider time)
 
         static Task WriteAsync(HttpContext context, Snapshot snapshot)
         {
-            var json = context.Chooses(MediaTypes.JsonApi, MediaTypes.Text);
-            var body = json ? snapshot.Json : snapshot.Text;
-            context.Response.ContentType = json ? MediaTypes.JsonApi : "text/plain; charset=utf-8";
+            var mediaType = context.ChooseMediaType(MediaTypes.Text, MediaTypes.JsonApi, MediaTypes.Json);
+            var body = mediaType is MediaTypes.Text ? snapshot.Text : snapshot.Json;
+            context.Response.ContentType = mediaType is MediaTypes.Text ? "text/plain; charset=utf-8" : mediaType;
             context.Response.ContentLength = body.Length;
             return context.Response.Body.WriteAsync(body, context.RequestAborted).AsTask();
         }

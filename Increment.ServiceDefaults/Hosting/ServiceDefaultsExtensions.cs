@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.Kestrel;
 using Increment.ServiceDefaults.Telemetry;
@@ -22,6 +23,13 @@ public static class ServiceDefaultsExtensions
         builder.AddRateLimits();
         builder.AddConfiguredCors();
         builder.Services.AddHealthChecks();
+        builder.Services.AddMemoryCache();
+        builder.Services.ConfigureHttpJsonOptions(options =>
+        {
+            // For the schemas of the OpenAPI document: a number is no text, and a record has all its members.
+            options.SerializerOptions.NumberHandling = JsonNumberHandling.Strict;
+            options.SerializerOptions.RespectRequiredConstructorParameters = true;
+        });
         builder.Services.AddErrorHandling();
         builder.Services.AddGracefulShutdown(builder.Configuration);
         builder.Services.AddSingleton(TimeProvider.System);

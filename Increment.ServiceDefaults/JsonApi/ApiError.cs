@@ -1,3 +1,4 @@
+using System.ComponentModel.DataAnnotations;
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Encodings.Web;
@@ -112,7 +113,13 @@ public sealed class ApiException(ApiError error, Exception? inner = null) : Exce
 }
 
 /// <summary>The part of the request that has a problem: a JSON pointer into the body, a query parameter, or a header.</summary>
-public sealed record ErrorSource(string? Pointer = null, string? Parameter = null, string? Header = null)
+/// <param name="Pointer">A JSON pointer (RFC 6901) into the body.</param>
+/// <param name="Parameter">The name of a query parameter.</param>
+/// <param name="Header">The name of a request header.</param>
+public sealed record ErrorSource(
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Pointer = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Parameter = null,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] string? Header = null)
 {
     /// <summary>A JSON pointer (RFC 6901) into the body.</summary>
     public static ErrorSource OfPointer(string pointer) => new(Pointer: pointer);
@@ -125,10 +132,23 @@ public sealed record ErrorSource(string? Pointer = null, string? Parameter = nul
 }
 
 /// <summary>A JSON:API document with errors.</summary>
-public sealed record ErrorDocument(IReadOnlyList<ErrorObject> Errors);
+/// <param name="Errors">At least one error.</param>
+public sealed record ErrorDocument([property: MinLength(1)] IReadOnlyList<ErrorObject> Errors);
 
 /// <summary>One JSON:API error object.</summary>
-public sealed record ErrorObject(string Status, string Code, string Title, string Detail, ErrorSource? Source, ErrorMeta Meta);
+/// <param name="Status">The HTTP status code.</param>
+/// <param name="Code">A stable name that programs can match on.</param>
+/// <param name="Title">The kind of problem, the same for every occurrence.</param>
+/// <param name="Detail">This occurrence of the problem, and the remedy.</param>
+/// <param name="Source">The part of the request that has the problem; absent for none in particular.</param>
+/// <param name="Meta">More about the error.</param>
+public sealed record ErrorObject(
+    [property: RegularExpression("^[45][0-9]{2}$")] string Status,
+    [property: RegularExpression("^[a-z0-9-]+$")] string Code,
+    string Title,
+    string Detail,
+    [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] ErrorSource? Source,
+    ErrorMeta Meta);
 
 /// <summary>The metadata of a JSON:API error object.</summary>
 /// <param name="TraceId">The trace of the request, for support requests.</param>
@@ -143,7 +163,6 @@ sealed partial class ErrorJson : JsonSerializerContext
     /// </summary>
     public static readonly ErrorJson Readable = new(new(JsonSerializerDefaults.Web)
     {
-        DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull,
         Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
     });
 }

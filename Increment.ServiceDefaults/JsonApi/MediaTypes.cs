@@ -13,25 +13,36 @@ public static class MediaTypes
     /// <summary>Plain JSON.</summary>
     public const string Json = "application/json";
 
+    /// <summary>An HTML form.</summary>
+    public const string Form = "application/x-www-form-urlencoded";
+
+    /// <summary>A page.</summary>
+    public const string Html = "text/html";
+
     /// <summary>Plain text.</summary>
     public const string Text = "text/plain";
 
     /// <summary>
-    /// Chooses one of two media types for a response by <c>Accept</c> (RFC 9110, 12.5.1), and adds <c>Vary</c>. Each
-    /// media type has the quality of the most specific range that matches it. <paramref name="otherwise"/> is chosen if
-    /// both have the same quality, or if neither is accepted. A JSON:API document is JSON too, so
-    /// <c>application/json</c> matches it unless a more specific range does.
+    /// Chooses the media type of a response by <c>Accept</c> (RFC 9110, 12.5.1), and adds <c>Vary</c>. Each media type has
+    /// the quality of the most specific range that matches it. The first media type is chosen if no other has a higher
+    /// quality.
     /// </summary>
-    /// <returns>Whether <paramref name="mediaType"/> is chosen.</returns>
-    public static bool Chooses(this HttpContext context, string mediaType, string otherwise)
+    public static string ChooseMediaType(this HttpContext context, params ReadOnlySpan<string> offered)
     {
         var vary = context.Response.Headers.Vary;
         context.Response.Headers.Vary = vary.Count == 0 ? HeaderNames.Accept : StringValues.Concat(vary, HeaderNames.Accept);
         var accept = context.Request.Headers.Accept;
-        if (accept.Count == 0 || accept.Count == 1 && (accept[0] == "*/*" || accept[0] == otherwise))
-            return false;
-        return accept.Count == 1 && accept[0] == mediaType
-            || MediaTypeHeaderValue.TryParseList(accept, out var ranges) && QualityOf(mediaType, ranges) > QualityOf(otherwise, ranges);
+        if (accept.Count == 0 || accept.Count == 1 && accept[0] == "*/*")
+            return offered[0];
+        // Most clients name one media type, which needs no parser.
+        if (accept.Count == 1 && offered.IndexOf(accept[0]) is >= 0 and var named)
+            return offered[named];
+        var (chosen, highest) = (offered[0], 0d);
+        if (MediaTypeHeaderValue.TryParseList(accept, out var ranges))
+            foreach (var mediaType in offered)
+                if (QualityOf(mediaType, ranges) is var quality && quality > highest)
+                    (chosen, highest) = (mediaType, quality);
+        return chosen;
     }
 
     static double QualityOf(string mediaType, IList<MediaTypeHeaderValue> ranges)
@@ -47,8 +58,7 @@ public static class MediaTypes
     static int SpecificityOf(MediaTypeHeaderValue range, string mediaType) =>
         range.Parameters.Any(parameter => !parameter.Name.Equals("q", StringComparison.OrdinalIgnoreCase)
             && !parameter.Name.Equals("charset", StringComparison.OrdinalIgnoreCase) && !parameter.Name.Equals("profile", StringComparison.OrdinalIgnoreCase)) ? 0
-        : range.MediaType.Equals(mediaType, StringComparison.OrdinalIgnoreCase) ? 4
-        : mediaType == JsonApi && range.MediaType.Equals(Json, StringComparison.OrdinalIgnoreCase) ? 3
+        : range.MediaType.Equals(mediaType, StringComparison.OrdinalIgnoreCase) ? 3
         : range.MatchesAllTypes ? 1
         : range.MatchesAllSubTypes && range.Type.Equals(mediaType[..mediaType.IndexOf('/', StringComparison.Ordinal)], StringComparison.OrdinalIgnoreCase) ? 2
         : 0;

@@ -1,5 +1,7 @@
 using System.Globalization;
+using Increment.ServiceDefaults.OpenApi;
 using Microsoft.AspNetCore.Http;
+using Microsoft.OpenApi;
 
 namespace Increment.ServiceDefaults.JsonApi;
 
@@ -10,6 +12,15 @@ public readonly record struct Page(int Size, string? After)
 {
     const int DefaultSize = 20;
     const int MaxSize = 100;
+
+    /// <summary>The parameters in the OpenAPI document.</summary>
+    public static OpenApiParameter[] Parameters =>
+    [
+        EndpointDescription.InQuery("page[size]", "The maximum number of resources.",
+            new() { Type = JsonSchemaType.Integer, Minimum = "1", Maximum = $"{MaxSize}", Default = DefaultSize }),
+        EndpointDescription.InQuery("page[after]", "The `id` before the first resource of the page. Use `links.next` instead of constructing it.",
+            new() { Type = JsonSchemaType.String, MinLength = 1 }),
+    ];
 
     /// <summary>Reads the request's query.</summary>
     /// <exception cref="ApiException">400: an invalid value, or an unknown parameter.</exception>
@@ -40,15 +51,19 @@ public readonly record struct Page(int Size, string? After)
     /// The response with the page. <paramref name="found"/> has one more resource (<see cref="Size"/> + 1) if there is
     /// a next page.
     /// </summary>
-    public IResult List<T>(HttpRequest request, IReadOnlyList<Resource<T>> found)
+    public IResult List<T>(HttpRequest request, IReadOnlyList<Resource<T>> found) where T : IAttributes
     {
         var resources = found.Count > Size ? found.Take(Size).ToList() : found;
-        var path = request.PathBase + request.Path;
-        var self = $"{path}?page%5Bsize%5D={Size}";
-        return JsonApiResults.List(resources, new(
-            Self: After is null ? self : Link(self, After),
-            First: self,
-            Next: found.Count > Size ? Link(self, resources[^1].Id) : null));
+        return JsonApiResults.List(resources, LinksOf(request.PathBase + request.Path, this, found.Count > Size ? resources[^1].Id : null));
+    }
+
+    /// <summary>The links of the first page of a list, for an example.</summary>
+    public static PageLinks LinksOf(string path) => LinksOf(path, new(DefaultSize, null), null);
+
+    static PageLinks LinksOf(string path, Page page, string? last)
+    {
+        var first = $"{path}?page%5Bsize%5D={page.Size}";
+        return new(page.After is null ? first : Link(first, page.After), first, last is null ? null : Link(first, last));
     }
 
     static string Link(string first, string after) => $"{first}&page%5Bafter%5D={Uri.EscapeDataString(after)}";

@@ -196,6 +196,21 @@ public sealed class AuthServiceClient : ITokenVerifier
         return body.WrittenMemory;
     }
 
+    /// <summary>AuthService's OpenAPI document, as JSON.</summary>
+    /// <exception cref="AuthServiceUnavailableException">AuthService does not answer.</exception>
+    public async Task<string> GetOpenApiAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var response = await resilience.Value.ExecuteAsync(async ct => await http.GetAsync("openapi/v1.json", ct), cancellationToken);
+            return await response.EnsureSuccessStatusCode().Content.ReadAsStringAsync(cancellationToken);
+        }
+        catch (Exception e) when (e is HttpRequestException or ExecutionRejectedException)
+        {
+            throw new AuthServiceUnavailableException("AuthService cannot be reached, so its part of the description is missing. Try again.", e);
+        }
+    }
+
     /// <summary>The ids of deleted accounts whose data the service must still remove, at most 100.</summary>
     /// <exception cref="HttpRequestException">AuthService fails.</exception>
     /// <exception cref="OperationCanceledException">AuthService does not answer within 10 s.</exception>

@@ -1,3 +1,5 @@
+using System.ComponentModel.DataAnnotations;
+
 namespace Increment.ServiceDefaults.Tokens;
 
 /// <summary>The owner and the rights of a token: AuthService's answer to <c>POST /auth</c>.</summary>
@@ -14,7 +16,7 @@ namespace Increment.ServiceDefaults.Tokens;
 /// the answer does not reflect was committed later.
 /// </param>
 public sealed record Principal(
-    string UserId, string Name, string TokenId, IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt, DateTimeOffset CheckedAt);
+    string UserId, string Name, string TokenId, [property: MinLength(1), ScopeNames] IReadOnlyList<string> Scopes, DateTimeOffset? ExpiresAt, DateTimeOffset CheckedAt);
 
 /// <summary>What a token may be allowed to do.</summary>
 public static class Scopes
@@ -37,3 +39,7 @@ public static class Scopes
     /// <summary>All scopes.</summary>
     public static readonly IReadOnlyList<string> All = [Counters, JobsRead, JobsWrite, Account];
 }
+
+/// <summary>A list of scopes, in the OpenAPI document.</summary>
+[AttributeUsage(AttributeTargets.Property)]
+public sealed class ScopeNamesAttribute() : AllowedValuesAttribute([.. Scopes.All]);

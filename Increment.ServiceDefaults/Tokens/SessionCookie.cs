@@ -19,6 +19,9 @@ public static class SessionCookie
     public static TBuilder ChangesOnGet<TBuilder>(this TBuilder builder) where TBuilder : IEndpointConventionBuilder =>
         builder.WithMetadata(GetChanges.Instance);
 
+    /// <summary>Whether the metadata is that of <see cref="ChangesOnGet{TBuilder}"/>.</summary>
+    internal static bool ChangesOnGet(object metadata) => metadata is GetChanges;
+
     /// <summary>Begins a session in the browser.</summary>
     public static void Set(HttpContext context, string token, DateTimeOffset? expiresAt) =>
         context.Response.Cookies.Append(NameFor(context.Request), token, Options(context.Request, expiresAt));

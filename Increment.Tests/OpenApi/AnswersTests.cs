@@ -61,7 +61,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
         {
             var user = await UserForAsync(operation);
             var email = operation.Path == "/v1/register" ? $"{Guid.NewGuid():n}@example.com" : user.Email;
-            var body = example.Replace("ann@example.com", email, StringComparison.Ordinal).Replace("ann%40example.com", email, StringComparison.Ordinal);
+            var body = example.Replace("ann@example.com", email, StringComparison.Ordinal).Replace("ann%40example.com", Uri.EscapeDataString(email), StringComparison.Ordinal);
             var token = await TokenAsync(user, operation);
             var answer = await SendAsync(http, operation, token, await PathAsync(operation), body, type);
             Assert.True(answer.IsSuccessStatusCode, $"{operation.Name} with {type} answers {answer.StatusCode}");
@@ -148,7 +148,13 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             await Expect(409, http.PostAsync($"{path}/next", null, ct));
             await Expect(409, http.GetAsync($"{path}/next", ct));
         }
-        await Expect(412, http.SendAsync(With(new(HttpMethod.Delete, "/v1/counters/invoices"), "If-Match", "\"0\""), ct));
+        var resource = await Expect(200, http.GetAsync("/v1/counters/invoices", ct));
+        await Expect(304, http.SendAsync(With(new(HttpMethod.Get, "/v1/counters/invoices"), "If-None-Match", resource.Headers.ETag!.ToString()), ct));
+        foreach (var method in (HttpMethod[])[HttpMethod.Get, HttpMethod.Patch, HttpMethod.Delete])
+        {
+            var content = method == HttpMethod.Patch ? JsonContent.Create(new { current = 5 }) : null;
+            await Expect(412, http.SendAsync(With(new(method, "/v1/counters/invoices") { Content = content }, "If-Match", "\"0\""), ct));
+        }
 
         await Expect(201, http.SendAsync(Put("/v1/counters/new/current", 5), ct));
 

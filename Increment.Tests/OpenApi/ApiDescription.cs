@@ -14,9 +14,7 @@ sealed class ApiDescription
         document = JsonDocument.Parse(json).RootElement;
         Operations = [.. from path in document.GetProperty("paths").EnumerateObject()
                          from operation in path.Value.EnumerateObject()
-                         where operation.Name != "parameters"
-                         select new Operation(this, path.Name, operation.Name.ToUpperInvariant(), operation.Value,
-                             path.Value.TryGetProperty("parameters", out var shared) ? shared : default)];
+                         select new Operation(this, path.Name, operation.Name.ToUpperInvariant(), operation.Value)];
     }
 
     public IReadOnlyList<Operation> Operations { get; }
@@ -26,7 +24,7 @@ sealed class ApiDescription
         .FirstOrDefault(operation => operation.Method == request.Method.Method && operation.Matches(request.RequestUri!.AbsolutePath));
 
     /// <summary>One operation.</summary>
-    public sealed class Operation(ApiDescription api, string path, string method, JsonElement description, JsonElement shared)
+    public sealed class Operation(ApiDescription api, string path, string method, JsonElement description)
     {
         readonly Regex pattern = new("^" + Regex.Replace(path.Replace(".", "\\."), "{[^}]+}", "[^/]+") + "$");
 
@@ -37,7 +35,7 @@ sealed class ApiDescription
         public string Name => $"{method} {path}";
 
         /// <summary>The scope that a token must have; null if none is needed.</summary>
-        public string? Scope => description.TryGetProperty("security", out var security)
+        public string? Scope => description.GetProperty("security") is { } security && security.GetArrayLength() > 0
             ? security[0].GetProperty("token")[0].GetString() : null;
 
         public IReadOnlyDictionary<string, JsonElement> Responses { get; } = description.GetProperty("responses").EnumerateObject()
@@ -45,13 +43,12 @@ sealed class ApiDescription
 
         /// <summary>The media types of the body, with an example of each, as text.</summary>
         public IReadOnlyDictionary<string, string> Bodies { get; } = description.TryGetProperty("requestBody", out var body)
-            ? JsonSchema.Resolve(api.document, body).GetProperty("content").EnumerateObject().ToDictionary(content => content.Name,
-                content => content.Value.GetProperty("example") is { ValueKind: JsonValueKind.String } text ? text.GetString()! : content.Value.GetProperty("example").GetRawText())
+            ? body.GetProperty("content").EnumerateObject().ToDictionary(content => content.Name, content => WriteExample(content.Name, content.Value.GetProperty("example")))
             : new Dictionary<string, string>();
 
         /// <summary>The fields of a JSON body; null if there is no such body, or if it has no fields.</summary>
         public string[]? Fields => description.TryGetProperty("requestBody", out var body)
-            && JsonSchema.Resolve(api.document, body).GetProperty("content").TryGetProperty("application/json", out var content)
+            && body.GetProperty("content").TryGetProperty("application/json", out var content)
             && JsonSchema.Resolve(api.document, content.GetProperty("schema")).TryGetProperty("properties", out var properties)
             ? [.. properties.EnumerateObject().Select(property => property.Name)] : null;
 
@@ -59,8 +56,12 @@ sealed class ApiDescription
         public IEnumerable<string> QueryParameters => Parameters.Where(parameter => parameter.GetProperty("in").ValueEquals("query"))
             .Select(parameter => parameter.GetProperty("name").GetString()!);
 
-        IEnumerable<JsonElement> Parameters => new[] { shared, description.TryGetProperty("parameters", out var own) ? own : default }
-            .Where(list => list.ValueKind == JsonValueKind.Array).SelectMany(list => list.EnumerateArray()).Select(parameter => JsonSchema.Resolve(api.document, parameter));
+        IEnumerable<JsonElement> Parameters => description.TryGetProperty("parameters", out var list) ? list.EnumerateArray() : [];
+
+        /// <summary>A form has the fields of the example, and a list as names with spaces between them.</summary>
+        static string WriteExample(string type, JsonElement example) => type != "application/x-www-form-urlencoded" ? example.GetRawText()
+            : string.Join('&', example.EnumerateObject().Select(field => $"{field.Name}={Uri.EscapeDataString(field.Value.ValueKind == JsonValueKind.Array
+                ? string.Join(' ', field.Value.EnumerateArray().Select(item => item.GetString())) : field.Value.ToString())}"));
 
         public bool Matches(string address) => pattern.IsMatch(address);
 

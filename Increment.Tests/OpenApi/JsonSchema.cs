@@ -41,6 +41,8 @@ static class JsonSchema
                 return When(!JsonElement.DeepEquals(word.Value, value), $"is not {word.Value}");
             case "enum":
                 return When(!word.Value.EnumerateArray().Any(one => JsonElement.DeepEquals(one, value)), $"is none of {word.Value}");
+            case "oneOf":
+                return When(word.Value.EnumerateArray().Count(one => !Check(document, one, value, at).Any()) != 1, "does not match exactly one alternative of oneOf");
             case "anyOf":
                 return When(!word.Value.EnumerateArray().Any(one => !Check(document, one, value, at).Any()), "matches no alternative of anyOf");
             case "required":

@@ -11,24 +11,21 @@ namespace Increment.CounterApi.Counters.Http;
 /// </summary>
 static class CounterAnswer
 {
-    public const string Type = "counter";
-
     const int MaxLength = 256;
 
     /// <summary>Writes the response to a take; <paramref name="first"/> is set for a block.</summary>
-    public static Task WriteAsync(HttpContext context, string name, long current, long? first = null)
+    public static Task WriteAsync(HttpContext context, string name, long current, long? first)
     {
         var response = context.Response;
         Span<byte> body = stackalloc byte[MaxLength];
         var rest = body;
-        if (context.Chooses(MediaTypes.Text, MediaTypes.JsonApi))
+        response.ContentType = context.ChooseMediaType(MediaTypes.JsonApi, MediaTypes.Json, MediaTypes.Text);
+        if (ReferenceEquals(response.ContentType, MediaTypes.Text))
         {
-            response.ContentType = MediaTypes.Text;
             Append(ref rest, current);
         }
         else
         {
-            response.ContentType = MediaTypes.JsonApi;
             Append(ref rest, "{\"data\":{\"type\":\"counter\",\"id\":\""u8);
             Append(ref rest, name);
             Append(ref rest, "\",\"attributes\":{"u8);
@@ -52,20 +49,12 @@ static class CounterAnswer
         return started;
     }
 
-    /// <summary>Writes a counter's state with its entity tag.</summary>
-    public static Task WriteAsync(HttpContext context, string name, CounterState state)
-    {
-        context.Response.Headers.ETag = TagOf(state);
-        return WriteAsync(context, name, state.Current);
-    }
+    /// <summary>Writes a counter.</summary>
+    public static Task WriteAsync(HttpContext context, string name, long current) => WriteAsync(context, name, current, first: null);
 
-    /// <summary>Writes 304: the client has this state.</summary>
-    public static Task WriteNotModifiedAsync(HttpContext context, CounterState state)
-    {
-        context.Response.Headers.ETag = TagOf(state);
-        context.Response.StatusCode = StatusCodes.Status304NotModified;
-        return Task.CompletedTask;
-    }
+    /// <summary>Writes a counter as a resource with its address.</summary>
+    public static Task WriteResourceAsync(HttpContext context, string name, long current) =>
+        JsonApiResults.Resource(name, new CounterAttributes(current)).ExecuteAsync(context);
 
     /// <summary>The entity tag of a state.</summary>
     public static string TagOf(CounterState state) => string.Create(CultureInfo.InvariantCulture, $"\"{state.Version:x}\"");

@@ -1,4 +1,5 @@
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.OpenApi;
 using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.CounterApi.Counters.Http;
@@ -6,23 +7,55 @@ namespace Increment.CounterApi.Counters.Http;
 /// <summary>The HTTP endpoints of the caller's default counter and named counters.</summary>
 sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 {
-    static readonly string[] GetOrPost = [HttpMethods.Get, HttpMethods.Post];
-
     public static void Map(IEndpointRouteBuilder routes)
     {
         var endpoints = ActivatorUtilities.CreateInstance<CounterEndpoints>(routes.ServiceProvider);
-        var api = routes.MapGroup("/v1").RequireScope(Scopes.Counters);
+        var api = routes.MapGroup("/v1").RequireScope(Scopes.Counters).WithTags("Counters");
 
-        foreach (var counter in (ReadOnlySpan<string>)["", "/counters/{name}"])
-        {
-            // These endpoints need no request timeout: they read no body, and the store has its own timeout. A timer for
-            // each request would cost more than the rest of the pipeline.
-            api.MapMethods(counter + "/next", GetOrPost, endpoints.NextAsync).ChangesOnGet().DisableRequestTimeout();
-            api.MapMethods(counter + "/current", ReadMethods.All, endpoints.CurrentAsync).DisableRequestTimeout();
-            api.MapPut(counter + "/current", endpoints.SetAsync);
-        }
-        api.MapMethods("/counters", ReadMethods.All, endpoints.ListAsync);
-        api.MapDelete("/counters/{name}", endpoints.DeleteAsync);
+        // No body is read, and the store has its own timeout. A timer per request would cost more than the rest of
+        // the pipeline.
+        api.MapPost("/next", endpoints.NextAsync).DisableRequestTimeout()
+            .Describe("next", "Takes the next integer of the default counter, or a block of integers")
+            .TakesNext();
+        api.MapGet("/next", endpoints.NextAsync).ChangesOnGet().DisableRequestTimeout()
+            .Describe("nextByGet", "Takes the next integer of the default counter, or a block of integers", CounterDescription.OfGet)
+            .TakesNext();
+        api.MapMethods("/current", ReadMethods.All, endpoints.CurrentAsync).DisableRequestTimeout()
+            .Describe("current", "Reads the default counter: the last integer that was taken or set",
+                "Returns the committed state, from every replica. Before the first use it is the initial value: 0, unless the service has another setting.")
+            .ReadsCounter().ReturnsState(200, "The counter");
+        api.MapPut("/current", endpoints.SetAsync)
+            .Describe("setCurrent", "Sets the default counter", CounterDescription.OfSet)
+            .SetsCounter().ReturnsState(200, "The counter");
+
+        api.MapMethods("/counters", ReadMethods.All, endpoints.ListAsync)
+            .Describe("listCounters", "Lists the counters that were used, by name")
+            .Takes(Page.Parameters)
+            .Returns(200, "A page of counters", CounterDescription.ExampleList);
+
+        var named = api.MapGroup("/counters/{name}");
+        named.MapPost("/next", endpoints.NextAsync).DisableRequestTimeout()
+            .Describe("nextOfCounter", "Takes the next integer of a named counter, or a block of integers", CounterDescription.OfFirstUse)
+            .TakesName().TakesNext();
+        named.MapGet("/next", endpoints.NextAsync).ChangesOnGet().DisableRequestTimeout()
+            .Describe("nextOfCounterByGet", "Takes the next integer of a named counter, or a block of integers", CounterDescription.OfGet + " " + CounterDescription.OfFirstUse)
+            .TakesName().TakesNext();
+        named.MapMethods("/current", ReadMethods.All, endpoints.CurrentAsync).DisableRequestTimeout()
+            .Describe("currentOfCounter", "Reads a named counter: the last integer that was taken or set",
+                "Returns the committed state, from every replica. A name that was never used is not found.")
+            .TakesName().ReadsCounter().ReturnsState(200, "The counter").ReturnsNotFound();
+        named.MapPut("/current", endpoints.SetAsync)
+            .Describe("setCurrentOfCounter", "Sets a named counter, and creates it if it does not exist", CounterDescription.OfSet)
+            .TakesName().SetsCounter().ReturnsState(200, "The counter").ReturnsState(201, "The new counter");
+        named.MapMethods("", ReadMethods.All, endpoints.GetAsync)
+            .Describe("getCounter", "Reads a counter as a JSON:API resource")
+            .TakesName().ReadsCounter().Returns(200, "The counter", CounterDescription.Example, CounterDescription.ETag).ReturnsNotFound();
+        named.MapPatch("", endpoints.ChangeAsync)
+            .Describe("changeCounter", "Sets a counter that exists, as a JSON:API resource", CounterDescription.OfSet)
+            .TakesName().SetsCounter().Returns(200, "The counter", CounterDescription.Example, CounterDescription.ETag).ReturnsNotFound();
+        named.MapDelete("", endpoints.DeleteAsync)
+            .Describe("deleteCounter", "Deletes a counter and its idempotency keys", "If the name is used again, the counter starts from the beginning.")
+            .TakesName().Takes(EndpointDescription.Preconditions).Returns(204, "The counter is deleted").ReturnsNotFound().ReturnsPreconditionFailed();
     }
 
     async Task NextAsync(HttpContext context)
@@ -37,20 +70,31 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
             : CounterAnswer.WriteAsync(context, counter.Name, result.Current, count is null ? null : result.First));
     }
 
-    async Task CurrentAsync(HttpContext context)
+    Task CurrentAsync(HttpContext context) => ReadAsync(context, CounterAnswer.WriteAsync);
+
+    Task GetAsync(HttpContext context) => ReadAsync(context, CounterAnswer.WriteResourceAsync);
+
+    async Task ReadAsync(HttpContext context, Func<HttpContext, string, long, Task> write)
     {
         CounterRequest.RequireNoParameters(context.Request);
         var counter = CounterOf(context);
         var preconditions = Preconditions.Read(context.Request);
         var state = await store.GetAsync(counter, context.RequestAborted);
-        // Most reads have no precondition. For these reads, no tag is created here.
-        var status = preconditions.IsNone ? 200 : preconditions.StatusOfRead(state is { } existing ? CounterAnswer.TagOf(existing) : null);
-        await (state is null && counter.Name != CounterName.Default ? RefuseAsync(context, CounterOutcome.NotFound)
-            : status == 412 ? RefuseAsync(context, CounterOutcome.PreconditionFailed)
-            // No tag: after the counter was created and deleted, the same tag would be valid again.
-            : state is null ? CounterAnswer.WriteAsync(context, counter.Name, options.InitialValue)
-            : status == 304 ? CounterAnswer.WriteNotModifiedAsync(context, state.Value)
-            : CounterAnswer.WriteAsync(context, counter.Name, state.Value));
+        var tag = state is { } existing ? CounterAnswer.TagOf(existing) : null;
+        var status = preconditions.StatusOfRead(tag);
+        if (state is null && counter.Name != CounterName.Default)
+            await RefuseAsync(context, CounterOutcome.NotFound);
+        else if (status == 412)
+            await RefuseAsync(context, CounterOutcome.PreconditionFailed);
+        else
+        {
+            // No tag without a state: after the counter was created and deleted, the same tag would be valid again.
+            context.Response.Headers.ETag = tag;
+            if (status == 304)
+                context.Response.StatusCode = status;
+            else
+                await write(context, counter.Name, state?.Current ?? options.InitialValue);
+        }
     }
 
     async Task SetAsync(HttpContext context)
@@ -63,8 +107,31 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         // For the caller, the default counter always exists, so a PUT never creates it.
         if (result.Creates && counter.Name != CounterName.Default)
             context.Response.StatusCode = StatusCodes.Status201Created;
-        await (result.Outcome != CounterOutcome.Done ? RefuseAsync(context, result.Outcome)
-            : CounterAnswer.WriteAsync(context, counter.Name, new CounterState(result.Current, result.Version)));
+        await AnswerSetAsync(context, counter, result, CounterAnswer.WriteAsync);
+    }
+
+    /// <summary>As <see cref="SetAsync"/>, but a counter that does not exist is not found.</summary>
+    async Task ChangeAsync(HttpContext context)
+    {
+        CounterRequest.RequireNoParameters(context.Request);
+        var counter = CounterOf(context);
+        var precondition = CounterRequest.ReadPrecondition(context.Request);
+        var current = await CounterRequest.ReadCurrentAsync(context.Request, counter.Name);
+        var exists = true;
+        var result = await store.SetAsync(counter, current, state =>
+        {
+            exists = state is not null || counter.Name == CounterName.Default;
+            return exists && precondition?.Invoke(state) is not false;
+        }, context.RequestAborted);
+        await AnswerSetAsync(context, counter, exists ? result : new(CounterOutcome.NotFound), CounterAnswer.WriteResourceAsync);
+    }
+
+    Task AnswerSetAsync(HttpContext context, CounterKey counter, CounterResult result, Func<HttpContext, string, long, Task> write)
+    {
+        if (result.Outcome != CounterOutcome.Done)
+            return RefuseAsync(context, result.Outcome);
+        context.Response.Headers.ETag = CounterAnswer.TagOf(new(result.Current, result.Version));
+        return write(context, counter.Name, result.Current);
     }
 
     async Task ListAsync(HttpContext context)
@@ -72,7 +139,7 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         var page = Page.Read(context.Request);
         var counters = await store.ListAsync(context.GetPrincipal().UserId, page.After, page.Size + 1, context.RequestAborted);
         await page.List(context.Request, [.. counters.Select(counter =>
-            new Resource<CounterAttributes>(CounterAnswer.Type, counter.Name, new(counter.State.Current)))]).ExecuteAsync(context);
+            new Resource<CounterAttributes>(counter.Name, new(counter.State.Current)))]).ExecuteAsync(context);
     }
 
     async Task DeleteAsync(HttpContext context)
@@ -87,25 +154,5 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 
     static CounterKey CounterOf(HttpContext context) => new(context.GetPrincipal().UserId, CounterRequest.ReadName(context.Request));
 
-    Task RefuseAsync(HttpContext context, CounterOutcome outcome) => (outcome switch
-    {
-        CounterOutcome.EndOfRange => ApiError.Conflict("end-of-range",
-            "The counter has fewer integers left, up to 9223372036854775807, than requested. Use PUT current to set it back."),
-        CounterOutcome.PreconditionFailed => ApiError.PreconditionFailed(
-            "The counter is not in the state that If-Match or If-None-Match requires. Read current again."),
-        CounterOutcome.KeyReused => new(422, "idempotency-key-reused", "The idempotency key was used for another request",
-            "This Idempotency-Key was used with another count. Use a new key for a new request.")
-        { Source = ErrorSource.OfHeader(CounterRequest.IdempotencyKey) },
-        CounterOutcome.TooManyKeys => new(429, "too-many-idempotency-keys", "Too many requests",
-            $"You have used {options.KeysPerUser} idempotency keys in {options.KeyRetention.TotalHours:0} hours, which is the limit for one user. Continue without keys, or wait until the oldest keys expire.")
-        { RetryAfter = 60 },
-        CounterOutcome.TooManyCounters => ApiError.Conflict("too-many-counters",
-            "You have the maximum number of named counters for one user. Delete one first."),
-        CounterOutcome.NotFound => ApiError.NotFound("You have no counter with this name. The first next, or PUT current, creates it."),
-        _ => throw new ArgumentOutOfRangeException(nameof(outcome)),
-    }).ExecuteAsync(context);
+    Task RefuseAsync(HttpContext context, CounterOutcome outcome) => CounterErrors.Of(outcome, options).ExecuteAsync(context);
 }
-
-/// <summary>The attributes of a counter.</summary>
-/// <param name="Current">The last integer taken or set, 0 to 2^63-1.</param>
-sealed record CounterAttributes(long Current);

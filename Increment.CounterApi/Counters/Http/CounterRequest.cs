@@ -12,7 +12,7 @@ static class CounterRequest
 {
     public const string IdempotencyKey = "Idempotency-Key";
 
-    const int MaxKeyLength = 255;
+    public const int MaxKeyLength = 255;
 
     static readonly SearchValues<char> Printable = SearchValues.Create([.. Enumerable.Range(' ', '~' - ' ' + 1).Select(c => (char)c)]);
 
@@ -61,7 +61,7 @@ static class CounterRequest
     public static async Task<long> ReadCurrentAsync(HttpRequest request, string name)
     {
         const string Field = "current";
-        var body = await RequestBody.ReadAsync(request, CounterAnswer.Type);
+        var body = await RequestBody.ReadAsync(request, CounterAttributes.ResourceType);
         if (body.Id is { } id && !(id.ValueKind == JsonValueKind.String && id.ValueEquals(name)))
             throw new ApiException(ApiError.Conflict("wrong-id", $"data.id must be the counter's name, '{name}'.", ErrorSource.OfPointer("/data/id")));
         if (body[Field] is not { } sent)
