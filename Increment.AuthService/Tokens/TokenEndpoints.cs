@@ -27,9 +27,9 @@ static partial class TokenEndpoints
         app.MapPost("/auth", context => CheckAsync(context, verifier)).WithTags("Checking")
             .Describe("check", "Checks a token", "Returns the user's name as text or, if `Accept` asks for JSON, the principal.")
             .TakesToken()
-            .ReturnsText(200, "The token is valid", MediaTypes.Text, "ann@example.com")
             .Returns(200, "The token is valid", MediaTypes.Json, new Principal("019a0b1c2d3e4f5061728394a5b6c7d0", "ann@example.com",
                 ExampleKey.Id, ExampleKey.Attributes.Scopes, ExampleKey.Attributes.ExpiresAt, ExampleKey.Attributes.CreatedAt))
+            .ReturnsText(200, "The token is valid", MediaTypes.Text, "ann@example.com")
             .ReturnsText(401, "The token is unknown, expired or revoked, or the request has none", MediaTypes.Text, "fail", "^fail$", ResponseHeader.CacheControl);
         app.MapPost("/auth/batch", CheckBatchAsync).RequireService().ExcludeFromDescription();
         app.MapMethods("/.well-known/jwks.json", ReadMethods.All, GetKeysAsync).WithTags("Checking")

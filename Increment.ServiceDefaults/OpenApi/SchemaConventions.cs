@@ -4,6 +4,7 @@ using System.Text.Json.Nodes;
 using System.Text.Json.Serialization;
 using System.Text.Json.Serialization.Metadata;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.AspNetCore.OpenApi;
 using Microsoft.OpenApi;
 
@@ -65,11 +66,20 @@ static class SchemaConventions
         if (context.JsonPropertyInfo is { } own)
         {
             if (IsOmittedWhenNull(own))
-                schema.Type &= ~JsonSchemaType.Null;
-            else if (own.IsGetNullable)
+            {
+                // A request may say null instead.
+                if (!IsRequest(own.DeclaringType))
+                    schema.Type &= ~JsonSchemaType.Null;
+            }
+            else if (own.IsGetNullable && !own.PropertyType.IsAssignableTo(typeof(IAttributes))) // for a type parameter the serializer reports true
                 (schema.Metadata ??= new Dictionary<string, object>())[NullableKey] = true;
             if (own.AttributeProvider?.GetCustomAttributes(typeof(AllowedValuesAttribute), false) is [AllowedValuesAttribute allowed])
-                ((OpenApiSchema?)schema.Items ?? schema).Enum = [.. allowed.Values.Select(value => JsonValue.Create((string)value!))];
+            {
+                var values = (OpenApiSchema?)schema.Items ?? schema;
+                values.Enum = [.. allowed.Values.Select(value => JsonValue.Create((string)value!))];
+                if (allowed is ScopeNamesAttribute)
+                    (values.Metadata ??= new Dictionary<string, object>())[NameKey] = "Scope";
+            }
         }
         return Task.CompletedTask;
     }
