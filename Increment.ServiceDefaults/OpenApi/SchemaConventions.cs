@@ -74,12 +74,10 @@ static class SchemaConventions
             else if (own.IsGetNullable && !own.PropertyType.IsAssignableTo(typeof(IAttributes))) // for a type parameter the serializer reports true
                 (schema.Metadata ??= new Dictionary<string, object>())[NullableKey] = true;
             if (own.AttributeProvider?.GetCustomAttributes(typeof(AllowedValuesAttribute), false) is [AllowedValuesAttribute allowed])
-            {
-                var values = (OpenApiSchema?)schema.Items ?? schema;
-                values.Enum = [.. allowed.Values.Select(value => JsonValue.Create((string)value!))];
-                if (allowed is ScopeNamesAttribute)
-                    (values.Metadata ??= new Dictionary<string, object>())[NameKey] = "Scope";
-            }
+                schema.Enum = [.. allowed.Values.Select(value => JsonValue.Create((string)value!))];
+            // Not an enum: a client that was generated before a scope was added must still read it.
+            if (own.AttributeProvider?.IsDefined(typeof(ScopeNamesAttribute), false) is true)
+                ((OpenApiSchema)schema.Items!).Pattern = $"^({string.Join('|', Scopes.All)})$";
         }
         return Task.CompletedTask;
     }

@@ -42,4 +42,4 @@ public static class Scopes
 
 /// <summary>A list of scopes, in the OpenAPI document.</summary>
 [AttributeUsage(AttributeTargets.Property)]
-public sealed class ScopeNamesAttribute() : AllowedValuesAttribute([.. Scopes.All]);
+public sealed class ScopeNamesAttribute : Attribute;

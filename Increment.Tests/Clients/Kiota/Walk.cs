@@ -40,7 +40,7 @@ for (string after = null; names.Count < 10; after = names[^1])
 }
 Console.WriteLine($"counters {string.Join(", ", names)}");
 
-var key = (await counter.Tokens.PostAsync(new() { Name = "walk", Scopes = [Scope.Counters] })).Data;
+var key = (await counter.Tokens.PostAsync(new() { Name = "walk", Scopes = ["counters"] })).Data;
 Use(key.Attributes.Token);
 Console.WriteLine($"next with a key {(await counter.Next.PostAsync()).Data.Attributes.Current}");
 Use(token);

@@ -33,7 +33,7 @@ for (string after = null; names.Count < 10; after = names[^1])
 }
 Console.WriteLine($"counters {string.Join(", ", names)}");
 
-var key = (await counter.CreateKeyAsync(new NewKey { Name = "walk", Scopes = [Scope.Counters] })).Result.Data;
+var key = (await counter.CreateKeyAsync(new NewKey { Name = "walk", Scopes = ["counters"] })).Result.Data;
 Use(key.Attributes.Token);
 Console.WriteLine($"next with a key {(await counter.NextAsync()).Result.Data.Attributes.Current}");
 Use(token);
