@@ -66,7 +66,7 @@ static partial class TokenEndpoints
 
     /// <summary>Only JSON and forms, since the endpoint is older than the JSON:API documents.</summary>
     static IEndpointConventionBuilder TakesToken(this IEndpointConventionBuilder endpoint) =>
-        endpoint.TakesBody(new TokenToCheck("mytoken"), isRequired: false, MediaTypes.Form, MediaTypes.Json);
+        endpoint.TakesBody(new TokenToCheck("mytoken"), isRequired: false, MediaTypes.Json, MediaTypes.Form);
 
     static IEndpointConventionBuilder TakesId(this IEndpointConventionBuilder endpoint) => endpoint
         .Takes(EndpointDescription.InPath("id", "The identifier of the token, or `current` for the token of the request.", "current"))

@@ -49,6 +49,9 @@ public sealed class AuthServiceClient : ITokenVerifier
     /// </summary>
     static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(1);
 
+    /// <summary>A service that has just started needs some seconds to make its document.</summary>
+    static readonly TimeSpan OpenApiTimeout = TimeSpan.FromSeconds(10);
+
     static readonly TimeSpan DeletionTimeout = TimeSpan.FromSeconds(10);
 
     readonly HttpClient http;
@@ -200,12 +203,13 @@ public sealed class AuthServiceClient : ITokenVerifier
     /// <exception cref="AuthServiceUnavailableException">AuthService does not answer.</exception>
     public async Task<string> GetOpenApiAsync(CancellationToken cancellationToken)
     {
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        timeout.CancelAfter(OpenApiTimeout);
         try
         {
-            using var response = await resilience.Value.ExecuteAsync(async ct => await http.GetAsync("openapi/v1.json", ct), cancellationToken);
-            return await response.EnsureSuccessStatusCode().Content.ReadAsStringAsync(cancellationToken);
+            return await http.GetStringAsync("openapi/v1.json", timeout.Token);
         }
-        catch (Exception e) when (e is HttpRequestException or ExecutionRejectedException)
+        catch (Exception e) when (e is HttpRequestException or OperationCanceledException && !cancellationToken.IsCancellationRequested)
         {
             throw new AuthServiceUnavailableException("AuthService cannot be reached, so its part of the description is missing. Try again.", e);
         }
