@@ -49,8 +49,8 @@ public sealed class AuthServiceClient : ITokenVerifier
     /// </summary>
     static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(1);
 
-    /// <summary>A service that has just started needs some seconds to make its document.</summary>
-    static readonly TimeSpan OpenApiTimeout = TimeSpan.FromSeconds(10);
+    /// <summary>Less than the time limit of a request. A service that has just started needs seconds to make its document.</summary>
+    static readonly TimeSpan OpenApiTimeout = TimeSpan.FromSeconds(25);
 
     static readonly TimeSpan DeletionTimeout = TimeSpan.FromSeconds(10);
 
