@@ -33,4 +33,12 @@ static class CounterPage
 
     public static ILocator Tab(IPage page, string name) =>
         page.GetByRole(AriaRole.Navigation, new() { Name = "Main" }).GetByRole(AriaRole.Link, new() { Name = name });
+
+    /// <summary>Leads to the provider Example for a sign-in.</summary>
+    public static ILocator Continue(IPage page) => page.GetByRole(AriaRole.Link, new() { Name = "Continue with Example" });
+
+    /// <summary>Leads to the provider Example for a link.</summary>
+    public static ILocator Link(IPage page) => page.GetByRole(AriaRole.Button, new() { Name = "Link Example" });
+
+    public static ILocator Linked(IPage page) => page.GetByText("Linked", new() { Exact = true });
 }

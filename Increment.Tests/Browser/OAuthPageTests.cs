@@ -214,10 +214,4 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         await dialog.GetByLabel("Password").FillAsync(password);
         await dialog.GetByRole(AriaRole.Button, new() { Name = "Continue" }).ClickAsync();
     }
-
-    static ILocator Linked(IPage page) => page.GetByText("Linked", new() { Exact = true });
-
-    static ILocator Continue(IPage page) => page.GetByRole(AriaRole.Link, new() { Name = "Continue with Example" });
-
-    static ILocator Link(IPage page) => page.GetByRole(AriaRole.Button, new() { Name = "Link Example" });
 }
