@@ -33,6 +33,7 @@ public sealed class Chromium : IAsyncDisposable
         {
             BaseURL = address.ToString(),
             ReducedMotion = ReducedMotion.Reduce,
+            IgnoreHTTPSErrors = true, // a test that serves TLS makes its own certificate
             Permissions = ["clipboard-read", "clipboard-write"],
             HasTouch = isPhone,
             IsMobile = isPhone,
