@@ -213,7 +213,7 @@ public sealed class ProxyTests : IAsyncDisposable
             // Debian's own defaults, without its process.
             var debian = await File.ReadAllTextAsync("/etc/haproxy/haproxy.cfg", ct);
             await File.WriteAllTextAsync(Path.Combine(folder, "haproxy.cfg"), debian[debian.IndexOf("\ndefaults\n", StringComparison.Ordinal)..] + Documented("haproxy",
-                ("bind :443", $"bind 127.0.0.1:{port}"), ("/etc/ssl/integers/integers.pem", pem), ("abns@increment", $"abns@increment-{port}"), ("127.0.0.1:5002", service.Authority)), ct);
+                ("bind :443", $"bind 127.0.0.1:{port}"), ("/etc/ssl/integers/integers.pem", pem), ("abns@http1", $"abns@http1-{port}"), ("127.0.0.1:5002", service.Authority)), ct);
             command = ["haproxy", "-db", "-f", Path.Combine(folder, "haproxy.cfg")];
         }
         var server = Server.Launch(Path.Combine(folder, "proxy.log"), port, new Dictionary<string, string>(), command);
