@@ -8,7 +8,7 @@ namespace Increment.AuthService.Tokens;
 /// </summary>
 sealed class StoreTokenVerifier(ITokenStore tokens, TokenUses uses, TimeProvider time) : ITokenVerifier
 {
-    /// <summary>In characters; a JWT of AuthService has about 400.</summary>
+    /// <summary>In characters; a JWT of AuthService has about 450.</summary>
     const int MaxLength = 4096;
 
     public async ValueTask<Principal?> VerifyAsync(ReadOnlyMemory<char> token, CancellationToken cancellationToken)

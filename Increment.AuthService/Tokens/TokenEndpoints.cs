@@ -5,7 +5,6 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using System.Text.RegularExpressions;
-using Increment.AuthService.Keys;
 using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.OpenApi;
@@ -32,10 +31,6 @@ static partial class TokenEndpoints
             .ReturnsText(200, "The token is valid", MediaTypes.Text, "ann@example.com")
             .ReturnsText(401, "The token is unknown, expired or revoked, or the request has none", MediaTypes.Text, "fail", "^fail$", ResponseHeader.CacheControl);
         app.MapPost("/auth/batch", CheckBatchAsync).RequireService().ExcludeFromDescription();
-        app.MapMethods("/.well-known/jwks.json", ReadMethods.All, GetKeysAsync).WithTags("Checking")
-            .Describe("getKeys", "The public keys of the JWTs (RFC 7517)")
-            .Returns(200, "The keys", MediaTypes.Json, new PublicKeySet([new("EC", "P-256", "f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU", "x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0", "019a0b1c", "sig", "ES256")]),
-                new ResponseHeader("Cache-Control", "Keys are published long before they sign a token.", "^public, max-age=3600$"));
 
         var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account).WithTags("Tokens");
         tokens.MapMethods("/", ReadMethods.All, ListAsync)
@@ -120,12 +115,6 @@ static partial class TokenEndpoints
             request.BodyReader.AdvanceTo(read.Buffer.Start);
         }
         return (await RequestBody.ReadAsync(request, "token")).TryGetText("token");
-    }
-
-    static async Task<IResult> GetKeysAsync(HttpResponse response, SigningKeys keys, CancellationToken cancellationToken)
-    {
-        response.Headers.CacheControl = "public, max-age=3600";
-        return Results.Json(new PublicKeySet(await keys.GetPublicAsync(cancellationToken)));
     }
 
     static async Task<IResult> ListAsync(HttpContext context, ITokenStore store, TimeProvider time)
@@ -227,10 +216,6 @@ static partial class TokenEndpoints
     [GeneratedRegex(@"^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\z", RegexOptions.CultureInvariant | RegexOptions.ECMAScript)]
     private static partial Regex Rfc3339();
 }
-
-/// <summary>A JSON Web Key Set.</summary>
-/// <param name="Keys">The keys that sign tokens now, will sign tokens, or have signed tokens that are still valid.</param>
-sealed record PublicKeySet([property: MinLength(1)] IReadOnlyList<PublicKey> Keys);
 
 /// <summary>A token to check.</summary>
 /// <param name="Token">The token.</param>

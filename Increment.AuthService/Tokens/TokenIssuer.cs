@@ -23,7 +23,8 @@ sealed class TokenIssuer(
     static readonly JsonWebTokenHandler Jwt = new() { SetDefaultTimesOnTokenCreation = false };
 
     readonly TimeSpan lifetime = configuration.GetTokenLifetime();
-    readonly string issuer = configuration.GetPublicOrigin()?.GetLeftPart(UriPartial.Authority) ?? "increment";
+    // The name, if there is no address.
+    readonly string issuer = configuration.GetTokenIssuer() ?? "increment";
 
     /// <summary>
     /// Issues a token for a user that has just registered or signed in. It is a JWT or, for a page's session, an opaque token,
@@ -107,6 +108,7 @@ sealed class TokenIssuer(
     async Task<string> NewJwtAsync(string id, string userId, DateTimeOffset now, CancellationToken cancellationToken) => Jwt.CreateToken(new SecurityTokenDescriptor
     {
         Issuer = issuer,
+        Audience = TokenSettings.Audience,
         IssuedAt = now.UtcDateTime,
         Expires = (now + lifetime).UtcDateTime,
         Claims = new Dictionary<string, object>

@@ -6,8 +6,8 @@ using Increment.ServiceDefaults.Tokens;
 namespace Increment.CounterApi.Accounts;
 
 /// <summary>
-/// Accounts, tokens and sign-up belong to AuthService, which has no public address. CounterApi forwards these routes, and
-/// no others, to AuthService.
+/// Accounts, tokens, their public keys and sign-up belong to AuthService, which has no public address. CounterApi forwards
+/// these routes, and no others, to AuthService.
 /// </summary>
 static class AccountEndpoints
 {
@@ -19,6 +19,9 @@ static class AccountEndpoints
         ("/v1/oauth", ReadMethods.All),
         ("/v1/oauth/{provider}", ReadMethods.All),
         ("/v1/oauth/{provider}/callback", ["GET"]),
+        ("/.well-known/jwks.json", ReadMethods.All),
+        ("/.well-known/openid-configuration", ReadMethods.All),
+        ("/.well-known/oauth-authorization-server", ReadMethods.All),
     ];
 
     static readonly (string Route, string[] Methods)[] ForTheAccount =

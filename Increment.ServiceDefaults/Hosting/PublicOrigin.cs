@@ -10,14 +10,14 @@ namespace Increment.ServiceDefaults.Hosting;
 /// </summary>
 public static class PublicOrigin
 {
-    /// <summary>The origin from the setting; null if it is not set.</summary>
-    /// <exception cref="InvalidOperationException">The setting is not an origin.</exception>
+    /// <summary>The setting, with the host name in ASCII, as browsers send it; null if it is not set.</summary>
+    /// <exception cref="SettingException">The setting is not an origin.</exception>
     public static Uri? GetPublicOrigin(this IConfiguration configuration)
     {
         if (configuration["Increment:PublicOrigin"] is not { Length: > 0 } text)
             return null;
         return Uri.TryCreate(text, UriKind.Absolute, out var origin) && origin.Scheme is "http" or "https"
-            && text.TrimEnd('/') == origin.GetLeftPart(UriPartial.Authority) ? origin
+            && text.TrimEnd('/') == origin.GetLeftPart(UriPartial.Authority) ? new UriBuilder(origin) { Host = origin.IdnHost }.Uri
             : throw new SettingException($"Increment:PublicOrigin is '{text}'; it must be an origin, for example 'https://integers.example.com'.");
     }
 
@@ -26,7 +26,7 @@ public static class PublicOrigin
     {
         if (app.Configuration.GetPublicOrigin() is not { } origin)
             return;
-        var host = origin.IsDefaultPort ? new HostString(origin.IdnHost) : new HostString(origin.IdnHost, origin.Port);
+        var host = new HostString(origin.Authority);
         app.Use((context, next) =>
         {
             context.Request.Scheme = origin.Scheme;

@@ -156,7 +156,7 @@ public sealed class TokenTests(AuthFixture fixture) : IClassFixture<AuthFixture>
         var keys = new JsonWebKeySet(await auth.Http.GetStringAsync(".well-known/jwks.json", ct));
         var result = await new JsonWebTokenHandler().ValidateTokenAsync(token, new()
         {
-            ValidIssuer = "increment", ValidateAudience = false, IssuerSigningKeys = keys.GetSigningKeys(), ValidAlgorithms = ["ES256"],
+            ValidIssuer = "increment", ValidAudience = "increment", IssuerSigningKeys = keys.GetSigningKeys(), ValidAlgorithms = ["ES256"],
         });
         Assert.True(result.IsValid, result.Exception?.Message);
         var jwt = (JsonWebToken)result.SecurityToken;
