@@ -4,8 +4,8 @@ using Increment.Tests.Hosting;
 
 namespace Increment.Tests.EndToEnd;
 
-/// <summary>A system that starts once for the tests that share it.</summary>
-public abstract class SystemFixture(Engine engine) : IAsyncLifetime
+/// <summary>A system that starts once, with additional settings of the AppHost, for the tests that share it.</summary>
+public abstract class SystemFixture(Engine engine, params string[] arguments) : IAsyncLifetime
 {
     TestSystem? system;
 
@@ -33,7 +33,7 @@ public abstract class SystemFixture(Engine engine) : IAsyncLifetime
         system = new(engine);
         try
         {
-            await system.StartAsync();
+            await system.StartAsync(arguments: arguments);
         }
         catch
         {

@@ -10,10 +10,10 @@ namespace Increment.Tests.OpenApi;
 
 /// <summary>
 /// The responses of the running services to good and bad requests match their OpenAPI documents: status, media type,
-/// headers and body. The test changes the jobs, so it has its own system.
+/// headers and body. The test changes the jobs and needs a public origin, so it has its own system.
 /// </summary>
 [Trait("Category", "System")]
-public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<EmbeddedSystem>
+public sealed class AnswersTests(PublicSystem system) : IClassFixture<PublicSystem>
 {
     const string JsonApi = "application/vnd.api+json";
     const string Password = "correct horse battery";
@@ -48,10 +48,11 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             await SendJobRequestsAsync(http);
 
         Assert.Empty(check.Problems);
-        // This test must have produced every response that the document describes.
+        // This test must have produced every response that the document describes. A 404 of a path without a parameter means
+        // that there is no public origin; VerifierTests covers it.
         Assert.Empty(from operation in operations
                      from status in operation.Responses.Keys
-                     where !NotProvoked.Contains(status) && !check.Seen.Contains((operation.Name, status))
+                     where !NotProvoked.Contains(status) && (status != "404" || HasParameter(operation)) && !check.Seen.Contains((operation.Name, status))
                      select $"{operation.Name} {status}");
     }
 
@@ -69,6 +70,8 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
                 await AnswersHeadAlikeAsync(answer, token);
         }
     }
+
+    static bool HasParameter(ApiDescription.Operation operation) => operation.Path.Contains('{', StringComparison.Ordinal);
 
     /// <summary>Asserts that HEAD gives the status and the headers of GET, and no body.</summary>
     async Task AnswersHeadAlikeAsync(HttpResponseMessage get, string? token)
@@ -102,7 +105,7 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
             ExpectChallenge($"Bearer error=\"insufficient_scope\", scope=\"{scope}\"",
                 await Expect(403, SendAsync(http, operation, await KeyAsync(user, scope == "counters" ? "jobs:read" : "counters"), path, body, type)));
         }
-        if (operation.Responses.ContainsKey("404"))
+        if (operation.Responses.ContainsKey("404") && HasParameter(operation))
             await Expect(404, SendAsync(http, operation, token, operation.Path.Replace("{name}", "never-used", StringComparison.Ordinal).Replace("{id}", "none", StringComparison.Ordinal), body, type));
         if (operation.Bodies.Count > 0)
         {
@@ -297,3 +300,6 @@ public sealed class AnswersTests(EmbeddedSystem system) : IClassFixture<Embedded
         }
     }
 }
+
+/// <summary>On SQLite files, with a public origin.</summary>
+public sealed class PublicSystem() : SystemFixture(Hosting.Engine.Embedded, "--Increment:PublicOrigin=https://integers.example.com");

@@ -8,7 +8,7 @@ public sealed partial class HttpFileTests(Documents documents) : IClassFixture<D
     static readonly string Root = Path.GetDirectoryName(Projects.Increment_AppHost.ProjectPath)!;
 
     /// <summary>Routes that are reached only at AuthService's own address or by a provider's redirect.</summary>
-    static readonly string[] NotCalled = ["POST /auth", "GET /.well-known/jwks.json", "GET /v1/oauth/{provider}/callback"];
+    static readonly string[] NotCalled = ["POST /auth", "GET /v1/oauth/{provider}/callback"];
 
     readonly List<(string Method, string Path)> requests = [.. RequestLine().Matches(File.ReadAllText(Path.Combine(Root, "Increment.http")))
         .Select(request => (request.Groups["method"].Value, request.Groups["path"].Value))];
