@@ -7,6 +7,7 @@ using System.Text.Json;
 using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.ServiceDefaults.Tokens;
+using Increment.Tests.Kubernetes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -24,6 +25,8 @@ public sealed class VerifierTests(PublicIssuer increment) : IClassFixture<Public
     const string Keys = "/.well-known/jwks.json";
 
     static readonly string[] Documents = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
+
+    static readonly string Jose = Path.Combine(Rendered.Folder, "..", "Increment.Tests", "Auth", "jose");
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
@@ -46,6 +49,21 @@ public sealed class VerifierTests(PublicIssuer increment) : IClassFixture<Public
         var answer = await increment.SendToServiceAsync(await increment.SignAsync(claim, value));
         Assert.Equal(HttpStatusCode.Unauthorized, answer.StatusCode);
         Assert.Contains($"error_description=\"{reason}", answer.Headers.WwwAuthenticate.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    [Trait("Category", "System")]
+    public async Task Jose_accepts_a_login_and_refuses_a_token_of_another_issuer_or_audience_and_an_expired_one()
+    {
+        Tool.Require("node");
+        Assert.SkipUnless(Directory.Exists(Path.Combine(Jose, "node_modules")), "jose is not installed: npm ci --ignore-scripts --prefix Increment.Tests/Auth/jose");
+        var login = await LoginAsync();
+        var (exitCode, output, error) = await Tool.TryRunAsync(Jose, new Dictionary<string, string> { ["NODE_EXTRA_CA_CERTS"] = increment.CertificateFile },
+            "node", "verify.js", increment.Origin, "increment", login,
+            await increment.SignAsync("iss", "https://other.example"), await increment.SignAsync("aud", "other"), await increment.SignAsync("exp", 1_000_000_000));
+        Assert.Equal((0, ""), (exitCode, error));
+        Assert.Equal([new JsonWebToken(login).Subject, "ERR_JWT_CLAIM_VALIDATION_FAILED iss", "ERR_JWT_CLAIM_VALIDATION_FAILED aud", "ERR_JWT_EXPIRED exp"],
+            output.Trim().Split('\n'));
     }
 
     [Fact]
@@ -149,8 +167,12 @@ public sealed class PublicIssuer : IAsyncLifetime
     /// <summary>A client of the public origin.</summary>
     public HttpClient Http { get; private set; } = null!;
 
+    /// <summary>The PEM file of the certificate that the public origin has.</summary>
+    public string CertificateFile { get; } = Path.GetTempFileName();
+
     public async ValueTask InitializeAsync()
     {
+        await File.WriteAllTextAsync(CertificateFile, certificate.ExportCertificatePem(), ct);
         proxy = Build(builder =>
         {
             builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(certificate)));
@@ -189,6 +211,7 @@ public sealed class PublicIssuer : IAsyncLifetime
         await Auth.DisposeAsync();
         await counters.DisposeAsync();
         certificate.Dispose();
+        File.Delete(CertificateFile);
     }
 
     /// <summary>Sends a token to the service that verifies it.</summary>
