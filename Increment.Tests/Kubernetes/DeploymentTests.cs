@@ -135,6 +135,18 @@ public sealed partial class DeploymentTests
         }
     }
 
+    [Theory]
+    [InlineData(Minikube)]
+    [InlineData(Production)]
+    public async Task The_issuer_of_tokens_is_the_address_of_CounterApis_Ingress(string kustomization)
+    {
+        var rendered = await Of(kustomization);
+        var auth = Assert.Single(ContainersOf(rendered.Find("Deployment", "auth")!["spec"]!["template"]!));
+        var settings = rendered.Find("ConfigMap", (string)Assert.Single(Items(auth["envFrom"]))["configMapRef"]!["name"]!)!;
+        var ingress = rendered.Find("Ingress", "counter")!["spec"]!;
+        Assert.Equal($"{(ingress["tls"] is null ? "http" : "https")}://{ingress["rules"]![0]!["host"]}", (string?)settings["data"]!["Increment__PublicOrigin"]);
+    }
+
     [Fact]
     public async Task AuthService_can_be_published_on_the_host_of_jobs_for_a_test()
     {

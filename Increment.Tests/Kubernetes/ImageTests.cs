@@ -242,6 +242,7 @@ public sealed class ImageTests : IDisposable
                     || v is "HTTP_PORTS" or "services__auth__http__0" or "Increment__DemoToken"), v => Assert.NotNull(service["environment"]![v]));
         }
         Assert.Null(compose["services"]!["auth"]!["ports"]);
+        Assert.Equal((string)compose["services"]!["counter"]!["environment"]!["Increment__PublicOrigin"]!, (string?)compose["services"]!["auth"]!["environment"]!["Increment__PublicOrigin"]);
     }
 
     [Theory]
