@@ -24,8 +24,8 @@ static class ErrorPage
               <meta charset="utf-8">
               <meta name="viewport" content="width=device-width, initial-scale=1">
               <title>{html.Encode(title)} · Increment</title>
-              <link rel="icon" href="/docs/favicon.svg" type="image/svg+xml">
-              <link rel="stylesheet" href="/docs/theme.css">
+              <link rel="icon" href="/assets/favicon.svg" type="image/svg+xml">
+              <link rel="stylesheet" href="/assets/theme.css">
             </head>
             <body class="alone">
               <main class="card">

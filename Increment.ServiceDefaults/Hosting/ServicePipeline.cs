@@ -1,3 +1,4 @@
+using Increment.ServiceDefaults.Docs;
 using Increment.ServiceDefaults.Health;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.OpenApi;
@@ -29,7 +30,8 @@ public static class ServicePipeline
         app.UseRateLimits();
         app.MapHealth();
         app.MapOpenApiDocument();
-        app.MapEmbeddedFiles(typeof(ServicePipeline).Assembly, "docs", "/docs");
+        app.MapEmbeddedFiles(typeof(ServicePipeline).Assembly, "assets", "/assets");
+        app.MapApiReference();
         return app;
     }
 }

@@ -9,7 +9,7 @@ namespace Increment.Tests.Browser;
 /// <summary>Debian's Chromium, headless, shared by all tests. It starts with the first visit.</summary>
 public sealed class Chromium : IAsyncDisposable
 {
-    const string Executable = "/usr/bin/chromium";
+    internal const string Executable = "/usr/bin/chromium";
 
     static readonly string Axe = Path.Combine(AppContext.BaseDirectory, "axe.min.js");
 
@@ -40,6 +40,8 @@ public sealed class Chromium : IAsyncDisposable
             ViewportSize = isPhone ? new() { Width = 360, Height = 740 } : new() { Width = 1280, Height = 720 },
         });
         await context.AddInitScriptAsync(scriptPath: Axe);
+        // The browser says nothing of a violation that the script catches.
+        await context.AddInitScriptAsync("addEventListener('securitypolicyviolation', event => console.error(`${event.violatedDirective} forbids ${event.blockedURI}`))");
         return new(context, await context.NewPageAsync());
     }
 
