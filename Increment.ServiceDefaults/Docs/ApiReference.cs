@@ -1,7 +1,5 @@
-using System.Reflection;
 using System.Security.Cryptography;
 using Increment.ServiceDefaults.JsonApi;
-using Increment.ServiceDefaults.OpenApi;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -38,13 +36,12 @@ static class ApiReference
 
     public static void MapApiReference(this WebApplication app)
     {
-        var title = new Lazy<string>(() => $"{OpenApiDocument.Read(Assembly.Load(app.Environment.ApplicationName))["info"]!["title"]} · API reference");
         app.MapScalarApiReference("/docs", (options, context) =>
             {
                 var nonce = Convert.ToBase64String(RandomNumberGenerator.GetBytes(16));
                 context.Response.Headers.ContentSecurityPolicy = $"{ContentSecurityPolicy}{nonce}'";
                 options
-                    .WithTitle(title.Value)
+                    .WithTitle($"{app.Environment.ApplicationName} · API reference")
                     .WithFavicon("../assets/favicon.svg")
                     .WithOpenApiRoutePattern("/openapi/v1.json")
                     .WithDynamicBaseServerUrl()

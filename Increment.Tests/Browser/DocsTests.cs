@@ -19,9 +19,9 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
     [Theory]
-    [InlineData("counter", "Increment", "POST", "v1/next", "\"current\": 1")]
-    [InlineData("auth", "Increment Auth", "GET", "v1/me", "\"hasPassword\": true")]
-    [InlineData("jobs", "Increment Jobs", "GET", "v1/jobs", "\"title\": \"Devops\"")]
+    [InlineData("counter", "Increment.CounterApi", "POST", "v1/next", "\"current\": 1")]
+    [InlineData("auth", "Increment.AuthService", "GET", "v1/me", "\"hasPassword\": true")]
+    [InlineData("jobs", "Increment.JobsService", "GET", "v1/jobs", "\"title\": \"Devops\"")]
     public async Task An_operation_is_found_read_and_tried_out_without_another_host_and_without_storing_the_token(
         string service, string title, string method, string path, string answered)
     {
@@ -111,10 +111,10 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
         return requested;
     }
 
-    static ILocator Operation(IPage page, string method, string path) => page.Locator($"section[id$='{method}/{path}']");
+    internal static ILocator Operation(IPage page, string method, string path) => page.Locator($"section[id$='{method}/{path}']");
 
     /// <summary>Opens the form for an operation's request and types a token.</summary>
-    static async Task<ILocator> TryOutAsync(IPage page, ILocator operation, string token)
+    internal static async Task<ILocator> TryOutAsync(IPage page, ILocator operation, string token)
     {
         await operation.GetByRole(AriaRole.Button, new() { Name = "Test Request" }).ClickAsync();
         var client = page.GetByRole(AriaRole.Dialog);
@@ -124,7 +124,7 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
 
     static ILocator Token(ILocator client) => client.GetByRole(AriaRole.Textbox, new() { Name = "Bearer Token" });
 
-    static Task SendAsync(ILocator client) => client.GetByRole(AriaRole.Button, new() { NameRegex = new("^Send .* request to ") }).ClickAsync();
+    internal static Task SendAsync(ILocator client) => client.GetByRole(AriaRole.Button, new() { NameRegex = new("^Send .* request to ") }).ClickAsync();
 
     async Task<string> RegisterAsync()
     {
