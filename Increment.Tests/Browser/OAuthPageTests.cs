@@ -1,5 +1,4 @@
 using Increment.Tests.Auth;
-using Microsoft.Extensions.Time.Testing;
 using Microsoft.Playwright;
 using static Increment.Tests.Browser.CounterPage;
 using static Microsoft.Playwright.Assertions;
@@ -14,7 +13,7 @@ namespace Increment.Tests.Browser;
 public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
 {
     readonly SqliteFile counters = new();
-    readonly FakeTimeProvider time = new(DateTimeOffset.UtcNow);
+    readonly AdvancedTime time = new();
     OAuthProvider provider = null!;
     AuthServer auth = null!;
     CounterServer counter = null!;
@@ -213,5 +212,18 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
         var dialog = page.GetByRole(AriaRole.Dialog, new() { Name = "Sign in again" });
         await dialog.GetByLabel("Password").FillAsync(password);
         await dialog.GetByRole(AriaRole.Button, new() { Name = "Continue" }).ClickAsync();
+    }
+
+    /// <summary>
+    /// The time, ahead by what the test advanced it. It does not stand still, because CounterApi accepts no answer of AuthService
+    /// that is older than 10 s.
+    /// </summary>
+    sealed class AdvancedTime : TimeProvider
+    {
+        TimeSpan ahead;
+
+        public void Advance(TimeSpan by) => ahead += by;
+
+        public override DateTimeOffset GetUtcNow() => base.GetUtcNow() + ahead;
     }
 }
