@@ -153,7 +153,7 @@ public sealed class OpenIdProviderTests(Chromium chromium) : IAsyncDisposable
     static async Task RefuseAsync(IPage page)
     {
         await page.GetByRole(AriaRole.Link, new() { Name = "Cancel" }).ClickAsync();
-        await Expect(page.GetByText("Example was not allowed to say who you are.")).ToBeVisibleAsync();
+        await Expect(page.GetByText("Example did not identify you, because access was denied.")).ToBeVisibleAsync();
         await page.GetByRole(AriaRole.Link, new() { Name = "Back to Increment" }).ClickAsync();
     }
 
