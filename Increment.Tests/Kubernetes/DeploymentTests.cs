@@ -124,7 +124,7 @@ public sealed partial class DeploymentTests
         foreach (var ingress in rendered.OfKind("Ingress"))
         {
             Assert.Equal("haproxy", (string)ingress["spec"]!["ingressClassName"]!);
-            Assert.Equal("retries 0\nretry-on none\n", (string)ingress["metadata"]!["annotations"]!["haproxy.org/backend-config-snippet"]!);
+            Assert.Equal("retries 0\nretry-on none\noption http-server-close\n", (string)ingress["metadata"]!["annotations"]!["haproxy.org/backend-config-snippet"]!);
             foreach (var path in Items(ingress["spec"]!["rules"]).SelectMany(rule => Items(rule["http"]!["paths"])))
             {
                 var service = rendered.Find("Service", (string)path["backend"]!["service"]!["name"]!)!;
