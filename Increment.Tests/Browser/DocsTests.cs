@@ -37,6 +37,7 @@ public sealed class DocsTests(EmbeddedSystem system, Chromium chromium)
         var operation = Operation(page, method, path);
         await Expect(operation.GetByRole(AriaRole.Heading).First).ToBeInViewportAsync();
         await Expect(operation).ToContainTextAsync(new Regex($"curl '?{PublicAddress}{path}"));
+        await Expect(page.GetByText(new Regex("Ask AI|Open API Client|Developer Tools"))).ToHaveCountAsync(0);
         await visit.LookAsync($"the reference of {service}");
 
         var token = await RegisterAsync();
