@@ -43,7 +43,7 @@ static partial class OAuthProviders
             var provider = new ProviderOptions();
             Configure(provider, name, settings, builder.Configuration);
             provider.Require(settings.Path);
-            authentication.AddOAuth<ProviderOptions, ProviderHandler>(name, settings["DisplayName"] ?? settings.Key,
+            authentication.AddOAuth<ProviderOptions, OAuthProviderHandler>(name, settings["DisplayName"] ?? settings.Key,
                 options => Configure(options, name, settings, builder.Configuration));
         }
     }

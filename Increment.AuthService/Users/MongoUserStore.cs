@@ -7,8 +7,6 @@ namespace Increment.AuthService.Users;
 /// <summary>Stores the accounts in MongoDB, one document for each account.</summary>
 sealed class MongoUserStore(MongoDatabase database) : IUserStore
 {
-    const int WriteConflict = 112; // https://www.mongodb.com/docs/manual/reference/error-codes/
-
     static readonly FilterDefinitionBuilder<UserDocument> Filter = Builders<UserDocument>.Filter;
     static readonly UpdateDefinitionBuilder<UserDocument> Update = Builders<UserDocument>.Update;
 
@@ -34,7 +32,7 @@ sealed class MongoUserStore(MongoDatabase database) : IUserStore
                 await Users(db).InsertOneAsync(UserDocument.Of(user), cancellationToken: cancellationToken);
                 return AddUserResult.Added;
             }
-            catch (MongoWriteException e) when (e.WriteError?.Code == WriteConflict && attempt < 10)
+            catch (MongoWriteException e) when (e.WriteError?.Code == MongoDatabase.WriteConflict && attempt < 10)
             {
                 // A concurrent insert of the same name or identity. Nothing was written, so retry.
             }

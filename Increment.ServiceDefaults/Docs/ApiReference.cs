@@ -48,7 +48,7 @@ static class ApiReference
                     .WithNonce(nonce)
                     .WithCustomCss(Styles)
                     .AddPreferredSecuritySchemes("token")
-                    .DisableDefaultFonts().DisableTelemetry().DisableAgent().DisableMcp().HideClientButton().HideDeveloperTools()
+                    .DisableDefaultFonts().DisableTelemetry().DisableAgent().HideClientButton().HideDeveloperTools()
                     // The page has no language of its own, and Zod tries eval unless it may not.
                     .AddHeadContent($$"""<script nonce="{{nonce}}">document.documentElement.lang = "en"; globalThis.__zod_globalConfig = { jitless: true };</script>""")
                     .AddHeaderContent("""<noscript>This page needs JavaScript. What it shows is in the <a href="../openapi/v1.json">OpenAPI document</a>.</noscript>""");

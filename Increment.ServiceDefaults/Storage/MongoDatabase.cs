@@ -26,6 +26,12 @@ public sealed partial class MongoDatabase : IHealthCheck, IHostedService
     /// </summary>
     public static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
+    /// <summary>
+    /// The error code of a write that the server has ended in favour of a concurrent write, with nothing written
+    /// (https://www.mongodb.com/docs/manual/reference/error-codes/).
+    /// </summary>
+    public const int WriteConflict = 112;
+
     readonly IMongoDatabase database;
     readonly Func<IMongoDatabase, CancellationToken, Task> prepare;
     readonly ILogger logger;

@@ -27,7 +27,7 @@ static class TelemetryExtensions
     [
         ("Microsoft.AspNetCore.Hosting.Diagnostics", LogLevel.None),
         ("Microsoft.AspNetCore.Server.Kestrel.BadRequests", LogLevel.Warning),
-        ("Increment.AuthService.OAuth.ProviderHandler", LogLevel.Information),
+        ("Increment.AuthService.OAuth.OAuthProviderHandler", LogLevel.Information),
         ("Yarp.ReverseProxy.Forwarder.HttpForwarder", LogLevel.Warning),
     ];
 

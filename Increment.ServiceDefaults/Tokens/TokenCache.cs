@@ -42,8 +42,8 @@ public sealed class TokenCache : ITokenVerifier
     readonly Lock gate = new();
     readonly Dictionary<string, Inquiry> inquiries = new(StringComparer.Ordinal);
     readonly List<string> due = [];
-    readonly TokenTable known;
-    readonly TokenTable refused;
+    readonly TokenCacheTable known;
+    readonly TokenCacheTable refused;
 
     // The time of AuthService's last failure; 0 after a success.
     long failedAt;

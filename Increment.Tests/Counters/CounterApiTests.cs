@@ -322,7 +322,7 @@ public sealed class CounterApiTests(CounterService service) : IClassFixture<Coun
 
     [Theory]
     [InlineData("DELETE", "next", 405), InlineData("PUT", "next", 405), InlineData("HEAD", "next", 405), InlineData("POST", "current", 405), InlineData("PATCH", "counters/a/current", 405)]
-    [InlineData("POST", "counters", 405), InlineData("GET", "counters/a", 405), InlineData("GET", "previous", 404), InlineData("GET", "counters/a/b/next", 404)]
+    [InlineData("POST", "counters", 405), InlineData("POST", "counters/a", 405), InlineData("GET", "previous", 404), InlineData("GET", "counters/a/b/next", 404)]
     public async Task Another_method_or_address_is_refused(string method, string path, int status)
     {
         using var answer = await SendAsync(new(method), path);

@@ -7,6 +7,9 @@ namespace Increment.Tests.EndToEnd;
 /// <summary>A system that starts once, with additional settings of the AppHost, for the tests that share it.</summary>
 public abstract class SystemFixture(Engine engine, params string[] arguments) : IAsyncLifetime
 {
+    /// <summary>The tests of a shared system together sign up more users in a minute than one address may.</summary>
+    const string ManySignUps = "--Increment:Limits:register:Permits=10000";
+
     TestSystem? system;
 
     public Engine Engine => engine;
@@ -33,7 +36,7 @@ public abstract class SystemFixture(Engine engine, params string[] arguments) : 
         system = new(engine);
         try
         {
-            await system.StartAsync(arguments: arguments);
+            await system.StartAsync(arguments: [ManySignUps, .. arguments]);
         }
         catch
         {

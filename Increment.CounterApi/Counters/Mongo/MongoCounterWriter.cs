@@ -1,3 +1,4 @@
+using Increment.ServiceDefaults.Storage;
 using MongoDB.Bson;
 using MongoDB.Driver;
 
@@ -246,7 +247,7 @@ sealed class MongoCounterWriter(CounterOptions options)
 
     /// <summary>
     /// Creates the counter if the owner's limit allows it. Returns null if a concurrent insert has created the counter or
-    /// taken its slot. Each counter uses one of a limited number of slots. The unique index on slots enforces the limit,
+    /// taken its slot, or if the server has ended this insert in favour of a concurrent one. Each counter uses one of a limited number of slots. The unique index on slots enforces the limit,
     /// also for concurrent inserts.
     /// </summary>
     async Task<CounterResult?> TryInsertAsync(IMongoDatabase db, CounterId id, long current, List<UsedKey> keys)
@@ -275,7 +276,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         {
             await CounterDocument.Collection(db).InsertOneAsync(counter);
         }
-        catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey)
+        catch (MongoWriteException e) when (e.WriteError?.Category == ServerErrorCategory.DuplicateKey || e.WriteError?.Code == MongoDatabase.WriteConflict)
         {
             return null;
         }

@@ -2,9 +2,9 @@ using Increment.ServiceDefaults.Tokens;
 
 namespace Increment.Tests.Defaults;
 
-public sealed class TokenTableTests
+public sealed class TokenCacheTableTests
 {
-    readonly TokenTable table = new(capacity: 2);
+    readonly TokenCacheTable table = new(capacity: 2);
 
     [Fact]
     public void Above_the_capacity_the_oldest_entry_is_evicted()

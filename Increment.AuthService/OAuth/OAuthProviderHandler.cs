@@ -17,7 +17,7 @@ namespace Increment.AuthService.OAuth;
 /// ASP.NET Core's OAuth handler (code flow, state, PKCE) that reads the user's identity from the provider. The answer comes
 /// directly from the provider over TLS, so no ID token has to be checked.
 /// </summary>
-sealed class ProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFactory logger, UrlEncoder encoder)
+sealed class OAuthProviderHandler(IOptionsMonitor<ProviderOptions> options, ILoggerFactory logger, UrlEncoder encoder)
     : OAuthHandler<ProviderOptions>(options, logger, encoder)
 {
     static readonly JsonWebTokenHandler Jwt = new();

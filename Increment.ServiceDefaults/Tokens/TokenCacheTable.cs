@@ -7,7 +7,7 @@ namespace Increment.ServiceDefaults.Tokens;
 /// chance", also known as CLOCK). <see cref="Find"/> takes no lock and allocates nothing; callers of the other members
 /// must hold a lock.
 /// </summary>
-sealed class TokenTable
+sealed class TokenCacheTable
 {
     readonly int capacity;
     readonly ConcurrentDictionary<string, Entry> byToken = new(StringComparer.Ordinal);
@@ -16,7 +16,7 @@ sealed class TokenTable
     readonly Queue<Entry> queue = [];
 
     /// <param name="capacity">The maximum number of tokens.</param>
-    public TokenTable(int capacity)
+    public TokenCacheTable(int capacity)
     {
         this.capacity = capacity;
         lookup = byToken.GetAlternateLookup<ReadOnlySpan<char>>();

@@ -8,7 +8,7 @@ using StackExchange.Redis;
 
 namespace Increment.ServiceDefaults.Tokens;
 
-static class SharedTokenCache
+static class SharedTokenCacheExtensions
 {
     const string ConnectionName = "cache";
 
