@@ -47,7 +47,7 @@ static class OAuthEndpoints
             .ReturnsErrorOrPage(403, "`oauth-denied`: the user did not consent")
             .ReturnsErrorOrPage(409, "`email-taken`: another account has the e-mail address (sign in to it and link the provider there); `identity-taken`: the identity is linked to another account; `too-many-identities`: the account already has 20 identities")
             .ReturnsErrorOrPage(502, ProviderFailed)
-            .ReturnsErrorOrPage(503, "The service is temporarily unavailable: the store cannot be reached, or a queue is full");
+            .ReturnsUnavailable().ReturnsText(503, EndpointDescription.Unavailable, MediaTypes.Html);
     }
 
     const string SignIn = "Sign-up and sign-in";

@@ -77,8 +77,8 @@ static class AccountEndpoints
         .Returns(status, description, new Document<LoginAttributes>(new("019a0b1c2d3e4f5061728394a5b6c7d8",
                 new("eyJhbGciOiJFUzI1NiIs…", new(2026, 11, 22, 19, 30, 0, TimeSpan.Zero)))),
             new ResponseHeader("Set-Cookie", "The session's cookie; only with `session`."))
-        .ReturnsError(403, "With `session`: the request does not come from a page of this site")
-        .ReturnsError(503, "The service is temporarily unavailable: the store cannot be reached, or a queue is full");
+        .ReturnsError(403, "With `session`: the request does not come from a page of this site", SessionCookie.WrongOrigin("https://increment.example"))
+        .ReturnsUnavailable();
 
     static async Task<IResult> RegisterAsync(HttpContext context, Accounts accounts, TokenIssuer issuer)
     {

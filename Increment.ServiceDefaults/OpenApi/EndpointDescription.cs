@@ -107,6 +107,26 @@ public static class EndpointDescription
             ErrorResponses.Fill(ResponseOf(operation, status, description, []), status, schema, example);
         });
 
+    /// <summary>What 503 means, in Markdown.</summary>
+    public const string Unavailable = "The service is temporarily unavailable: the store or AuthService cannot be reached, or a queue is full.";
+
+    /// <summary>Adds the response of an endpoint without a token that can be temporarily unavailable.</summary>
+    public static IEndpointConventionBuilder ReturnsUnavailable(this IEndpointConventionBuilder endpoint) =>
+        endpoint.ReturnsError(503, Unavailable, ErrorResponses.Overloaded);
+
+    /// <summary>Replaces the example of a response's documents by several.</summary>
+    /// <param name="endpoint">The endpoint.</param>
+    /// <param name="status">The HTTP status code of the response.</param>
+    /// <param name="examples">The names of the examples, what they show in one line, and the documents.</param>
+    public static IEndpointConventionBuilder WithExamples<T>(this IEndpointConventionBuilder endpoint, int status, params (string Name, string Summary, T Document)[] examples) =>
+        endpoint.Transform((operation, _) =>
+        {
+            foreach (var (mediaType, content) in operation.Responses![status.ToString(CultureInfo.InvariantCulture)].Content!)
+                if (mediaType is not MediaTypes.Text)
+                    (content.Example, content.Examples) = (null, examples.ToDictionary(example => example.Name,
+                        IOpenApiExample (example) => new OpenApiExample { Summary = example.Summary, Value = ToJson(example.Document) }));
+        });
+
     /// <summary>A parameter of the query.</summary>
     public static OpenApiParameter InQuery(string name, string description, OpenApiSchema schema) =>
         new() { Name = name, In = ParameterLocation.Query, Description = description, Schema = schema };

@@ -10,6 +10,9 @@ static class ErrorResponses
 {
     const string TraceId = "0af7651916cd43dd8448eb211c80319c";
 
+    /// <summary>An example of 503.</summary>
+    public static readonly ApiError Overloaded = ApiError.Unavailable("overloaded", "Too many writes are waiting for the store. Try again.");
+
     static readonly IReadOnlyList<(int Status, string Name, string Description, ApiError? Example)> All =
     [
         (400, "BadRequest", "The request is invalid; `source` names the part.",
@@ -24,8 +27,7 @@ static class ErrorResponses
         (415, "UnsupportedMediaType", "The body has a `Content-Type` that is not supported, or a `Content-Encoding`.", null),
         (429, "TooManyRequests", "There are too many requests, or too many at a time.", null),
         (500, "InternalServerError", "The service failed; `meta.traceId` names the trace.", null),
-        (503, "ServiceUnavailable", "The service is temporarily unavailable: the store or AuthService cannot be reached, or a queue is full.",
-            ApiError.Unavailable("overloaded", "Too many writes are waiting for the store. Try again.")),
+        (503, "ServiceUnavailable", EndpointDescription.Unavailable, Overloaded),
         (504, "GatewayTimeout", "The request took longer than 30 seconds and was canceled.", null),
     ];
 

@@ -36,13 +36,16 @@ public static class SessionCookie
     public static ApiError? OriginRefusal(HttpRequest request)
     {
         var own = $"{request.Scheme}://{request.Host}";
-        return request.Headers.Origin is [{ } origin] && origin.Equals(own, StringComparison.OrdinalIgnoreCase) ? null
-            : ApiError.Forbidden($"With a session cookie, a change must come from a page of this site: send 'Origin: {own}'.") with
-            {
-                Code = "wrong-origin",
-                Source = ErrorSource.OfHeader("Origin"),
-            };
+        return request.Headers.Origin is [{ } origin] && origin.Equals(own, StringComparison.OrdinalIgnoreCase) ? null : WrongOrigin(own);
     }
+
+    /// <summary>403: a request with the cookie does not come from a page of this site.</summary>
+    public static ApiError WrongOrigin(string own) =>
+        ApiError.Forbidden($"With a session cookie, a change must come from a page of this site: send 'Origin: {own}'.") with
+        {
+            Code = "wrong-origin",
+            Source = ErrorSource.OfHeader("Origin"),
+        };
 
     /// <summary>The token in the cookie, or null.</summary>
     public static string? Read(HttpRequest request) => request.Headers.Cookie.Count == 0 ? null : request.Cookies[NameFor(request)];

@@ -98,6 +98,8 @@ public sealed class Visit : IAsyncDisposable
             {
                 await Page.SetViewportSizeAsync(width, height);
                 await Page.EmulateMediaAsync(new() { ColorScheme = scheme });
+                // A page that lays itself out after a change of the size has done so after two frames.
+                await Page.EvaluateAsync("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))");
                 if (Pictures is not null)
                     await Page.ScreenshotAsync(new()
                     {

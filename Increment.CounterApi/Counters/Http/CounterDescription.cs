@@ -39,6 +39,7 @@ static class CounterDescription
         .Returns(200, "The counter after the take; as text, only the last integer", MediaTypes.Json, ExampleBlock)
         .Returns(200, "The counter after the take; as text, only the last integer", ExampleBlock)
         .ReturnsText(200, "The counter after the take; as text, only the last integer", MediaTypes.Text, "13", Number)
+        .WithExamples(200, ("next", "One integer", Example), ("block", "A block, `?count=10`", ExampleBlock))
         .ReturnsError(409, "`end-of-range`: the counter has fewer integers left than requested; `too-many-counters`: the name is new, but the caller has the maximum number of counters", CounterErrors.EndOfRange)
         .ReturnsError(422, "The `Idempotency-Key` was used with another count", CounterErrors.KeyReused)
         .ReturnsPreconditionFailed();
