@@ -7,8 +7,8 @@ namespace Increment.Tests.EndToEnd;
 /// <summary>A system that starts once, with additional settings of the AppHost, for the tests that share it.</summary>
 public abstract class SystemFixture(Engine engine, params string[] arguments) : IAsyncLifetime
 {
-    /// <summary>The tests of a shared system together sign up more users in a minute than one address may.</summary>
-    const string ManySignUps = "--Increment:Limits:register:Permits=10000";
+    /// <summary>The tests of a shared system together send more requests in a minute than one address may.</summary>
+    static readonly string[] HighLimits = ["--Increment:Limits:register:Permits=100000", "--Increment:Limits:anonymous:Permits=100000"];
 
     TestSystem? system;
 
@@ -36,7 +36,7 @@ public abstract class SystemFixture(Engine engine, params string[] arguments) : 
         system = new(engine);
         try
         {
-            await system.StartAsync(arguments: [ManySignUps, .. arguments]);
+            await system.StartAsync(arguments: [.. HighLimits, .. arguments]);
         }
         catch
         {
