@@ -1,5 +1,6 @@
 using System.ComponentModel.DataAnnotations;
 using System.Text.Json;
+using System.Text.Json.Serialization;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.OpenApi;
 using Increment.ServiceDefaults.Tokens;
@@ -38,7 +39,7 @@ static class HealthEndpoints
 
     static Task WriteAsync(HttpContext context, HealthReport report) => context.Response.WriteAsJsonAsync(
         new Health(NameOf(report.Status), report.Entries.ToDictionary(check => check.Key, check => new DependencyHealth(NameOf(check.Value.Status), check.Value.Description))),
-        JsonSerializerOptions.Web, "application/json; charset=utf-8", context.RequestAborted);
+        HealthJson.Default.Health, "application/json; charset=utf-8", context.RequestAborted);
 
     static string NameOf(HealthStatus status) => status.ToString().ToLowerInvariant();
 }
@@ -56,6 +57,11 @@ public sealed record Health(
 public sealed record DependencyHealth(
     [property: AllowedValues("healthy", "degraded", "unhealthy")] string Status,
     string? Description);
+
+/// <summary>Without reflection, because the first request to a service that starts is one for its health.</summary>
+[JsonSourceGenerationOptions(JsonSerializerDefaults.Web)]
+[JsonSerializable(typeof(Health))]
+sealed partial class HealthJson : JsonSerializerContext;
 
 /// <summary>Without AuthService a service is degraded, but stays ready: cached tokens still work.</summary>
 sealed class AuthServiceHealth(AuthServiceClient auth) : IHealthCheck
