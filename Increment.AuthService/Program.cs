@@ -17,7 +17,7 @@ builder.Services.AddOpenApi(options => options.DescribeService("Increment Auth",
     "Accounts, tokens and token checks. Clients reach `/v1` through CounterApi; the other services call `/auth`.",
     ("Checking", "For the other services."),
     ("Verification", "What others need to verify a JWT without AuthService. Such a verifier does not see revocations."),
-    ("Sign-up and sign-in", "Signing up or signing in returns a token, which all other requests need."),
+    (AccountEndpoints.SignIn, "Signing up or signing in returns a token, which all other requests need."),
     ("Account", "The caller's own account."),
     ("Tokens", "API keys for programs, and the logins and sessions of the account.")));
 builder.AddAuthStores();

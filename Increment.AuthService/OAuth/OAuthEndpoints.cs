@@ -1,4 +1,5 @@
 using Increment.AuthService.Tokens;
+using Increment.AuthService.Users;
 using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
 using Increment.ServiceDefaults.OpenApi;
@@ -18,10 +19,10 @@ static class OAuthEndpoints
         ((IApplicationBuilder)app).Properties["__AuthenticationMiddlewareSet"] = true;
 
         var oauth = app.MapGroup("/v1/oauth").LimitByAddress(new("oauth", 60, TimeSpan.FromMinutes(1)));
-        oauth.MapMethods("/", ReadMethods.All, ListAsync).WithTags(SignIn)
+        oauth.MapMethods("/", ReadMethods.All, ListAsync).WithTags(AccountEndpoints.SignIn)
             .Describe("listProviders", "The available OAuth providers")
             .Returns(200, "The providers", new ListDocument<ProviderAttributes>([new("github", new("GitHub", "/v1/oauth/github"))], new("/v1/oauth", "/v1/oauth", null)));
-        oauth.MapMethods("/{provider}", ReadMethods.All, BeginAsync).WithTags(SignIn)
+        oauth.MapMethods("/{provider}", ReadMethods.All, BeginAsync).WithTags(AccountEndpoints.SignIn)
             .Describe("beginOAuth", "Signs in or up through a provider; open this address in a browser",
                 "At the end the browser returns to `returnTo` with a session cookie. A browser gets errors as a page.")
             .TakesProvider().TakesReturnTo()
@@ -34,7 +35,7 @@ static class OAuthEndpoints
             .TakesProvider().TakesReturnTo()
             .Returns(200, "The link is started", new Document<LinkAttributes>(new("github", new("https://github.com/login/oauth/authorize?client_id=…"))), StateCookie)
             .ReturnsErrorOrPage(502, ProviderFailed);
-        oauth.MapGet("/{provider}/callback", EndAsync).WithTags(SignIn) // no HEAD: the request consumes the code
+        oauth.MapGet("/{provider}/callback", EndAsync).WithTags(AccountEndpoints.SignIn) // no HEAD: the request consumes the code
             .Describe("endOAuth", "The address to which the provider sends the browser back", "A browser gets errors as a page.")
             .TakesProvider()
             .Takes(EndpointDescription.InQuery("code", "The provider's authorization code.", EndpointDescription.Text),
@@ -49,8 +50,6 @@ static class OAuthEndpoints
             .ReturnsErrorOrPage(502, ProviderFailed)
             .ReturnsUnavailable().ReturnsText(503, EndpointDescription.Unavailable, MediaTypes.Html);
     }
-
-    const string SignIn = "Sign-up and sign-in";
 
     const string ProviderFailed = "`oauth-provider-failed`: the provider did not answer, or its answer was not valid";
 

@@ -15,8 +15,6 @@ namespace Increment.AuthService.Tokens;
 /// <summary>The endpoints that check tokens, and those that manage the caller's own tokens.</summary>
 static partial class TokenEndpoints
 {
-    const int MaxNameLength = 100;
-
     // RFC 3986, 2.3, and the '=' before the value: the characters that a form does not escape.
     static readonly SearchValues<byte> Unreserved = SearchValues.Create("=ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~"u8);
 
@@ -35,7 +33,7 @@ static partial class TokenEndpoints
         var tokens = app.MapGroup("/v1/tokens").RequireScope(Scopes.Account).WithTags("Tokens");
         tokens.MapMethods("/", ReadMethods.All, ListAsync)
             .Describe("listTokens", "The caller's valid tokens, oldest first, in pages")
-            .Takes(Page.Parameters)
+            .TakesPage()
             .Returns(200, "A page of tokens", new ListDocument<TokenAttributes>([ExampleKey], Page.LinksOf("/v1/tokens")));
         tokens.MapPost("/", AddAsync).LimitByAddress(new("make-token", 60, TimeSpan.FromMinutes(1)))
             .Describe("createKey", "Creates an API key, which only this response shows",
@@ -137,7 +135,7 @@ static partial class TokenEndpoints
     {
         var body = await RequestBody.ReadAsync(context.Request, "token");
         var maker = await tokens.FindCallerAsync(context);
-        var (name, scopes) = (body.GetLine("name", MaxNameLength)!.Trim(), ReadScopes(body, maker));
+        var (name, scopes) = (body.GetLine("name", NewKey.MaxName)!.Trim(), ReadScopes(body, maker));
         var now = time.GetUtcNow();
         var expiresAt = BoundExpiry(ReadExpiry(body, now), maker, body);
         // A key that a login created stays valid after the login is revoked. A login must therefore be recent to create a key.
@@ -229,10 +227,12 @@ sealed record TokenToCheck([property: JsonIgnore(Condition = JsonIgnoreCondition
 /// <param name="Scopes">The scopes of the key; in a form, names separated by spaces.</param>
 /// <param name="ExpiresAt">When the key expires; without it the key is valid until it is revoked.</param>
 sealed record NewKey(
-    [property: Length(1, 100)] string Name,
+    [property: Length(1, NewKey.MaxName)] string Name,
     [property: MinLength(1), ScopeNames, JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] IReadOnlyList<string>? Scopes,
     [property: JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)] DateTimeOffset? ExpiresAt) : IAttributes
 {
+    public const int MaxName = 100;
+
     public static string ResourceType => TokenAttributes.ResourceType;
 }
 

@@ -65,7 +65,8 @@ static class AccountEndpoints
         deleted.MapDelete("/{id}", ConfirmRemovalAsync);
     }
 
-    const string SignIn = "Sign-up and sign-in";
+    /// <summary>The tag of the endpoints that sign in.</summary>
+    public const string SignIn = "Sign-up and sign-in";
 
     const string OfSession = "With `\"session\": true` the response sets an HttpOnly cookie for a page of this site and does not contain the token. The request must have this site's `Origin`.";
 

@@ -35,7 +35,7 @@ static class JobEndpoints
         var jobs = app.MapGroup("/v1/jobs").WithTags("Jobs");
         jobs.MapMethods("/", ReadMethods.All, ListAsync).RequireScope(Scopes.JobsRead)
             .Describe("listJobs", "The jobs in the order in which they were added, in pages")
-            .Takes(Page.Parameters)
+            .TakesPage()
             .Returns(200, "A page of jobs", new ListDocument<JobAttributes>([Example], Page.LinksOf("/v1/jobs")));
         jobs.MapPost("/", AddAsync).RequireScope(Scopes.JobsWrite)
             .Describe("addJob", "Adds a job")

@@ -34,8 +34,7 @@ static class ApiReference
         .t-doc__header span { overflow: hidden; text-overflow: ellipsis; }
         """;
 
-    public static void MapApiReference(this WebApplication app)
-    {
+    public static void MapApiReference(this WebApplication app) =>
         app.MapScalarApiReference("/docs", (options, context) =>
             {
                 var nonce = Convert.ToBase64String(RandomNumberGenerator.GetBytes(16));
@@ -57,5 +56,4 @@ static class ApiReference
             // Scalar would answer any name below /docs with the page.
             .AddEndpointFilter(async (context, next) =>
                 context.HttpContext.Request.RouteValues.ContainsKey("documentName") ? TypedResults.NotFound() : await next(context));
-    }
 }

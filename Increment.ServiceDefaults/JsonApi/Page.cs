@@ -1,7 +1,5 @@
 using System.Globalization;
-using Increment.ServiceDefaults.OpenApi;
 using Microsoft.AspNetCore.Http;
-using Microsoft.OpenApi;
 
 namespace Increment.ServiceDefaults.JsonApi;
 
@@ -10,17 +8,8 @@ namespace Increment.ServiceDefaults.JsonApi;
 /// <param name="After">The id of the resource before the page; null for the first page.</param>
 public readonly record struct Page(int Size, string? After)
 {
-    const int DefaultSize = 20;
-    const int MaxSize = 100;
-
-    /// <summary>The parameters in the OpenAPI document.</summary>
-    public static OpenApiParameter[] Parameters =>
-    [
-        EndpointDescription.InQuery("page[size]", "The maximum number of resources.",
-            new() { Type = JsonSchemaType.Integer, Minimum = "1", Maximum = $"{MaxSize}", Default = DefaultSize }),
-        EndpointDescription.InQuery("page[after]", "The `id` before the first resource of the page. Use `links.next` instead of constructing it.",
-            new() { Type = JsonSchemaType.String, MinLength = 1 }),
-    ];
+    internal const int DefaultSize = 20;
+    internal const int MaxSize = 100;
 
     /// <summary>Reads the request's query.</summary>
     /// <exception cref="ApiException">400: an invalid value, or an unknown parameter.</exception>

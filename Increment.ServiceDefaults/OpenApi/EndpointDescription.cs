@@ -34,14 +34,21 @@ public static class EndpointDescription
                 builder.Metadata.Add(builder.RequestDelegate!.Method);
         });
         // The responses that are inferred from the handler are not those of the endpoint.
-        return endpoint.Transform((operation, _) => operation.Responses = []);
+        return endpoint.Transform(operation => operation.Responses = []);
     }
 
     /// <summary>Adds parameters of the path, the query or the headers.</summary>
     public static IEndpointConventionBuilder Takes(this IEndpointConventionBuilder endpoint, params OpenApiParameter[] parameters) =>
         // A parameter of the path that the handler takes is already known, without a description.
-        endpoint.Transform((operation, _) => operation.Parameters =
+        endpoint.Transform(operation => operation.Parameters =
             [.. (operation.Parameters ?? []).Where(known => parameters.All(parameter => parameter.Name != known.Name)), .. parameters]);
+
+    /// <summary>Adds the parameters of a list in pages.</summary>
+    public static IEndpointConventionBuilder TakesPage(this IEndpointConventionBuilder endpoint) => endpoint.Takes(
+        InQuery("page[size]", "The maximum number of resources.",
+            new() { Type = JsonSchemaType.Integer, Minimum = "1", Maximum = $"{Page.MaxSize}", Default = Page.DefaultSize }),
+        InQuery("page[after]", "The `id` before the first resource of the page. Use `links.next` instead of constructing it.",
+            new() { Type = JsonSchemaType.String, MinLength = 1 }));
 
     /// <summary>Adds the body: its fields as JSON, as a JSON:API document, or as a form.</summary>
     /// <param name="endpoint">The endpoint.</param>
@@ -63,7 +70,7 @@ public static class EndpointDescription
 
     /// <summary>Adds a response without a body.</summary>
     public static IEndpointConventionBuilder Returns(this IEndpointConventionBuilder endpoint, int status, string description, params ResponseHeader[] headers) =>
-        endpoint.Transform((operation, _) => ResponseOf(operation, status, description, headers));
+        endpoint.Transform(operation => ResponseOf(operation, status, description, headers));
 
     /// <summary>Adds a response with a JSON:API document.</summary>
     /// <param name="endpoint">The endpoint.</param>
@@ -92,7 +99,7 @@ public static class EndpointDescription
     /// <param name="headers">The headers of the response.</param>
     public static IEndpointConventionBuilder ReturnsText(this IEndpointConventionBuilder endpoint, int status, string description, string mediaType,
         string? example = null, string? pattern = null, params ResponseHeader[] headers) =>
-        endpoint.Transform((operation, _) => ResponseOf(operation, status, description, headers).Content![mediaType] =
+        endpoint.Transform(operation => ResponseOf(operation, status, description, headers).Content![mediaType] =
             new() { Schema = new OpenApiSchema { Type = JsonSchemaType.String, Pattern = pattern }, Example = example });
 
     /// <summary>Adds a response with an error document.</summary>
@@ -119,7 +126,7 @@ public static class EndpointDescription
     /// <param name="status">The HTTP status code of the response.</param>
     /// <param name="examples">The names of the examples, what they show in one line, and the documents.</param>
     public static IEndpointConventionBuilder WithExamples<T>(this IEndpointConventionBuilder endpoint, int status, params (string Name, string Summary, T Document)[] examples) =>
-        endpoint.Transform((operation, _) =>
+        endpoint.Transform(operation =>
         {
             foreach (var (mediaType, content) in operation.Responses![status.ToString(CultureInfo.InvariantCulture)].Content!)
                 if (mediaType is not MediaTypes.Text)
@@ -151,10 +158,10 @@ public static class EndpointDescription
 
     internal static JsonNode? ToJson<T>(T value) => JsonSerializer.SerializeToNode(value, JsonSerializerOptions.Web);
 
-    static IEndpointConventionBuilder Transform(this IEndpointConventionBuilder endpoint, Action<OpenApiOperation, OpenApiOperationTransformerContext> transform) =>
-        endpoint.AddOpenApiOperationTransformer((operation, context, _) =>
+    static IEndpointConventionBuilder Transform(this IEndpointConventionBuilder endpoint, Action<OpenApiOperation> transform) =>
+        endpoint.AddOpenApiOperationTransformer((operation, _, _) =>
         {
-            transform(operation, context);
+            transform(operation);
             return Task.CompletedTask;
         });
 

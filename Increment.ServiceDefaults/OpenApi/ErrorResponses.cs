@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Increment.ServiceDefaults.JsonApi;
+using Increment.ServiceDefaults.Tokens;
 using Microsoft.OpenApi;
 
 namespace Increment.ServiceDefaults.OpenApi;
@@ -17,10 +18,9 @@ static class ErrorResponses
     [
         (400, "BadRequest", "The request is invalid; `source` names the part.",
             ApiError.BadRequest("missing-field", "The field 'current' is missing.", ErrorSource.OfPointer("/current"))),
-        (401, "Unauthorized", "The request has no token, or its token is unknown, expired or revoked.",
-            ApiError.InvalidToken("The token is unknown, expired or revoked. Sign in, or make a new one.")),
+        (401, "Unauthorized", "The request has no token, or its token is unknown, expired or revoked.", TokenAuthenticationMiddleware.InvalidToken),
         (403, "Forbidden", "The token lacks the scope, or a request with a session cookie does not come from a page of this site.",
-            ApiError.InsufficientScope("counters", "The token lacks the scope 'counters'.")),
+            TokenAuthenticationMiddleware.MissingScope(Scopes.Counters)),
         (406, "NotAcceptable", "Every JSON:API entry of `Accept` has media-type parameters.", null),
         (409, "Conflict", "The JSON:API document has another type or id.", null),
         (413, "ContentTooLarge", "The body is larger than 64 KiB.", null),

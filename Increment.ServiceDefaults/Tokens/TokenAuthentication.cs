@@ -79,12 +79,16 @@ sealed class TokenAuthenticationMiddleware(RequestDelegate next, ITokenVerifier 
     Task GoOnAsync(HttpContext context, Principal? principal, string scope)
     {
         if (principal is null)
-            return ApiError.InvalidToken("The token is unknown, expired or revoked. Sign in, or make a new one.").ExecuteAsync(context);
+            return InvalidToken.ExecuteAsync(context);
         if (!principal.Scopes.Contains(scope))
-            return ApiError.InsufficientScope(scope, $"The token lacks the scope '{scope}'.").ExecuteAsync(context);
+            return MissingScope(scope).ExecuteAsync(context);
         context.Features[typeof(Principal)] = principal;
         return next(context);
     }
+
+    internal static ApiError InvalidToken => ApiError.InvalidToken("The token is unknown, expired or revoked. Sign in, or make a new one.");
+
+    internal static ApiError MissingScope(string scope) => ApiError.InsufficientScope(scope, $"The token lacks the scope '{scope}'.");
 
     static ApiError OneHeader => ApiError.BadRequest("invalid-authorization", "Send one Authorization header.", ErrorSource.OfHeader("Authorization")) with
     {

@@ -19,8 +19,9 @@ static class CounterAnswer
         var response = context.Response;
         Span<byte> body = stackalloc byte[MaxLength];
         var rest = body;
-        response.ContentType = context.ChooseMediaType(MediaTypes.JsonApi, MediaTypes.Json, MediaTypes.Text);
-        if (ReferenceEquals(response.ContentType, MediaTypes.Text))
+        var mediaType = context.ChooseMediaType(MediaTypes.JsonApi, MediaTypes.Json, MediaTypes.Text);
+        response.ContentType = mediaType;
+        if (mediaType is MediaTypes.Text)
         {
             Append(ref rest, current);
         }

@@ -30,7 +30,7 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
 
         api.MapMethods("/counters", ReadMethods.All, endpoints.ListAsync)
             .Describe("listCounters", "Lists the counters that were used, by name")
-            .Takes(Page.Parameters)
+            .TakesPage()
             .Returns(200, "A page of counters", CounterDescription.ExampleList);
 
         var named = api.MapGroup("/counters/{name}");
@@ -97,41 +97,33 @@ sealed class CounterEndpoints(ICounterStore store, CounterOptions options)
         }
     }
 
-    async Task SetAsync(HttpContext context)
-    {
-        CounterRequest.RequireNoParameters(context.Request);
-        var counter = CounterOf(context);
-        var precondition = CounterRequest.ReadPrecondition(context.Request);
-        var current = await CounterRequest.ReadCurrentAsync(context.Request, counter.Name);
-        var result = await store.SetAsync(counter, current, precondition, context.RequestAborted);
-        // For the caller, the default counter always exists, so a PUT never creates it.
-        if (result.Creates && counter.Name != CounterName.Default)
-            context.Response.StatusCode = StatusCodes.Status201Created;
-        await AnswerSetAsync(context, counter, result, CounterAnswer.WriteAsync);
-    }
+    Task SetAsync(HttpContext context) => SetAsync(context, mustExist: false, CounterAnswer.WriteAsync);
 
-    /// <summary>As <see cref="SetAsync"/>, but a counter that does not exist is not found.</summary>
-    async Task ChangeAsync(HttpContext context)
+    Task ChangeAsync(HttpContext context) => SetAsync(context, mustExist: true, CounterAnswer.WriteResourceAsync);
+
+    async Task SetAsync(HttpContext context, bool mustExist, Func<HttpContext, string, long, Task> write)
     {
         CounterRequest.RequireNoParameters(context.Request);
         var counter = CounterOf(context);
+        // For the caller, the default counter always exists.
+        var isDefault = counter.Name == CounterName.Default;
         var precondition = CounterRequest.ReadPrecondition(context.Request);
         var current = await CounterRequest.ReadCurrentAsync(context.Request, counter.Name);
-        var exists = true;
-        var result = await store.SetAsync(counter, current, state =>
+        var isMissing = false;
+        var result = await store.SetAsync(counter, current, !mustExist || isDefault ? precondition : state =>
         {
-            exists = state is not null || counter.Name == CounterName.Default;
-            return exists && precondition?.Invoke(state) is not false;
+            isMissing = state is null;
+            return !isMissing && precondition?.Invoke(state) is not false;
         }, context.RequestAborted);
-        await AnswerSetAsync(context, counter, exists ? result : new(CounterOutcome.NotFound), CounterAnswer.WriteResourceAsync);
-    }
-
-    Task AnswerSetAsync(HttpContext context, CounterKey counter, CounterResult result, Func<HttpContext, string, long, Task> write)
-    {
-        if (result.Outcome != CounterOutcome.Done)
-            return RefuseAsync(context, result.Outcome);
+        if (isMissing || result.Outcome != CounterOutcome.Done)
+        {
+            await RefuseAsync(context, isMissing ? CounterOutcome.NotFound : result.Outcome);
+            return;
+        }
+        if (result.Creates && !isDefault)
+            context.Response.StatusCode = StatusCodes.Status201Created;
         context.Response.Headers.ETag = CounterAnswer.TagOf(new(result.Current, result.Version));
-        return write(context, counter.Name, result.Current);
+        await write(context, counter.Name, result.Current);
     }
 
     async Task ListAsync(HttpContext context)
