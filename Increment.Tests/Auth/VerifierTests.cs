@@ -1,12 +1,11 @@
 using System.Net;
-using System.Net.Security;
 using System.Security.Claims;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text.Json;
 using Increment.AuthService.Keys;
 using Increment.AuthService.Tokens;
 using Increment.ServiceDefaults.Tokens;
+using Increment.Tests.Containers;
+using Increment.Tests.Hosting;
 using Increment.Tests.Kubernetes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -26,7 +25,7 @@ public sealed class VerifierTests(PublicIssuer increment) : IClassFixture<Public
 
     static readonly string[] Documents = ["/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"];
 
-    static readonly string Jose = Path.Combine(Rendered.Folder, "..", "Increment.Tests", "Auth", "jose");
+    static readonly string Jose = Path.Combine(BuiltImages.Root, "Increment.Tests", "Auth", "jose");
 
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
@@ -55,8 +54,7 @@ public sealed class VerifierTests(PublicIssuer increment) : IClassFixture<Public
     [Trait("Category", "System")]
     public async Task Jose_accepts_a_login_and_refuses_a_token_of_another_issuer_or_audience_and_an_expired_one()
     {
-        Tool.Require("node");
-        Assert.SkipUnless(Directory.Exists(Path.Combine(Jose, "node_modules")), "jose is not installed: npm ci --ignore-scripts --prefix Increment.Tests/Auth/jose");
+        Tool.RequirePackage(Jose, "jose");
         var login = await LoginAsync();
         var (exitCode, output, error) = await Tool.TryRunAsync(Jose, new Dictionary<string, string> { ["NODE_EXTRA_CA_CERTS"] = increment.CertificateFile },
             "node", "verify.js", increment.Origin, "increment", login,
@@ -152,7 +150,7 @@ public sealed class PublicIssuer : IAsyncLifetime
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
     readonly SqliteFile counters = new();
-    readonly X509Certificate2 certificate = NewCertificate();
+    readonly TestCertificate certificate = new();
     readonly HttpMessageInvoker behind = new(new SocketsHttpHandler { AllowAutoRedirect = false, UseCookies = false, UseProxy = false });
     readonly HttpClient http = new();
     WebApplication proxy = null!;
@@ -172,10 +170,10 @@ public sealed class PublicIssuer : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        await File.WriteAllTextAsync(CertificateFile, certificate.ExportCertificatePem(), ct);
+        await File.WriteAllTextAsync(CertificateFile, certificate.Pem, ct);
         proxy = Build(builder =>
         {
-            builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(certificate)));
+            builder.WebHost.ConfigureKestrel(kestrel => kestrel.Listen(IPAddress.Loopback, 0, listen => listen.UseHttps(certificate.Certificate)));
             builder.Services.AddHttpForwarder();
         });
         var forwarder = proxy.Services.GetRequiredService<IHttpForwarder>();
@@ -245,27 +243,6 @@ public sealed class PublicIssuer : IAsyncLifetime
         return builder.Build();
     }
 
-    /// <summary>Trusts the certificate, and no other.</summary>
-    SocketsHttpHandler NewHandler() => new()
-    {
-        SslOptions = new()
-        {
-            CertificateChainPolicy = new()
-            {
-                TrustMode = X509ChainTrustMode.CustomRootTrust,
-                CustomTrustStore = { certificate },
-                RevocationMode = X509RevocationMode.NoCheck,
-            },
-        },
-    };
-
-    static X509Certificate2 NewCertificate()
-    {
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest("CN=127.0.0.1", key, HashAlgorithmName.SHA256);
-        var names = new SubjectAlternativeNameBuilder();
-        names.AddIpAddress(IPAddress.Loopback);
-        request.CertificateExtensions.Add(names.Build());
-        return request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-    }
+    /// <summary>A handler of a client that trusts the certificate of the public origin.</summary>
+    SocketsHttpHandler NewHandler() => new() { SslOptions = certificate.Trust };
 }

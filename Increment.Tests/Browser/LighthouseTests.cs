@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Increment.Tests.Containers;
 using Increment.Tests.EndToEnd;
 using Increment.Tests.Kubernetes;
 
@@ -9,9 +10,7 @@ namespace Increment.Tests.Browser;
 [Trait("Category", "System")]
 public sealed class LighthouseTests(EmbeddedSystem system, ITestOutputHelper output)
 {
-    const string Program = "node_modules/lighthouse/cli/index.js";
-
-    static readonly string Folder = Path.Combine(Rendered.Folder, "..", "Increment.Tests", "Browser");
+    static readonly string Folder = Path.Combine(BuiltImages.Root, "Increment.Tests", "Browser");
 
     [Theory]
     [InlineData("counter", "")]
@@ -20,12 +19,11 @@ public sealed class LighthouseTests(EmbeddedSystem system, ITestOutputHelper out
     [InlineData("jobs", "docs")]
     public async Task Accessibility_and_best_practices_have_at_least_95_of_100_points(string service, string path)
     {
-        Tool.Require("node");
+        Tool.RequirePackage(Folder, "lighthouse");
         Assert.SkipUnless(File.Exists(Chromium.Executable), $"Needs Chromium at {Chromium.Executable} (Debian's package chromium)");
-        Assert.SkipUnless(File.Exists(Path.Combine(Folder, Program)), "Needs Lighthouse: run 'npm ci' in Increment.Tests/Browser");
         using var http = system.CreateClient(service);
         var (exitCode, json, error) = await Tool.TryRunAsync(Folder, new Dictionary<string, string> { ["CHROME_PATH"] = Chromium.Executable }, "node",
-            Program, new Uri(http.BaseAddress!, path).ToString(), "--only-categories=accessibility,best-practices", "--output=json", "--quiet",
+            "node_modules/lighthouse/cli/index.js", new Uri(http.BaseAddress!, path).ToString(), "--only-categories=accessibility,best-practices", "--output=json", "--quiet",
             "--no-enable-error-reporting", "--chrome-flags=--headless --no-sandbox --disable-gpu");
         Assert.True(exitCode == 0, error);
 

@@ -113,8 +113,7 @@ public sealed class OpenIdProviderTests(Chromium chromium) : IAsyncDisposable
     /// <param name="signature">The algorithm with which the provider signs user information; null for plain JSON.</param>
     async Task<Visit> VisitAsync(string secretMethod = Basic, string? signature = null)
     {
-        Tool.Require("node");
-        Assert.SkipUnless(Directory.Exists(Path.Combine(Folder, "node_modules", "oidc-provider")), "Needs oidc-provider: run 'npm ci' in Increment.Tests/Browser");
+        Tool.RequirePackage(Folder, "oidc-provider");
         var port = Server.FreePort();
         var auth = new AuthServer(("environment", "Development"), ("Increment:Proxies", "127.0.0.1"),
             ("Increment:OAuth:Providers:Example:ClientId", "increment"), ("Increment:OAuth:Providers:Example:ClientSecret", ClientSecret),

@@ -3,13 +3,12 @@ using System.Net;
 using System.Net.Http.Json;
 using System.Net.ServerSentEvents;
 using System.Net.Sockets;
-using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using System.Text.RegularExpressions;
 using Increment.Bench;
 using Increment.Tests.Auth;
 using Increment.Tests.Browser;
 using Increment.Tests.Containers;
+using Increment.Tests.Hosting;
 using Increment.Tests.Kubernetes;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -22,25 +21,13 @@ namespace Increment.Tests.EndToEnd;
 
 /// <summary>Debian's nginx and HAProxy with TLS and HTTP/2 in front of CounterApi, with the configurations of docs/proxies.md.</summary>
 [Trait("Category", "System")]
-public sealed class ProxyTests : IAsyncDisposable
+public sealed class ProxyTests(Chromium chromium) : IAsyncDisposable
 {
-    readonly Chromium chromium;
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
     readonly int port = Server.FreePort();
-    readonly ECDsa key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-    readonly X509Certificate2 certificate;
+    readonly TestCertificate certificate = new();
     readonly SqliteFile counters = new();
     readonly List<IAsyncDisposable> started = [];
-
-    public ProxyTests(Chromium chromium)
-    {
-        this.chromium = chromium;
-        var request = new CertificateRequest("CN=localhost", key, HashAlgorithmName.SHA256);
-        var names = new SubjectAlternativeNameBuilder();
-        names.AddDnsName("localhost");
-        request.CertificateExtensions.Add(names.Build());
-        certificate = request.CreateSelfSigned(DateTimeOffset.UtcNow.AddDays(-1), DateTimeOffset.UtcNow.AddDays(1));
-    }
 
     Uri Origin => new($"https://localhost:{port}");
 
@@ -50,7 +37,6 @@ public sealed class ProxyTests : IAsyncDisposable
             await resource.DisposeAsync();
         await counters.DisposeAsync();
         certificate.Dispose();
-        key.Dispose();
     }
 
     [Theory, InlineData("nginx"), InlineData("haproxy")]
@@ -187,7 +173,7 @@ public sealed class ProxyTests : IAsyncDisposable
         Tool.Require(proxy);
         var folder = counters.Folder;
         var pem = Path.Combine(folder, "certificate-and-key.pem");
-        await File.WriteAllTextAsync(pem, $"{certificate.ExportCertificatePem()}\n{key.ExportPkcs8PrivateKeyPem()}\n", ct);
+        await File.WriteAllTextAsync(pem, certificate.PemWithKey, ct);
         string[] command;
         if (proxy == "nginx")
         {
@@ -236,7 +222,7 @@ public sealed class ProxyTests : IAsyncDisposable
     /// <param name="from">The client's address; null for any.</param>
     HttpClient CreateClient(IPAddress? from = null) => new(new SocketsHttpHandler
     {
-        SslOptions = { CertificateChainPolicy = new() { TrustMode = X509ChainTrustMode.CustomRootTrust, CustomTrustStore = { certificate }, RevocationMode = X509RevocationMode.NoCheck } },
+        SslOptions = certificate.Trust,
         ConnectCallback = async (_, cancel) =>
         {
             var socket = new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };

@@ -86,6 +86,14 @@ static class Tool
     public static void Require(string program) =>
         Assert.SkipUnless(IsThere(program), $"{program} is not on the PATH of this machine.");
 
+    /// <summary>Skips the test if the machine does not have Node, or the folder does not have the package.</summary>
+    public static void RequirePackage(string folder, string package)
+    {
+        Require("node");
+        Assert.SkipUnless(Directory.Exists(Path.Combine(folder, "node_modules", package)),
+            $"Needs the package {package}: npm ci --ignore-scripts --prefix {Path.GetRelativePath(Path.GetDirectoryName(Rendered.Folder)!, folder)}");
+    }
+
     public static bool IsThere(string program) => Environment.GetEnvironmentVariable("PATH")!
         .Split(Path.PathSeparator).Any(folder => File.Exists(Path.Combine(folder, program)));
 

@@ -8,7 +8,7 @@ namespace Increment.Tests.Kubernetes;
 [Trait("Category", "System")]
 public sealed class SchemaTests
 {
-    static readonly string Schemas = Path.Combine(Folder, "..", "Increment.Tests", "Kubernetes", "schemas");
+    static readonly string Schemas = Path.Combine(Path.GetDirectoryName(Folder)!, "Increment.Tests", "Kubernetes", "schemas");
 
     [Theory]
     [InlineData(Base)]
@@ -35,9 +35,7 @@ public sealed class SchemaTests
 
     static async Task<string> ValidateAsync(string objects)
     {
-        Tool.Require("node");
-        Assert.SkipUnless(Directory.Exists(Path.Combine(Schemas, "node_modules")),
-            "Needs the types of the Kubernetes API: npm ci --ignore-scripts --prefix Increment.Tests/Kubernetes/schemas");
+        Tool.RequirePackage(Schemas, "kubernetes-models");
         using var node = Process.Start(new ProcessStartInfo("node", ["validate.js"])
         {
             WorkingDirectory = Schemas,

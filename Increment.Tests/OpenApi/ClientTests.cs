@@ -1,3 +1,4 @@
+using Increment.Tests.Containers;
 using Increment.Tests.EndToEnd;
 using Increment.Tests.Kubernetes;
 
@@ -29,7 +30,7 @@ public sealed class ClientTests(EmbeddedSystem system) : IClassFixture<EmbeddedS
 
         """;
 
-    static readonly string Folder = Path.Combine(Path.GetDirectoryName(Projects.Increment_AppHost.ProjectPath)!, "Increment.Tests", "Clients");
+    static readonly string Folder = Path.Combine(BuiltImages.Root, "Increment.Tests", "Clients");
 
     static readonly string[] Services = ["counter", "jobs", "auth"];
 
@@ -70,7 +71,7 @@ public sealed class ClientTests(EmbeddedSystem system) : IClassFixture<EmbeddedS
     [Fact]
     public async Task A_client_in_TypeScript_that_a_tool_generates_compiles_and_works()
     {
-        RequireNode();
+        Tool.RequirePackage(Folder, "openapi-typescript");
         var project = Path.Combine(Folder, "TypeScript");
         foreach (var service in Services)
             await RunAsync(project, "openapi-typescript", Path.Combine(documents, service + ".json"), "--output", $"generated/{service}.ts");
@@ -81,7 +82,7 @@ public sealed class ClientTests(EmbeddedSystem system) : IClassFixture<EmbeddedS
     [Fact]
     public async Task Two_JSON_API_libraries_list_find_update_and_delete_counters_and_read_errors()
     {
-        RequireNode();
+        Tool.RequirePackage(Folder, "kitsu");
         Assert.Equal("""
             kitsu lists counter invoices 1 /v1/counters/invoices, counter tickets 1 /v1/counters/tickets
             kitsu finds 1
@@ -100,7 +101,7 @@ public sealed class ClientTests(EmbeddedSystem system) : IClassFixture<EmbeddedS
     [InlineData("yaml")]
     public async Task Redocly_and_Spectral_find_no_error_in_the_documents(string extension)
     {
-        RequireNode();
+        Tool.RequirePackage(Folder, "@redocly/cli");
         string[] files = [.. Services.Select(service => Path.Combine(documents, $"{service}.{extension}"))];
         await RunAsync(Folder, "redocly", ["lint", .. files]);
         await RunAsync(Folder, "spectral", ["lint", "--fail-severity", "error", .. files]);
@@ -111,12 +112,6 @@ public sealed class ClientTests(EmbeddedSystem system) : IClassFixture<EmbeddedS
         using var http = system.CreateClient(service);
         return http.BaseAddress!.ToString();
     })];
-
-    static void RequireNode()
-    {
-        Tool.Require("node");
-        Assert.SkipUnless(Directory.Exists(Path.Combine(Folder, "node_modules")), "Needs the tools for clients: npm ci --ignore-scripts --prefix Increment.Tests/Clients");
-    }
 
     /// <summary>Runs a program of a package.</summary>
     static async Task RunAsync(string folder, string program, params string[] arguments)

@@ -17,16 +17,17 @@ public sealed class Documents : IAsyncDisposable
 
     public Documents() => (counter, job) = (Create<CounterOptions>(counters), Create<JobListing>(jobs));
 
-    /// <summary>The services by name, with the content of a file below <c>/openapi/</c>.</summary>
-    public async Task<IReadOnlyDictionary<string, string>> ReadAsync(string file = "v1.json")
+    /// <summary>The documents by the names of the services.</summary>
+    public async Task<IReadOnlyDictionary<string, string>> ReadAsync()
     {
+        const string Path = "openapi/v1.json";
         var ct = TestContext.Current.CancellationToken;
         using HttpClient counterHttp = counter.CreateClient(), jobHttp = job.CreateClient();
         return new Dictionary<string, string>
         {
-            ["auth"] = await auth.Http.GetStringAsync("openapi/" + file, ct),
-            ["counter"] = await counterHttp.GetStringAsync("openapi/" + file, ct),
-            ["jobs"] = await jobHttp.GetStringAsync("openapi/" + file, ct),
+            ["auth"] = await auth.Http.GetStringAsync(Path, ct),
+            ["counter"] = await counterHttp.GetStringAsync(Path, ct),
+            ["jobs"] = await jobHttp.GetStringAsync(Path, ct),
         };
     }
 
