@@ -49,7 +49,7 @@ static class ApiReference
                     .AddPreferredSecuritySchemes("token")
                     .DisableDefaultFonts().DisableTelemetry().DisableAgent().HideClientButton().HideDeveloperTools()
                     // The page has no language of its own, and Zod tries eval unless it may not.
-                    .AddHeadContent($$"""<script nonce="{{nonce}}">document.documentElement.lang = "en"; globalThis.__zod_globalConfig = { jitless: true };</script>""")
+                    .AddHeadContent($$"""<script nonce="{{nonce}}">document.documentElement.lang = "en"; globalThis.__zod_globalConfig = { jitless: true };</script><script nonce="{{nonce}}" src="../assets/reload.js"></script>""")
                     .AddHeaderContent("""<noscript>This page needs JavaScript. What it shows is in the <a href="../openapi/v1.json">OpenAPI document</a>.</noscript>""");
             })
             .WithMetadata(new HttpMethodMetadata(ReadMethods.All))

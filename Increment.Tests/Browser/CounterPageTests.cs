@@ -19,6 +19,31 @@ public sealed class CounterPageTests(EmbeddedSystem system, Chromium chromium)
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
 
+    [Theory]
+    [InlineData("", "app.js")]
+    [InlineData("", "dom.js")]
+    [InlineData("docs/", "scalar.js")]
+    public async Task A_page_is_loaded_again_after_a_network_failure_of_one_of_its_scripts(string path, string script)
+    {
+        await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
+        await visit.Context.RouteAsync($"**/{script}*", route => route.AbortAsync("connectionfailed"), new() { Times = 1 });
+        await visit.Page.GotoAsync(path);
+        await Expect(visit.Page.GetByRole(AriaRole.Heading).First).ToBeVisibleAsync();
+    }
+
+    [Fact]
+    public async Task A_page_that_stays_without_its_scripts_offers_to_load_it_again()
+    {
+        await using var visit = await chromium.VisitAsync(system.CreateClient("counter").BaseAddress!);
+        await visit.Context.RouteAsync("**/*.js", route => route.AbortAsync("connectionfailed"));
+        await visit.Page.GotoAsync("");
+        await Expect(visit.Page.GetByRole(AriaRole.Link, new() { Name = "load the page again" })).ToBeVisibleAsync();
+        await visit.LookAsync("a page without its scripts");
+        await visit.Context.UnrouteAllAsync();
+        await visit.Page.GetByRole(AriaRole.Link, new() { Name = "load the page again" }).ClickAsync();
+        await Expect(visit.Page.GetByRole(AriaRole.Heading).First).ToBeVisibleAsync();
+    }
+
     [Fact]
     public async Task A_new_user_signs_up_counts_resets_makes_and_revokes_a_key_and_signs_out()
     {
