@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Increment.CounterApi.Counters;
 using Increment.CounterApi.Counters.Mongo;
 using Increment.ServiceDefaults.Hosting;
@@ -18,6 +19,29 @@ public sealed class MongoCounterStoreTests : CounterStoreContract
         Task.FromResult<ICounterStore>(new MongoCounterStore(new(test.Database, MongoCounterStore.PrepareAsync), options));
 
     private protected override ValueTask CloseAsync() => test.DisposeAsync();
+
+    [Fact]
+    public async Task Concurrent_callers_of_current_share_reads_that_wait_for_the_journal()
+    {
+        var ct = TestContext.Current.CancellationToken;
+        var reads = new ConcurrentQueue<string>();
+        var settings = MongoClientSettings.FromConnectionString(MongoTestDatabase.ConnectionString);
+        settings.ClusterConfigurator = cluster => cluster.Subscribe<CommandStartedEvent>(command =>
+        {
+            if (command.CommandName is "findAndModify" or "find")
+                reads.Enqueue(command.Command.ToString());
+        });
+        using var client = new MongoClient(settings);
+        using var reader = new MongoCounterStore(new(client.GetDatabase(test.Database.DatabaseNamespace.DatabaseName), MongoCounterStore.PrepareAsync), new());
+        CounterKey counter = new("alice", CounterName.Default);
+        await Store.SetAsync(counter, 7, null, ct);
+
+        var answers = await Task.WhenAll(Enumerable.Range(0, 64).Select(async _ => await reader.GetAsync(counter, ct)));
+
+        Assert.All(answers, state => Assert.Equal(7, state!.Value.Current));
+        Assert.InRange(reads.Count, 1, 3); // the first caller's, then the others'
+        Assert.All(reads, read => Assert.Matches("\"\\$inc\" : \\{ \"current\" : (NumberLong\\()?0.*\"j\" : true", read));
+    }
 
     [Fact]
     public async Task A_caller_that_waits_too_long_is_refused_and_a_write_that_was_not_sent_never_happens()

@@ -103,7 +103,7 @@ sealed class MeasuredSystem : IAsyncDisposable
         var port = Server.FreePort();
         var settings = MeasuredSettings.Of(port, FileOf(store), service is "AuthService" ? null : Auth.At(""));
         foreach (var (name, value) in more)
-            settings.Add(name, value);
+            settings[name] = value;
         return LaunchAsync(port, "Increment." + service, settings, "/health");
     }
 

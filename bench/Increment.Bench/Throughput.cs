@@ -32,23 +32,26 @@ static class Throughput
         await using var system = await MeasuredSystem.StartAsync(measurement);
         system.AddUsers(Users);
         // Bare Kestrel gets the same script, because the script itself takes processor time.
-        var script =
-            $"""
-            local requests, n = {"{}"}, 0
-            init = function()
-                for user = 0, {Users - 1} do
-                    requests[user] = wrk.format(nil, nil, {"{"} Authorization = 'Bearer bench-token-' .. user {"}"})
-                end
-            end
-            request = function()
-                n = (n + 1) % {Users}
-                return requests[n]
-            end
-            """;
+        var script = InTurn(Users);
         return [await measurement.CompareAsync(new("next-users", $"GET /v1/next, {Users:N0} users in turn, durable, requests/s", Bare, 0.5),
             () => Wrk.RunAsync(measurement, system.Counter.At("/v1/next"), script: script),
             () => Wrk.RunAsync(measurement, system.Bare.At("/hello"), script: script), warmUps: 3)]; // long enough to verify every token once
     }
+
+    /// <summary>wrk's script for requests of the users <c>bench-0</c>, <c>bench-1</c>… in turn.</summary>
+    public static string InTurn(int users) =>
+        $"""
+        local requests, n = {"{}"}, 0
+        init = function()
+            for user = 0, {users - 1} do
+                requests[user] = wrk.format(nil, nil, {"{"} Authorization = 'Bearer bench-token-' .. user {"}"})
+            end
+        end
+        request = function()
+            n = (n + 1) % {users}
+            return requests[n]
+        end
+        """;
 
     static async Task<IReadOnlyList<Line>> AgainstBareAsync(Measurement measurement, Line line, Func<MeasuredSystem, Uri> address, string? script = null)
     {

@@ -1,6 +1,8 @@
+using Increment.ServiceDefaults.Storage;
 using MongoDB.Bson;
 using MongoDB.Bson.Serialization.Attributes;
 using MongoDB.Driver;
+using MongoDB.Driver.Core.Clusters;
 
 namespace Increment.CounterApi.Counters.Mongo;
 
@@ -25,18 +27,32 @@ sealed class CounterDocument
     public int Moves { get; init; }
 
     /// <summary>A counter without its idempotency keys.</summary>
-    public static readonly ProjectionDefinition<CounterDocument> WithoutKeys = Builders<CounterDocument>.Projection.Exclude(counter => counter.Keys);
+    public static readonly ProjectionDefinition<CounterDocument, CounterDocument> WithoutKeys = Builders<CounterDocument>.Projection.Exclude(counter => counter.Keys);
 
     public static IMongoCollection<CounterDocument> Collection(IMongoDatabase database) => database.GetCollection<CounterDocument>("incremental_counter");
 
     /// <summary>
-    /// The counter's committed state, never older than any earlier answer. The state is read by a write that changes
-    /// nothing. Like any other write, it waits until all earlier writes are in the journals of a majority. A primary that
-    /// is partitioned from the majority therefore does not answer. On a standalone server, no read concern gives this
-    /// guarantee.
+    /// The counter's committed state, never older than any earlier answer.
     /// </summary>
-    public static async Task<CounterDocument?> LookAsync(IMongoDatabase database, CounterId id) => await Collection(database)
-        .FindOneAndUpdateAsync(Builders<CounterDocument>.Filter.Eq(counter => counter.Id, id), Builders<CounterDocument>.Update.Inc(counter => counter.Current, 0));
+    /// <remarks>
+    /// On a replica set, the primary confirms with a majority that it was still the primary when it read
+    /// (https://www.mongodb.com/docs/manual/reference/read-concern-linearizable/). On a standalone server, no read concern
+    /// keeps a write that is not in the journal yet from being read, and then lost. There the state is read by a write that
+    /// changes nothing and, like any other write, waits until all earlier writes are in the journal.
+    /// </remarks>
+    /// <param name="db">The database.</param>
+    /// <param name="id">The counter.</param>
+    /// <param name="projection">The fields to read; null for all.</param>
+    public static async Task<CounterDocument?> LookAsync(IMongoDatabase db, CounterId id, ProjectionDefinition<CounterDocument, CounterDocument>? projection = null)
+    {
+        var filter = Builders<CounterDocument>.Filter.Eq(counter => counter.Id, id);
+        if (db.Client.Cluster.Description.Type != ClusterType.ReplicaSet)
+            return await Collection(db).FindOneAndUpdateAsync(filter, Builders<CounterDocument>.Update.Inc(counter => counter.Current, 0), new() { Projection = projection });
+        // Without a majority, the server would wait for ever.
+        using var found = await Collection(db).WithReadConcern(ReadConcern.Linearizable).FindAsync(filter,
+            new FindOptions<CounterDocument> { Projection = projection, Limit = 1, MaxTime = 2 * MongoDatabase.Patience });
+        return await found.SingleOrDefaultAsync();
+    }
 
     /// <summary>Recently used idempotency keys.</summary>
     public List<UsedKey> Keys { get; init; } = [];

@@ -30,6 +30,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     readonly CounterOptions options;
     readonly MongoChanges changes;
     readonly MongoCounterWriter writer;
+    readonly SharedReads<CounterKey, CounterState?> reads;
     readonly Timer timer;
     readonly Lock gate = new();
     readonly Dictionary<CounterKey, Queue> queues = [];
@@ -38,6 +39,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     public MongoCounterStore(MongoDatabase database, CounterOptions options)
     {
         (this.database, this.options, changes, writer) = (database, options, new(database), new(options));
+        reads = new(ReadAsync);
         timer = new(_ => RefuseLate(MaxWait), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
     }
 
@@ -70,7 +72,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         WriteAsync(counter, new MongoDelete(precondition), cancellationToken);
 
     public async ValueTask<CounterState?> GetAsync(CounterKey counter, CancellationToken cancellationToken) =>
-        (await database.RunAsync(db => CounterDocument.LookAsync(db, IdOf(counter)), cancellationToken, MaxWait))?.State;
+        await reads.GetAsync(counter).WaitAsync(cancellationToken);
 
     public async ValueTask<IReadOnlyList<NamedCounter>> ListAsync(string owner, string? after, int limit, CancellationToken cancellationToken) =>
         [.. (await FindAsync(Filter.Eq("_id.owner", owner) & Filter.Gt("_id.name", after ?? ""), limit, cancellationToken)).Select(counter => counter.Named)];
@@ -113,6 +115,10 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         if (AnnouncesChanges)
             changes.Announce();
     }
+
+    /// <summary>Reads a counter. A caller waits for two reads at most, the one that was running and its own.</summary>
+    async Task<CounterState?> ReadAsync(CounterKey counter) => (await database.RunAsync(
+        db => CounterDocument.LookAsync(db, IdOf(counter), CounterDocument.WithoutKeys), CancellationToken.None, MaxWait / 2))?.State;
 
     /// <summary>Commits a write through the queue of the counter. The queue exists only while it has writes.</summary>
     async ValueTask<CounterResult> WriteAsync(CounterKey counter, MongoWrite write, CancellationToken cancellationToken)

@@ -200,7 +200,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         var always = set.Precondition is null;
         while (true)
         {
-            var counter = always ? null : await CounterDocument.LookAsync(db, id);
+            var counter = always ? null : await CounterDocument.LookAsync(db, id, CounterDocument.WithoutKeys);
             if (set.Precondition?.Invoke(counter?.State) == false)
             {
                 set.Result = new(CounterOutcome.PreconditionFailed);
@@ -229,7 +229,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         var always = delete.Precondition is null;
         while (true)
         {
-            var counter = always ? null : await CounterDocument.LookAsync(db, id);
+            var counter = always ? null : await CounterDocument.LookAsync(db, id, CounterDocument.WithoutKeys);
             if (!always && (counter is null || !delete.Precondition!(counter.State)))
             {
                 delete.Result = new(counter is null ? CounterOutcome.NotFound : CounterOutcome.PreconditionFailed);
