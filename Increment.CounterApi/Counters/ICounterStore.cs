@@ -63,9 +63,16 @@ interface ICounterStore
     ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken);
 
     /// <summary>
-    /// A mark that changes, compared by <see cref="object.Equals(object)"/>, when any process commits. A changed mark
-    /// never returns to an earlier value. A read that begins after the mark was returned sees every commit that the mark
-    /// includes. Null if the store cannot provide a mark. This method is much cheaper than a read.
+    /// Raised after each commit of this process, with the owner of each counter that may have changed; also if the outcome
+    /// of the commit is unknown. A read that begins afterwards sees the commit. The handler delays the commits' callers, so it
+    /// must be fast.
+    /// </summary>
+    event Action<string>? Committed;
+
+    /// <summary>
+    /// A mark that changes, compared by <see cref="object.Equals(object)"/>, when another process commits. It may also change
+    /// when this process commits. A read that begins after the mark was returned sees every commit that the mark includes. Null
+    /// if the store cannot provide a mark. This method is much cheaper than a read.
     /// </summary>
     ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken);
 

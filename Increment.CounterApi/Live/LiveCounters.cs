@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Collections.Concurrent;
 using System.Net.ServerSentEvents;
 using System.Text;
 using System.Text.Json;
@@ -10,11 +11,11 @@ using Increment.ServiceDefaults.JsonApi;
 namespace Increment.CounterApi.Live;
 
 /// <summary>
-/// Sends watchers the changes of their counters, including changes by other processes. While there are watchers, it
-/// periodically checks whether anything was committed to the store. Only after a commit does it read the counters of all
-/// watched owners.
+/// Sends watchers the changes of their counters. The store reports which owners' counters this process has changed, and
+/// their counters are read soon. While there are watchers, it also checks whether another process has committed anything. Only
+/// then are the counters of all watched owners read.
 /// </summary>
-sealed partial class LiveCounters(ICounterStore store, CounterOptions options, ILogger<LiveCounters> logger) : BackgroundService
+sealed partial class LiveCounters : BackgroundService
 {
     const int MaxWatchers = 10_000;
     const int MaxWatchersPerOwner = 20;
@@ -28,12 +29,31 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
     /// <summary>The maximum number of characters of all events that wait for one watcher. A snapshot may be larger.</summary>
     internal const int MaxWaiting = 256 * 1024;
 
+    /// <summary>The type of an event without data, which each stream gets every second in which nothing else waits for it.</summary>
+    public const string Ping = "ping";
+
+    static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(1);
+
+    /// <summary>The watchers are pinged in this many groups, so that the work is spread over the interval.</summary>
+    const int PingGroups = 10;
+
+    readonly ICounterStore store;
+    readonly CounterOptions options;
+    readonly ILogger<LiveCounters> logger;
     readonly Lock gate = new();
-    readonly Dictionary<string, Audience> audiences = [];
+    /// <summary>Changed under the gate only.</summary>
+    readonly ConcurrentDictionary<string, Audience> audiences = new(StringComparer.Ordinal);
     readonly SemaphoreSlim newcomers = new(0);
-    int watchers, knownCounters;
+    int watchers, knownCounters, newcomersSoFar;
+    bool hasEnded;
     long nextLook;
     object? seen;
+
+    public LiveCounters(ICounterStore store, CounterOptions options, ILogger<LiveCounters> logger)
+    {
+        (this.store, this.options, this.logger) = (store, options, logger);
+        store.Committed += MarkChanged;
+    }
 
     /// <summary>
     /// The wait after a read of the counters. After a check that found no commit, the wait is a third of this time,
@@ -60,15 +80,17 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
             if (watchers >= MaxWatchers || (knownCounters >= MaxKnownCounters && !audiences.ContainsKey(owner)))
                 throw new OverloadedException("too-many-streams", "Too many streams are open. Try again in a minute.", retryAfter: 60);
             if (!audiences.TryGetValue(owner, out var audience))
-                audiences.Add(owner, audience = new());
+                audiences[owner] = audience = new();
             if (audience.Watchers.Count >= MaxWatchersPerOwner)
                 throw new ApiException(new(429, "too-many-streams", "Too many streams",
                     $"You have {MaxWatchersPerOwner} open streams, the maximum for one user. Close one first.")
                 { RetryAfter = 60 });
 
-            var watcher = new Watcher(this, owner);
+            var watcher = new Watcher(this, owner, newcomersSoFar++ % PingGroups);
             audience.Watchers.Add(watcher);
             watchers++;
+            if (hasEnded)
+                watcher.End();
             newcomers.Release();
             return watcher;
         }
@@ -83,12 +105,60 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
             watchers--;
             if (audience.Watchers.Count > 0)
                 return;
-            audiences.Remove(watcher.Owner);
+            audiences.TryRemove(watcher.Owner, out _);
             knownCounters -= audience.Known.Count;
         }
     }
 
-    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    /// <summary>Ends all streams, also those that begin later. Their clients reconnect, to another replica.</summary>
+    public void EndAll()
+    {
+        lock (gate)
+        {
+            hasEnded = true;
+            foreach (var audience in audiences.Values)
+                audience.Watchers.ForEach(watcher => watcher.End());
+        }
+    }
+
+    public override void Dispose()
+    {
+        store.Committed -= MarkChanged;
+        newcomers.Dispose();
+        base.Dispose();
+    }
+
+    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
+        Task.WhenAll(SendChangesAsync(stoppingToken), PingAsync(stoppingToken));
+
+    void MarkChanged(string owner)
+    {
+        if (audiences.TryGetValue(owner, out var audience))
+            audience.HasChanged = true;
+    }
+
+    async Task PingAsync(CancellationToken stoppingToken)
+    {
+        using var timer = new PeriodicTimer(PingInterval / PingGroups);
+        for (var group = 0; await WaitAsync(); group = (group + 1) % PingGroups)
+            lock (gate)
+                foreach (var audience in audiences.Values)
+                    audience.Watchers.ForEach(watcher => watcher.Ping(group));
+
+        async ValueTask<bool> WaitAsync()
+        {
+            try
+            {
+                return await timer.WaitForNextTickAsync(stoppingToken);
+            }
+            catch (OperationCanceledException)
+            {
+                return false;
+            }
+        }
+    }
+
+    async Task SendChangesAsync(CancellationToken stoppingToken)
     {
         try
         {
@@ -99,7 +169,7 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
                 // New watchers do not delay the next look, so the others get their changes on time.
                 if (TimeToNextLook > TimeSpan.Zero)
                 {
-                    await ReadAsync(WatchedOwners(newcomersOnly: true), stoppingToken);
+                    await ReadAsync(WatchedOwners(all: false), stoppingToken);
                     continue;
                 }
                 var wait = await LookAsync(stoppingToken) ? Interval : Interval / 3;
@@ -122,13 +192,17 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         }
     }
 
-    List<KeyValuePair<string, Audience>> WatchedOwners(bool newcomersOnly)
+    /// <summary>The owners whose counters must be read, or all watched owners.</summary>
+    List<KeyValuePair<string, Audience>> WatchedOwners(bool all)
     {
         lock (gate)
-            return [.. audiences.Where(audience => !newcomersOnly || audience.Value.Watchers.Exists(watcher => !watcher.HasSnapshot))];
+            return [.. audiences.Where(audience => audience.Value.TryBeginRead() || all)];
     }
 
-    /// <summary>Reads the counters of all watched owners if anything was committed, otherwise those of new watchers.</summary>
+    /// <summary>
+    /// Reads the counters of all watched owners if another process has committed, otherwise those that this process has changed
+    /// and those of new watchers.
+    /// </summary>
     /// <returns>Whether all watched owners were read.</returns>
     async Task<bool> LookAsync(CancellationToken cancellationToken)
     {
@@ -141,11 +215,11 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         catch (Exception e) when (e is not OperationCanceledException || !cancellationToken.IsCancellationRequested)
         {
             seen = null;
-            End(WatchedOwners(newcomersOnly: false), e);
+            End(WatchedOwners(all: true), e);
             return true;
         }
         var isSeen = mark is not null && mark.Equals(seen);
-        var isRead = await ReadAsync(WatchedOwners(newcomersOnly: isSeen), cancellationToken);
+        var isRead = await ReadAsync(WatchedOwners(all: !isSeen), cancellationToken);
         seen = isRead ? mark : null;
         return !isSeen;
     }
@@ -256,10 +330,21 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
         public List<Watcher> Watchers { get; } = [];
 
         public Dictionary<string, CounterState> Known { get; set; } = [];
+
+        /// <summary>Whether this process has changed the owner's counters since they were read.</summary>
+        public volatile bool HasChanged;
+
+        /// <summary>Whether the counters must be read. A commit during the read sets <see cref="HasChanged"/> again.</summary>
+        public bool TryBeginRead()
+        {
+            var hasChanged = HasChanged;
+            HasChanged = false;
+            return hasChanged || Watchers.Exists(watcher => !watcher.HasSnapshot);
+        }
     }
 
     /// <summary>A watcher of one owner's counters.</summary>
-    internal sealed class Watcher(LiveCounters live, string owner) : IDisposable
+    internal sealed class Watcher(LiveCounters live, string owner, int pingGroup) : IDisposable
     {
         // Bounded: the stream of a watcher that is too slow is ended. Its client reconnects and gets a snapshot.
         readonly Channel<SseItem<string>> news = Channel.CreateBounded<SseItem<string>>(Backlog);
@@ -289,6 +374,13 @@ sealed partial class LiveCounters(ICounterStore store, CounterOptions options, I
                 End();
             else
                 lengths.Enqueue(item.Data.Length);
+        }
+
+        /// <summary>Sends a <see cref="LiveCounters.Ping"/> if nothing else waits for the watcher.</summary>
+        public void Ping(int group)
+        {
+            if (group == pingGroup && HasSnapshot && news.Reader.Count == 0)
+                Send(new("", LiveCounters.Ping));
         }
 
         public void End() => news.Writer.TryComplete();

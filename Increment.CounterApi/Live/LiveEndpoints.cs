@@ -11,11 +11,6 @@ namespace Increment.CounterApi.Live;
 /// <summary>The counters as a stream of server-sent events (https://html.spec.whatwg.org/multipage/server-sent-events.html).</summary>
 static class LiveEndpoints
 {
-    /// <summary>
-    /// How often a stream's token is checked again. The token cache determines how soon a revocation ends the stream.
-    /// </summary>
-    static readonly TimeSpan CheckInterval = TimeSpan.FromSeconds(1);
-
     /// <summary>The maximum silence of a stream, so that proxies and clients can distinguish an idle stream from a dead one.</summary>
     static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(15);
 
@@ -25,7 +20,14 @@ static class LiveEndpoints
         builder.Services.AddHostedService(services => services.GetRequiredService<LiveCounters>());
     }
 
-    public static void MapLive(this IEndpointRouteBuilder routes) => routes.MapMethods("/v1/events", ReadMethods.All, Watch)
+    public static void MapLive(this WebApplication app)
+    {
+        // The server waits for open streams before it stops.
+        app.Lifetime.ApplicationStopping.Register(app.Services.GetRequiredService<LiveCounters>().EndAll);
+        MapEvents(app);
+    }
+
+    static void MapEvents(IEndpointRouteBuilder routes) => routes.MapMethods("/v1/events", ReadMethods.All, Watch)
         .RequireScope(Scopes.Counters)
         .DisableRequestTimeout()
         .DisableHttpMetrics()
@@ -48,40 +50,35 @@ static class LiveEndpoints
 
             """, null, new ResponseHeader("Cache-Control", "Intermediaries must not store the stream."));
 
-    static ServerSentEventsResult<string> Watch(HttpContext context, LiveCounters live, IHostApplicationLifetime lifetime)
+    static ServerSentEventsResult<string> Watch(HttpContext context, LiveCounters live)
     {
         context.Response.Headers["X-Accel-Buffering"] = "no"; // nginx, and ingresses based on it, would buffer events
         if (HttpMethods.IsHead(context.Request.Method))
             return TypedResults.ServerSentEvents(AsyncEnumerable.Empty<SseItem<string>>());
         var watcher = live.Watch(context.GetPrincipal().UserId);
         context.Response.RegisterForDispose(watcher);
-        return TypedResults.ServerSentEvents(StreamAsync(context, watcher, lifetime.ApplicationStopping));
+        return TypedResults.ServerSentEvents(StreamAsync(context, watcher));
     }
 
-    static async IAsyncEnumerable<SseItem<string>> StreamAsync(HttpContext context, LiveCounters.Watcher watcher,
-        CancellationToken stopping, [EnumeratorCancellation] CancellationToken aborted = default)
+    /// <summary>
+    /// The watcher's events. At each ping the stream's token is checked again, and the token cache determines how soon a
+    /// revocation ends the stream. The client gets a ping only if it got nothing else for a while.
+    /// </summary>
+    static async IAsyncEnumerable<SseItem<string>> StreamAsync(
+        HttpContext context, LiveCounters.Watcher watcher, [EnumeratorCancellation] CancellationToken aborted = default)
     {
-        using var end = CancellationTokenSource.CreateLinkedTokenSource(stopping, aborted, context.RequestAborted);
-        var hasMore = watcher.News.WaitToReadAsync(end.Token).AsTask();
-        var silentSince = TimeProvider.System.GetTimestamp();
-        while (true)
+        var silentSince = Environment.TickCount64;
+        await foreach (var item in watcher.News.ReadAllAsync(aborted))
         {
-            await Task.WhenAny(hasMore, Task.Delay(CheckInterval, end.Token));
-            if (end.IsCancellationRequested || (hasMore.IsCompleted && !await hasMore) || !await IsGoodAsync(context))
-                yield break;
-
-            while (watcher.News.TryRead(out var item))
+            if (item.EventType == LiveCounters.Ping)
             {
-                yield return item;
-                silentSince = TimeProvider.System.GetTimestamp();
+                if (!await IsGoodAsync(context))
+                    yield break;
+                if (Environment.TickCount64 - silentSince < PingInterval.TotalMilliseconds)
+                    continue;
             }
-            if (hasMore.IsCompleted)
-                hasMore = watcher.News.WaitToReadAsync(end.Token).AsTask();
-            if (TimeProvider.System.GetElapsedTime(silentSince) >= PingInterval)
-            {
-                yield return new("", "ping");
-                silentSince = TimeProvider.System.GetTimestamp();
-            }
+            yield return item;
+            silentSince = Environment.TickCount64;
         }
     }
 

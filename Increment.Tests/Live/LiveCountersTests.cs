@@ -70,6 +70,55 @@ public sealed class LiveCountersTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_commit_of_this_process_reads_the_counters_of_its_owner_only()
+    {
+        using var watcher = live.Watch("ann");
+        using var other = live.Watch("bob");
+        await Next(watcher);
+        await Next(other);
+        await store.TakeAsync(new("ann", "orders"), 1, null, null, ct);
+        Assert.Equal(("change", "orders=1"), await Next(watcher));
+        await store.MarksAsync(2, ct); // the first commit of this process counts as one of another process
+
+        foreach (var (write, news) in ((Func<Task>, (string, string))[])[
+            (async () => await store.TakeAsync(new("ann", "orders"), 1, null, null, ct), ("change", "orders=2")),
+            (async () => await store.SetAsync(new("ann", "tickets"), 5, null, ct), ("change", "tickets=5")),
+            (async () => await store.DeleteAsync(new("ann", "orders"), null, ct), ("remove", "orders")),
+            (async () => await store.DeleteAllAsync("ann", ct), ("remove", "tickets"))])
+        {
+            var query = store.NextQueryAsync(ct);
+            await write();
+            Assert.Equal(["ann"], await query);
+            Assert.Equal(news, await Next(watcher));
+        }
+    }
+
+    [Fact]
+    public async Task No_change_is_missed_while_this_process_and_another_one_commit()
+    {
+        using var watcher = live.Watch("ann");
+        await Next(watcher);
+        for (var round = 1; round <= 20; round++)
+        {
+            await Task.WhenAll(Enumerable.Range(0, 10).SelectMany(_ => (Task[])[
+                store.TakeAsync(new("ann", "orders"), 1, null, null, ct).AsTask(), another.TakeAsync(new("ann", "orders"), 1, null, null, ct).AsTask()]));
+            for (var last = ""; last != $"orders={20 * round}"; (_, last) = await Next(watcher)) { }
+        }
+    }
+
+    [Fact]
+    public async Task After_the_end_streams_end_at_once()
+    {
+        using var watcher = live.Watch("ann");
+        await Next(watcher);
+        live.EndAll();
+        Assert.False(await watcher.News.WaitToReadAsync(ct));
+        using var late = live.Watch("ann");
+        while (await late.News.WaitToReadAsync(ct))
+            late.News.TryRead(out _);
+    }
+
+    [Fact]
     public async Task One_query_of_the_store_serves_all_watchers()
     {
         var watchers = Enumerable.Range(0, 30).Select(i => live.Watch($"user{i % 10}")).ToList();
@@ -218,6 +267,8 @@ public sealed class LiveCountersTests : IAsyncLifetime
     async Task<(string Event, string Counters)> Next(LiveCounters.Watcher watcher)
     {
         var item = await watcher.News.ReadAsync(ct);
+        while (item.EventType == LiveCounters.Ping)
+            item = await watcher.News.ReadAsync(ct);
         var counters = JsonDocument.Parse(item.Data).RootElement.GetProperty("data").EnumerateArray().Select(counter =>
         {
             Assert.Equal("counter", counter.GetProperty("type").GetString());
@@ -250,6 +301,23 @@ public sealed class LiveCountersTests : IAsyncLifetime
             for (var i = 0; i < count; i++)
                 await marks.WaitAsync(cancellationToken);
         }
+
+        public override event Action<string>? Committed
+        {
+            add => inner.Committed += value;
+            remove => inner.Committed -= value;
+        }
+
+        public override ValueTask<CounterResult> TakeAsync(CounterKey counter, int count, string? idempotencyKey, Precondition? precondition, CancellationToken cancellationToken) =>
+            inner.TakeAsync(counter, count, idempotencyKey, precondition, cancellationToken);
+
+        public override ValueTask<CounterResult> SetAsync(CounterKey counter, long current, Precondition? precondition, CancellationToken cancellationToken) =>
+            inner.SetAsync(counter, current, precondition, cancellationToken);
+
+        public override ValueTask<CounterResult> DeleteAsync(CounterKey counter, Precondition? precondition, CancellationToken cancellationToken) =>
+            inner.DeleteAsync(counter, precondition, cancellationToken);
+
+        public override ValueTask DeleteAllAsync(string owner, CancellationToken cancellationToken) => inner.DeleteAllAsync(owner, cancellationToken);
 
         public override ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken)
         {

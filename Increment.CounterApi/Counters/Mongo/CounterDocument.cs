@@ -7,7 +7,7 @@ using MongoDB.Driver.Core.Clusters;
 namespace Increment.CounterApi.Counters.Mongo;
 
 /// <summary>A counter in the collection <c>incremental_counter</c>.</summary>
-sealed class CounterDocument
+sealed record CounterDocument
 {
     public required CounterId Id { get; init; }
 

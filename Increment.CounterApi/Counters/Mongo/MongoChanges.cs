@@ -4,11 +4,11 @@ using MongoDB.Driver;
 namespace Increment.CounterApi.Counters.Mongo;
 
 /// <summary>
-/// Detects commits by any process, on any MongoDB server. Change streams are not used, because a standalone server has
+/// Detects commits by other processes, on any MongoDB server. Change streams are not used, because a standalone server has
 /// none. Each process has one document in the collection <c>counter_change</c>, with a number that it increments after
 /// its commits: at once after the first commit, then once for all commits of the next <see cref="Pause"/>. That is at
-/// most 10 small writes a second, and no caller waits for them. A mark consists of the numbers of all processes, and
-/// costs one read of one document per process.
+/// most 10 small writes a second, and no caller waits for them. A mark consists of the numbers of all other processes,
+/// and costs one read of one document per process.
 /// </summary>
 /// <remarks>
 /// A number is incremented after the commit is durable, so a read after the mark sees the commit. A process that is
@@ -50,7 +50,7 @@ sealed class MongoChanges(MongoDatabase database)
     public async ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken)
     {
         var period = Environment.TickCount64 / (long)MaxAge.TotalMilliseconds;
-        var changes = await database.RunAsync(db => Changes(db).Find(Builders<ChangeDocument>.Filter.Empty)
+        var changes = await database.RunAsync(db => Changes(db).Find(change => change.Id != process)
             .SortBy(change => change.Id).ToListAsync(cancellationToken), cancellationToken);
         return $"{period} {string.Join(' ', changes.Select(change => $"{change.Id}:{change.Number}"))}";
     }

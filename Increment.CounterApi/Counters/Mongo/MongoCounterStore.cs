@@ -21,6 +21,8 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
     /// <summary>Whether commits are announced to other processes. Otherwise, other processes read the counters every 10 s.</summary>
     internal bool AnnouncesChanges { get; init; } = true;
 
+    public event Action<string>? Committed;
+
     static readonly FilterDefinitionBuilder<CounterDocument> Filter = Builders<CounterDocument>.Filter;
 
     /// <summary>How long a caller waits for an answer. This is also the request timeout of the other endpoints.</summary>
@@ -89,7 +91,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
             await CounterDocument.Collection(db).DeleteManyAsync(Filter.Eq("_id.owner", owner), cancellationToken);
             return await IdempotencyKeyDocument.Collection(db).DeleteManyAsync(key => key.Owner == owner, cancellationToken);
         }, cancellationToken);
-        Announce();
+        Announce(owner);
     }
 
     public async ValueTask<int> ForgetKeysAsync(DateTimeOffset before, int limit, CancellationToken cancellationToken) =>
@@ -110,8 +112,9 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
             queue.RefuseLate(maxWait);
     }
 
-    void Announce()
+    void Announce(string owner)
     {
+        Committed?.Invoke(owner);
         if (AnnouncesChanges)
             changes.Announce();
     }
@@ -160,7 +163,7 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
         }
         finally
         {
-            Announce();
+            Announce(id.Owner);
         }
     }
 
@@ -170,8 +173,11 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
 
     static CounterId IdOf(CounterKey counter) => new(counter.Owner, counter.Name);
 
-    sealed class Queue(Func<IReadOnlyList<MongoWrite>, ValueTask> commit, int capacity) : CommitQueue<MongoWrite, CounterResult>(commit, capacity)
+    sealed class Queue(Func<IReadOnlyList<MongoWrite>, ValueTask> commit, int capacity) : CommitQueue<MongoWrite, CounterResult>(commit, capacity, pause: Pause)
     {
+        /// <summary>A fraction of a commit, which takes several milliseconds.</summary>
+        static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(1);
+
         /// <summary>The number of writes in the queue.</summary>
         public int Writers { get; set; }
     }

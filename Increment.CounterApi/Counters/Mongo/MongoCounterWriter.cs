@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Increment.ServiceDefaults.Storage;
 using MongoDB.Bson;
 using MongoDB.Driver;
@@ -19,7 +20,13 @@ sealed class MongoCounterWriter(CounterOptions options)
         Projection = CounterDocument.WithoutKeys,
     };
 
+    /// <summary>How many counters are remembered, about 100 bytes for each of their keys.</summary>
+    const int MaxRemembered = 1_000;
+
     readonly MongoIdempotencyKeys keys = new(options);
+
+    /// <summary>The counters as this process wrote them last. Other processes may have changed them since, and have added keys.</summary>
+    readonly ConcurrentDictionary<CounterId, CounterDocument> remembered = [];
 
     /// <summary>How many keys a counter's document may have before they are moved, and how many one write may add.</summary>
     public int MaxKeys { get; set; } = 64;
@@ -87,18 +94,27 @@ sealed class MongoCounterWriter(CounterOptions options)
     /// Every other case. Returns false if it must be tried again, because the counter has changed since it was read or its
     /// keys were moved.
     /// </summary>
+    /// <remarks>
+    /// The counter of the last write with a key is remembered, so that most takes with keys need no read of the counter:
+    /// their write's conditions find out what has changed. Only an answer that no write confirms needs a new read.
+    /// </remarks>
     async Task<bool> TryTakeConditionallyAsync(IMongoDatabase db, CounterId id, List<MongoTake> takes)
     {
-        var counter = await CounterDocument.LookAsync(db, id);
+        var isRemembered = remembered.TryRemove(id, out var counter);
+        counter ??= await CounterDocument.LookAsync(db, id);
         if (counter?.Keys.Count >= MaxKeys)
         {
-            await MongoIdempotencyKeys.MoveAsync(db, counter);
+            if (await MongoIdempotencyKeys.MoveAsync(db, counter))
+                Remember(counter with { Moves = counter.Moves + 1, Keys = [] });
             return false;
         }
         var used = counter is null ? [] : await MongoIdempotencyKeys.FindAsync(db, counter, takes);
         var before = counter?.Current ?? options.InitialValue;
         var room = takes.Exists(take => take.Key is not null) ? await keys.CountRoomAsync(db, id.Owner) : 0;
         var plan = Plan(takes, counter?.State, before, used, room);
+        var needsState = plan.Refuses || takes.Exists(take => take.Precondition is not null);
+        if (isRemembered && (plan.Total == 0 || needsState))
+            return false;
         if (plan.Total == 0)
             return true;
 
@@ -113,16 +129,25 @@ sealed class MongoCounterWriter(CounterOptions options)
         }
 
         var condition = Filter.Eq(c => c.Id, id) & Filter.Eq(c => c.Incarnation, counter.Incarnation) & Filter.Lte(c => c.Current, long.MaxValue - plan.Total);
-        if (plan.Refuses || takes.Exists(take => take.Precondition is not null))
+        if (needsState)
             condition &= Filter.Eq(c => c.Version, counter.Version);
         if (plan.Keys.Count > 0)
-            condition &= Filter.Eq(c => c.Moves, counter.Moves) & Filter.Nin("keys.key", plan.Keys.Select(key => key.Key));
+            condition &= Filter.Eq(c => c.Moves, counter.Moves) & Filter.Nin("keys.key", plan.Keys.Select(key => key.Key))
+                & Filter.Exists($"keys.{MaxKeys - 1}", false); // keys of other processes count too
         var after = await CounterDocument.Collection(db).FindOneAndUpdateAsync(condition, Taking(plan, before), After);
         if (after is null)
             return false;
-        Plan(takes, counter.State, after.Current - plan.Total, used, room); // other processes may have taken integers since the counter was read
+        plan = Plan(takes, counter.State, after.Current - plan.Total, used, room); // other processes may have taken integers since the counter was read
         keys.Add(id.Owner, plan.Keys.Count);
+        Remember(after with { Keys = [.. counter.Keys, .. plan.Keys] });
         return true;
+    }
+
+    void Remember(CounterDocument counter)
+    {
+        if (remembered.Count >= MaxRemembered)
+            remembered.Clear();
+        remembered[counter.Id] = counter;
     }
 
     /// <summary>

@@ -70,23 +70,35 @@ sealed class MongoIdempotencyKeys(CounterOptions options)
     }
 
     /// <summary>Moves the keys in a counter's document to separate documents.</summary>
-    public static async Task MoveAsync(IMongoDatabase db, CounterDocument counter)
+    /// <returns>Whether the counter had not changed in a way that keeps the keys in it.</returns>
+    public static async Task<bool> MoveAsync(IMongoDatabase db, CounterDocument counter)
     {
-        var filter = Builders<IdempotencyKeyDocument>.Filter;
-        var documents = counter.Keys.Select(key => new IdempotencyKeyDocument(new(counter.Incarnation, key.Key), key.First, key.Count, key.UsedAt) { Owner = counter.Id.Owner });
-        try
-        {
-            // An older document with this key belongs to an expired use and is replaced. A newer document is kept.
-            await IdempotencyKeyDocument.Collection(db).BulkWriteAsync(documents.Select(document => new ReplaceOneModel<IdempotencyKeyDocument>(
-                filter.Eq(key => key.Id, document.Id) & filter.Lt(key => key.UsedAt, document.UsedAt), document)
-            { IsUpsert = true }), new() { IsOrdered = false });
-        }
-        catch (MongoBulkWriteException e) when (e.WriteConcernError is null && e.WriteErrors.All(error => error.Category == ServerErrorCategory.DuplicateKey))
-        {
-        }
-        await CounterDocument.Collection(db).UpdateOneAsync(
+        var collection = IdempotencyKeyDocument.Collection(db);
+        var documents = counter.Keys.Select(key => new IdempotencyKeyDocument(new(counter.Incarnation, key.Key), key.First, key.Count, key.UsedAt) { Owner = counter.Id.Owner }).ToList();
+        var there = await TryWriteAsync(documents.Select(document => new InsertOneModel<IdempotencyKeyDocument>(document)));
+        // An older document with this key belongs to an expired use and is replaced. A newer document is kept.
+        if (there.Count > 0)
+            await TryWriteAsync(there.Select(index => new ReplaceOneModel<IdempotencyKeyDocument>(
+                Builders<IdempotencyKeyDocument>.Filter.Eq(key => key.Id, documents[index].Id) & Builders<IdempotencyKeyDocument>.Filter.Lt(key => key.UsedAt, documents[index].UsedAt),
+                documents[index]) { IsUpsert = true }));
+        var moved = await CounterDocument.Collection(db).UpdateOneAsync(
             c => c.Id == counter.Id && c.Incarnation == counter.Incarnation && c.Moves == counter.Moves,
             Builders<CounterDocument>.Update.PullFilter(c => c.Keys, Builders<UsedKey>.Filter.In(key => key.Key, counter.Keys.Select(key => key.Key))).Inc(c => c.Moves, 1));
+        return moved.MatchedCount > 0;
+
+        // Returns the indexes of the documents that were not written because there is one with the same key.
+        async Task<List<int>> TryWriteAsync(IEnumerable<WriteModel<IdempotencyKeyDocument>> writes)
+        {
+            try
+            {
+                await collection.BulkWriteAsync(writes, new() { IsOrdered = false });
+                return [];
+            }
+            catch (MongoBulkWriteException e) when (e.WriteConcernError is null && e.WriteErrors.All(error => error.Category == ServerErrorCategory.DuplicateKey))
+            {
+                return [.. e.WriteErrors.Select(error => error.Index)];
+            }
+        }
     }
 
     /// <inheritdoc cref="ICounterStore.ForgetKeysAsync" />

@@ -17,12 +17,19 @@ sealed partial class SqliteBatchCommitter : IDisposable
     volatile bool checkpointIsDue;
     volatile Exception? failure;
 
+    /// <summary>A new object after each commit of another process that this one found.</summary>
+    volatile object others = new();
+    volatile uint changes;
+
     public SqliteBatchCommitter(SqliteDatabase database, CounterOptions options, ILogger logger)
     {
         (this.database, this.options, this.logger) = (database, options, logger);
         if ((failure = database.Failure) is not null)
             LogFailure(failure);
     }
+
+    /// <inheritdoc cref="ICounterStore.Committed" />
+    public event Action<string>? Committed;
 
     /// <summary>The error of the last batch or of opening the file; null if there was none.</summary>
     public Exception? Failure => failure;
@@ -32,6 +39,10 @@ sealed partial class SqliteBatchCommitter : IDisposable
 
     /// <summary>The task of the last checkpoint preparation.</summary>
     public Task Checkpointing { get; private set; } = Task.CompletedTask;
+
+    /// <inheritdoc cref="ICounterStore.GetMarkAsync" />
+    /// <param name="head">The header of the log's index now.</param>
+    public object? MarkAt(WalIndexHead? head) => head?.Changes == changes ? others : (object?)head;
 
     /// <summary>Commits a batch. After any failure, the next batch uses a new connection.</summary>
     public ValueTask CommitBatch(IReadOnlyList<SqliteWrite> batch)
@@ -54,6 +65,7 @@ sealed partial class SqliteBatchCommitter : IDisposable
             if (failure is null)
                 LogFailure(e);
             failure = e;
+            Announce();
             writer?.Dispose();
             writer = null;
             if (StoreUnavailableException.From(e) is { } unavailable)
@@ -63,9 +75,21 @@ sealed partial class SqliteBatchCommitter : IDisposable
         if (failure is not null)
             LogRecovery();
         failure = null;
+        Announce();
         if (writer.PagesWritten > LogPages(writer) && Checkpointing.IsCompleted)
             Checkpointing = Task.Run(PrepareCheckpoint);
         return default;
+    }
+
+    void Announce()
+    {
+        if (writer is null)
+            return;
+        if (writer.OthersCommitted)
+            others = new();
+        changes = writer.Changes;
+        foreach (var counter in writer.Used)
+            Committed?.Invoke(counter.Owner);
     }
 
     /// <summary>

@@ -68,6 +68,12 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
         timer = new(_ => RefuseLate(), null, TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(1));
     }
 
+    public event Action<string>? Committed
+    {
+        add => committer.Committed += value;
+        remove => committer.Committed -= value;
+    }
+
     /// <summary>How long a write may wait before it fails. Only a disk that hangs causes long waits.</summary>
     public TimeSpan MaxWait { get; init; } = TimeSpan.FromSeconds(30);
 
@@ -111,7 +117,7 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
     public ValueTask<ILookup<string, NamedCounter>> ListManyAsync(IReadOnlyCollection<string> owners, CancellationToken cancellationToken) =>
         new(Read(reader => reader.ListMany(owners)));
 
-    public ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken) => new(Read(reader => (object?)reader.Head));
+    public ValueTask<object?> GetMarkAsync(CancellationToken cancellationToken) => new(Read(reader => committer.MarkAt(reader.Head)));
 
     /// <summary>Healthy if the file can be read; degraded if the last write failed.</summary>
     public async Task<HealthCheckResult> CheckHealthAsync(HealthCheckContext context, CancellationToken cancellationToken = default)

@@ -18,9 +18,11 @@ sealed class SqliteCounterWriter : IDisposable
     readonly Dictionary<CounterKey, CounterState?> counters = [];
     readonly HashSet<CounterKey> changed = [];
     readonly List<SqliteStatement> statements = [];
+    readonly SqliteWalIndex index;
     readonly SqliteStatement begin, commit, checkpoint, filePages, select, insert, update, delete, deleteKeys, deleteAll,
         deleteAllKeys, countNamed, countKeys, selectKey, insertKey, forgetKeys;
     long contendedUntil;
+    int pagesBefore;
 
     /// <exception cref="SqliteException">The file cannot be opened.</exception>
     public SqliteCounterWriter(SqliteDatabase database, CounterOptions options)
@@ -49,6 +51,7 @@ sealed class SqliteCounterWriter : IDisposable
             forgetKeys = Prepare(
                 "DELETE FROM idempotency_key WHERE used_at < ?1 AND id IN (SELECT id FROM idempotency_key ORDER BY id LIMIT ?2)");
             FilePages = CountFilePages();
+            index = new(connection);
         }
         catch
         {
@@ -59,6 +62,15 @@ sealed class SqliteCounterWriter : IDisposable
 
     /// <summary>The number of pages of the file when it was opened, or at the last <see cref="Checkpoint"/>.</summary>
     public int FilePages { get; private set; }
+
+    /// <summary>The counters that the transaction has used.</summary>
+    public IEnumerable<CounterKey> Used => counters.Keys;
+
+    /// <summary>The number of commits to the file, as it must be after the last commit of this writer if no other process has committed.</summary>
+    public uint Changes { get; private set; }
+
+    /// <summary>Whether another process has committed between the last commit of this writer and the open transaction.</summary>
+    public bool OthersCommitted { get; private set; } = true;
 
     /// <summary>The approximate number of pages written since the last <see cref="Checkpoint"/>.</summary>
     public int PagesWritten { get; private set; }
@@ -71,6 +83,7 @@ sealed class SqliteCounterWriter : IDisposable
     /// <exception cref="SqliteException">Busy: another process had the lock for 5 s. No transaction is open.</exception>
     public void Begin()
     {
+        counters.Clear();
         var start = Environment.TickCount64;
         if (start < contendedUntil)
             Thread.Sleep(1);
@@ -80,6 +93,10 @@ sealed class SqliteCounterWriter : IDisposable
                 begin.Check(result);
             contendedUntil = Environment.TickCount64 + 100;
         }
+        // No other process can commit while this one has the lock.
+        var changes = index.Head?.Changes;
+        OthersCommitted = changes is null || changes != Changes;
+        (Changes, pagesBefore) = (changes ?? 0, PagesWritten);
     }
 
     /// <inheritdoc cref="ICounterStore.TakeAsync" />
@@ -135,6 +152,7 @@ sealed class SqliteCounterWriter : IDisposable
     /// <inheritdoc cref="ICounterStore.DeleteAllAsync" />
     public CounterResult DeleteAll(string owner)
     {
+        Forget(new(owner, CounterName.Default));
         PagesWritten += 1 + deleteAll.Bind(1, owner).Run() + deleteAllKeys.Bind(1, owner).Run();
         foreach (var counter in counters.Keys.Where(counter => counter.Owner == owner).ToList())
             Forget(counter);
@@ -160,7 +178,8 @@ sealed class SqliteCounterWriter : IDisposable
         }
         commit.Run();
         PagesWritten += changed.Count;
-        counters.Clear();
+        if (PagesWritten > pagesBefore)
+            Changes++;
         changed.Clear();
     }
 
