@@ -44,7 +44,7 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         var store = await OpenAsync();
         for (var seed = 1; seed <= Seeds; seed++)
         {
-            var counter = await BeginAsync(store, $"c{seed}", operations.Length);
+            var counter = await BeginAsync(store, $"c{seed}", operations.Length, remembered: seed % 2 == 0);
             var answered = await InterleaveAsync(counter, operations, new(seed));
             await AssertExplainedAsync(store, counter, operations, answered, Orders([.. Enumerable.Range(0, operations.Length)], answered), $"seed {seed}");
         }
@@ -71,23 +71,24 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
         var others = Enumerable.Range(1, operations.Length - 1);
         var orders = Enumerable.Range(0, operations.Length).Select(i => others.Take(i).Append(0).Concat(others.Skip(i))).ToList();
         var store = await OpenAsync();
-        for (var steps = 0; ; steps++)
-        {
-            var counter = await BeginAsync(store, $"c{steps}", 1);
-            var answered = new string?[operations.Length];
-            var slow = replicas[0];
-            slow.Begin(async () => answered[0] = await PerformAsync(slow.Store, counter, delayed));
-            await arrivals.Reader.ReadAsync(ct);
-            for (var step = 0; step < steps && !slow.IsDone; step++)
-                await slow.StepAsync(arrivals.Reader, dies: false, ct);
-            if (slow.IsDone)
-                return;
-            foreach (var i in others)
-                answered[i] = await PerformAsync(store, counter, operations[i]);
-            while (!slow.IsDone)
-                await slow.StepAsync(arrivals.Reader, dies: false, ct);
-            await AssertExplainedAsync(store, counter, operations, answered, orders, $"delayed after {steps} commands");
-        }
+        foreach (var remembered in (bool[])[false, true])
+            for (var steps = 0; ; steps++)
+            {
+                var counter = await BeginAsync(store, $"c{remembered}{steps}", 1, remembered);
+                var answered = new string?[operations.Length];
+                var slow = replicas[0];
+                slow.Begin(async () => answered[0] = await PerformAsync(slow.Store, counter, delayed));
+                await arrivals.Reader.ReadAsync(ct);
+                for (var step = 0; step < steps && !slow.IsDone; step++)
+                    await slow.StepAsync(arrivals.Reader, dies: false, ct);
+                if (slow.IsDone)
+                    break;
+                foreach (var i in others)
+                    answered[i] = await PerformAsync(store, counter, operations[i]);
+                while (!slow.IsDone)
+                    await slow.StepAsync(arrivals.Reader, dies: false, ct);
+                await AssertExplainedAsync(store, counter, operations, answered, orders, $"delayed after {steps} commands");
+            }
     }
 
     [Theory, InlineData(false), InlineData(true)]
@@ -121,13 +122,28 @@ public sealed class MongoInterleavingTests : IAsyncDisposable
     }
 
     /// <summary>A counter with two used keys, one in its document and one moved, and replicas for operations on it.</summary>
-    async Task<CounterKey> BeginAsync(MongoCounterStore store, string name, int operations)
+    /// <param name="store">A store that uses the keys, if the replicas do not.</param>
+    /// <param name="name">The name of the counter.</param>
+    /// <param name="operations">The number of replicas.</param>
+    /// <param name="remembered">Whether the replicas use the keys, so that they remember the counter as it was after that.</param>
+    async Task<CounterKey> BeginAsync(MongoCounterStore store, string name, int operations, bool remembered)
     {
         while (replicas.Count < operations)
             replicas.Add(new(test, arrivals.Writer));
         var counter = new CounterKey("alice", name);
-        foreach (var operation in Before)
-            await PerformAsync(store, counter, operation);
+        foreach (var (index, operation) in Before.Index())
+        {
+            if (!remembered)
+            {
+                await PerformAsync(store, counter, operation);
+                continue;
+            }
+            var replica = replicas[index % operations];
+            replica.Begin(() => PerformAsync(replica.Store, counter, operation));
+            await arrivals.Reader.ReadAsync(ct);
+            while (!replica.IsDone)
+                await replica.StepAsync(arrivals.Reader, dies: false, ct);
+        }
         return counter;
     }
 
