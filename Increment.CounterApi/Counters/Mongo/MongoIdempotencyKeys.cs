@@ -80,7 +80,8 @@ sealed class MongoIdempotencyKeys(CounterOptions options)
         if (there.Count > 0)
             await TryWriteAsync(there.Select(index => new ReplaceOneModel<IdempotencyKeyDocument>(
                 Builders<IdempotencyKeyDocument>.Filter.Eq(key => key.Id, documents[index].Id) & Builders<IdempotencyKeyDocument>.Filter.Lt(key => key.UsedAt, documents[index].UsedAt),
-                documents[index]) { IsUpsert = true }));
+                documents[index])
+            { IsUpsert = true }));
         var moved = await CounterDocument.Collection(db).UpdateOneAsync(
             c => c.Id == counter.Id && c.Incarnation == counter.Incarnation && c.Moves == counter.Moves,
             Builders<CounterDocument>.Update.PullFilter(c => c.Keys, Builders<UsedKey>.Filter.In(key => key.Key, counter.Keys.Select(key => key.Key))).Inc(c => c.Moves, 1));
