@@ -65,16 +65,23 @@ export function signIn(main, mode, enter) {
   return () => {};
 }
 
+/** Shows the providers when the service answers. Until then, and without providers, the form works. */
 async function showProviders(box) {
-  try {
-    const { data } = await call('GET', 'v1/oauth');
-    for (const provider of data) {
-      const link = document.createElement('a');
-      link.className = 'button';
-      link.href = provider.attributes.start;
-      link.textContent = `Continue with ${provider.attributes.name}`;
-      box.append(link);
+  do {
+    try {
+      const { data } = await call('GET', 'v1/oauth');
+      for (const provider of data) {
+        const link = document.createElement('a');
+        link.className = 'button';
+        link.href = provider.attributes.start;
+        link.textContent = `Continue with ${provider.attributes.name}`;
+        box.append(link);
+      }
+      box.hidden = data.length === 0;
+      return;
+    } catch (problem) {
+      if (!problem.isPassing) return;
     }
-    box.hidden = data.length === 0;
-  } catch { /* without providers, the form still works */ }
+    await new Promise(resolve => setTimeout(resolve, 2000));
+  } while (box.isConnected);
 }

@@ -48,7 +48,7 @@ public sealed class Chromium : IAsyncDisposable
     static async Task<(IPlaywright, IBrowser)> StartAsync()
     {
         Assertions.SetDefaultExpectTimeout(30_000);
-        var playwright = await Playwright.CreateAsync();
+        var playwright = await NetworkChanges.HideAsync(Playwright.CreateAsync);
         return (playwright, await playwright.Chromium.LaunchAsync(new()
         {
             ExecutablePath = Executable,

@@ -22,9 +22,9 @@ public sealed class LighthouseTests(EmbeddedSystem system, ITestOutputHelper out
         Tool.RequirePackage(Folder, "lighthouse");
         Assert.SkipUnless(File.Exists(Chromium.Executable), $"Needs Chromium at {Chromium.Executable} (Debian's package chromium)");
         using var http = system.CreateClient(service);
-        var (exitCode, json, error) = await Tool.TryRunAsync(Folder, new Dictionary<string, string> { ["CHROME_PATH"] = Chromium.Executable }, "node",
+        var (exitCode, json, error) = await NetworkChanges.HideAsync(() => Tool.TryRunAsync(Folder, new Dictionary<string, string> { ["CHROME_PATH"] = Chromium.Executable }, "node",
             "node_modules/lighthouse/cli/index.js", new Uri(http.BaseAddress!, path).ToString(), "--only-categories=accessibility,best-practices", "--output=json", "--quiet",
-            "--no-enable-error-reporting", "--chrome-flags=--headless --no-sandbox --disable-gpu");
+            "--no-enable-error-reporting", "--chrome-flags=--headless --no-sandbox --disable-gpu"));
         Assert.True(exitCode == 0, error);
 
         var report = JsonNode.Parse(json)!;

@@ -168,6 +168,15 @@ public sealed class OAuthPageTests(Chromium chromium) : IAsyncLifetime
     }
 
     [Fact]
+    public async Task The_providers_are_shown_after_the_network_failed_for_a_moment()
+    {
+        await using var visit = await VisitAsync();
+        await visit.Context.RouteAsync("**/v1/oauth", route => route.AbortAsync("connectionfailed"), new() { Times = 1 });
+        await visit.Page.ReloadAsync();
+        await Expect(Continue(visit.Page)).ToBeVisibleAsync();
+    }
+
+    [Fact]
     public async Task An_unreachable_provider_is_reported_on_the_page()
     {
         await using var visit = await VisitAsync();

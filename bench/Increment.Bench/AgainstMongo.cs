@@ -43,8 +43,9 @@ static class AgainstMongo
         await collection.DeleteManyAsync(Filter.Empty);
         await collection.InsertManyAsync(Enumerable.Range(0, documents).Select(id => new BsonDocument { { "_id", id }, { "current", 0L } }));
 
-        return [await measurement.CompareAsync(line,
-            () => Wrk.RunAsync(measurement, counter.At(path), script is null ? MeasuredSettings.Token : null, script),
+        var time = new ProcessorTime(measurement, counter);
+        line = await measurement.CompareAsync(line,
+            () => time.OfAsync(() => Wrk.RunAsync(measurement, counter.At(path), script is null ? MeasuredSettings.Token : null, script)),
             async () =>
             {
                 var (done, end) = (0, DateTime.UtcNow + measurement.Round);
@@ -54,6 +55,7 @@ static class AgainstMongo
                         await operation(collection, Interlocked.Increment(ref done) % documents);
                 })));
                 return done / measurement.Round.TotalSeconds;
-            }, warmUps: 3)];
+            }, warmUps: 3);
+        return [line with { Note = $"{time}" }];
     }
 }

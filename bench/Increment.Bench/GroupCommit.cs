@@ -15,7 +15,7 @@ static partial class GroupCommit
     {
         await using var system = await MeasuredSystem.StartAsync(measurement);
         var lone = await measurement.CompareAsync(
-            new("commit-lone", "GET /v1/next of a lone caller, median in µs", "an answer of bare Kestrel, then fdatasync of 8 KiB, median in µs", 1.5, AtMost: true),
+            new("commit-lone", "GET /v1/next of a lone caller, median in µs", "an answer of bare Kestrel, then fdatasync of 8 KiB, median in µs", 1.3, AtMost: true),
             () => Task.FromResult(MedianAnswer(measurement, system.Counter.At("/v1/next"), MeasuredSettings.Token)),
             () => Task.FromResult(MedianAnswerAndSync(measurement, system.Bare.At("/hello"))));
         var crowd = await measurement.CompareAsync(

@@ -95,6 +95,16 @@ sealed class Server : IAsyncDisposable
         return process.WorkingSet64 / 1048576.0;
     }
 
+    /// <summary>The processor time that the program has taken since it started.</summary>
+    public TimeSpan ProcessorTime
+    {
+        get
+        {
+            process.Refresh();
+            return process.TotalProcessorTime;
+        }
+    }
+
     /// <summary>Kills the program and starts it again.</summary>
     public async Task RestartAsync(string? ready)
     {
