@@ -21,10 +21,7 @@ namespace Increment.CounterApi.Counters;
 /// </param>
 /// <param name="capacity">The maximum number of waiting operations.</param>
 /// <param name="maxBatch">The maximum number of operations in a batch.</param>
-/// <param name="pause">
-/// How long to wait at most after a large batch (<see cref="PauseFrom"/>) for the next requests of its callers; null for 200 µs.
-/// </param>
-class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capacity, int maxBatch = 1_000, TimeSpan? pause = null) : IThreadPoolWorkItem
+class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capacity, int maxBatch = 1_000) : IThreadPoolWorkItem
     where T : QueuedOperation<TResult>
 {
     /// <summary>
@@ -39,7 +36,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
     /// </summary>
     const int PauseFrom = 8;
 
-    readonly TimeSpan pause = pause ?? TimeSpan.FromMicroseconds(200);
+    static readonly TimeSpan Pause = TimeSpan.FromMicroseconds(200);
 
     readonly Lock gate = new();
     readonly Queue<T> waiting = [];
@@ -199,7 +196,7 @@ class CommitQueue<T, TResult>(Func<IReadOnlyList<T>, ValueTask> commit, int capa
             for (var callers = 0; callers < batch.Count; callers += CallersPerThread)
                 Schedule(last);
             var answered = Stopwatch.GetTimestamp();
-            while (batch.Count >= PauseFrom && waiting.Count < batch.Count && Stopwatch.GetElapsedTime(answered) < pause)
+            while (batch.Count >= PauseFrom && Stopwatch.GetElapsedTime(answered) < Pause)
                 Thread.Yield();
             batch.Clear();
         }

@@ -173,11 +173,8 @@ sealed class MongoCounterStore : ICounterStore, IDisposable
 
     static CounterId IdOf(CounterKey counter) => new(counter.Owner, counter.Name);
 
-    sealed class Queue(Func<IReadOnlyList<MongoWrite>, ValueTask> commit, int capacity) : CommitQueue<MongoWrite, CounterResult>(commit, capacity, pause: Pause)
+    sealed class Queue(Func<IReadOnlyList<MongoWrite>, ValueTask> commit, int capacity) : CommitQueue<MongoWrite, CounterResult>(commit, capacity)
     {
-        /// <summary>A fraction of a commit, which takes several milliseconds.</summary>
-        static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(1);
-
         /// <summary>The number of writes in the queue.</summary>
         public int Writers { get; set; }
     }
