@@ -41,10 +41,11 @@ sealed partial class LiveCounters : BackgroundService
     readonly CounterOptions options;
     readonly ILogger<LiveCounters> logger;
     readonly Lock gate = new();
-    /// <summary>Changed under the gate only.</summary>
+
+    /// <summary>The watched owners. Only the holder of the gate adds and removes them.</summary>
     readonly ConcurrentDictionary<string, Audience> audiences = new(StringComparer.Ordinal);
     readonly SemaphoreSlim newcomers = new(0);
-    int watchers, knownCounters, newcomersSoFar;
+    int watchers, knownCounters;
     bool hasEnded;
     long nextLook;
     object? seen;
@@ -86,7 +87,7 @@ sealed partial class LiveCounters : BackgroundService
                     $"You have {MaxWatchersPerOwner} open streams, the maximum for one user. Close one first.")
                 { RetryAfter = 60 });
 
-            var watcher = new Watcher(this, owner, newcomersSoFar++ % PingGroups);
+            var watcher = new Watcher(this, owner, Random.Shared.Next(PingGroups));
             audience.Watchers.Add(watcher);
             watchers++;
             if (hasEnded)
@@ -128,8 +129,16 @@ sealed partial class LiveCounters : BackgroundService
         base.Dispose();
     }
 
-    protected override Task ExecuteAsync(CancellationToken stoppingToken) =>
-        Task.WhenAll(SendChangesAsync(stoppingToken), PingAsync(stoppingToken));
+    protected override async Task ExecuteAsync(CancellationToken stoppingToken)
+    {
+        try
+        {
+            await Task.WhenAll(SendChangesAsync(stoppingToken), PingAsync(stoppingToken));
+        }
+        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
+        {
+        }
+    }
 
     void MarkChanged(string owner)
     {
@@ -140,44 +149,26 @@ sealed partial class LiveCounters : BackgroundService
     async Task PingAsync(CancellationToken stoppingToken)
     {
         using var timer = new PeriodicTimer(PingInterval / PingGroups);
-        for (var group = 0; await WaitAsync(); group = (group + 1) % PingGroups)
+        for (var group = 0; await timer.WaitForNextTickAsync(stoppingToken); group = (group + 1) % PingGroups)
             lock (gate)
                 foreach (var audience in audiences.Values)
                     audience.Watchers.ForEach(watcher => watcher.Ping(group));
-
-        async ValueTask<bool> WaitAsync()
-        {
-            try
-            {
-                return await timer.WaitForNextTickAsync(stoppingToken);
-            }
-            catch (OperationCanceledException)
-            {
-                return false;
-            }
-        }
     }
 
     async Task SendChangesAsync(CancellationToken stoppingToken)
     {
-        try
+        while (true)
         {
-            while (true)
+            await newcomers.WaitAsync(IsWatched ? TimeToNextLook : Timeout.InfiniteTimeSpan, stoppingToken);
+            while (newcomers.Wait(0, CancellationToken.None)) { }
+            // New watchers do not delay the next look, so the others get their changes on time.
+            if (TimeToNextLook > TimeSpan.Zero)
             {
-                await newcomers.WaitAsync(IsWatched ? TimeToNextLook : Timeout.InfiniteTimeSpan, stoppingToken);
-                while (newcomers.Wait(0, CancellationToken.None)) { }
-                // New watchers do not delay the next look, so the others get their changes on time.
-                if (TimeToNextLook > TimeSpan.Zero)
-                {
-                    await ReadAsync(WatchedOwners(all: false), stoppingToken);
-                    continue;
-                }
-                var wait = await LookAsync(stoppingToken) ? Interval : Interval / 3;
-                nextLook = Environment.TickCount64 + (long)wait.TotalMilliseconds;
+                await ReadAsync(WatchedOwners(all: false), stoppingToken);
+                continue;
             }
-        }
-        catch (OperationCanceledException) when (stoppingToken.IsCancellationRequested)
-        {
+            var wait = await LookAsync(stoppingToken) ? Interval : Interval / 3;
+            nextLook = Environment.TickCount64 + (long)wait.TotalMilliseconds;
         }
     }
 

@@ -12,7 +12,7 @@ namespace Increment.CounterApi.Live;
 static class LiveEndpoints
 {
     /// <summary>The maximum silence of a stream, so that proxies and clients can distinguish an idle stream from a dead one.</summary>
-    static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(15);
+    static readonly TimeSpan MaxSilence = TimeSpan.FromSeconds(15);
 
     public static void AddLiveCounters(this WebApplicationBuilder builder)
     {
@@ -61,8 +61,8 @@ static class LiveEndpoints
     }
 
     /// <summary>
-    /// The watcher's events. At each ping the stream's token is checked again, and the token cache determines how soon a
-    /// revocation ends the stream. The client gets a ping only if it got nothing else for a while.
+    /// The watcher's events. Before each event, and so at least every second, the stream's token is checked again. The token
+    /// cache determines how soon a revocation ends the stream. The client gets a ping only if it got nothing else for a while.
     /// </summary>
     static async IAsyncEnumerable<SseItem<string>> StreamAsync(
         HttpContext context, LiveCounters.Watcher watcher, [EnumeratorCancellation] CancellationToken aborted = default)
@@ -70,13 +70,10 @@ static class LiveEndpoints
         var silentSince = Environment.TickCount64;
         await foreach (var item in watcher.News.ReadAllAsync(aborted))
         {
-            if (item.EventType == LiveCounters.Ping)
-            {
-                if (!await IsGoodAsync(context))
-                    yield break;
-                if (Environment.TickCount64 - silentSince < PingInterval.TotalMilliseconds)
-                    continue;
-            }
+            if (!await IsGoodAsync(context))
+                yield break;
+            if (item.EventType == LiveCounters.Ping && Environment.TickCount64 - silentSince < MaxSilence.TotalMilliseconds)
+                continue;
             yield return item;
             silentSince = Environment.TickCount64;
         }

@@ -26,7 +26,9 @@ sealed class SharedReads<TKey, TValue>(Func<TKey, Task<TValue>> read) where TKey
             }
             running.Add(key, null);
         }
-        _ = ReadAsync(key, callers);
+        // Later reads do not belong to the trace of this caller.
+        using (ExecutionContext.SuppressFlow())
+            _ = ReadAsync(key, callers);
         return callers.Task;
     }
 
