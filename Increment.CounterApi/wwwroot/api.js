@@ -44,6 +44,21 @@ export async function call(method, path, body, headers = {}, signal = undefined)
   throw refusal;
 }
 
+/**
+ * Sends a request again until the service answers, or until `goesOn` returns false after a failure.
+ * @returns undefined without an answer, and after an error that a retry does not fix.
+ */
+export async function untilAnswered(request, goesOn) {
+  for (;;) {
+    try {
+      return await request();
+    } catch (problem) {
+      if (!problem.isPassing || !goesOn()) return undefined;
+    }
+    await new Promise(resolve => setTimeout(resolve, 2000));
+  }
+}
+
 /** The account that this browser is signed in to, or null. */
 export const whoIsSignedIn = async () => (await call('GET', 'v1/session', undefined, {}, AbortSignal.timeout(10_000))).data;
 

@@ -1,5 +1,5 @@
 import { account } from './account.js';
-import { Refusal, call, events, explain, whoIsSignedIn } from './api.js';
+import { Refusal, call, events, explain, untilAnswered, whoIsSignedIn } from './api.js';
 import { counters } from './counter.js';
 import { busy, dismiss } from './dom.js';
 import { keys } from './keys.js';
@@ -138,17 +138,10 @@ addEventListener('hashchange', () => {
 });
 
 /** Requests the signed-in user until the service answers. Returns undefined after an error that a retry does not fix. */
-async function ask() {
-  for (;;) {
-    try {
-      return await whoIsSignedIn();
-    } catch (problem) {
-      if (!problem.isPassing) return undefined;
-      showUnreachable();
-    }
-    await new Promise(resolve => setTimeout(resolve, 2000));
-  }
-}
+const ask = () => untilAnswered(whoIsSignedIn, () => {
+  showUnreachable();
+  return true;
+});
 
 /** Checks whether the user of this page is still signed in. */
 async function check(message) {

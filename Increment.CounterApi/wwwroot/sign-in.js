@@ -1,4 +1,4 @@
-import { call, explain } from './api.js';
+import { call, explain, untilAnswered } from './api.js';
 import { busy, make, say } from './dom.js';
 
 const modes = {
@@ -67,21 +67,14 @@ export function signIn(main, mode, enter) {
 
 /** Shows the providers when the service answers. Until then, and without providers, the form works. */
 async function showProviders(box) {
-  do {
-    try {
-      const { data } = await call('GET', 'v1/oauth');
-      for (const provider of data) {
-        const link = document.createElement('a');
-        link.className = 'button';
-        link.href = provider.attributes.start;
-        link.textContent = `Continue with ${provider.attributes.name}`;
-        box.append(link);
-      }
-      box.hidden = data.length === 0;
-      return;
-    } catch (problem) {
-      if (!problem.isPassing) return;
-    }
-    await new Promise(resolve => setTimeout(resolve, 2000));
-  } while (box.isConnected);
+  const answer = await untilAnswered(() => call('GET', 'v1/oauth'), () => box.isConnected);
+  if (!answer) return;
+  for (const provider of answer.data) {
+    const link = document.createElement('a');
+    link.className = 'button';
+    link.href = provider.attributes.start;
+    link.textContent = `Continue with ${provider.attributes.name}`;
+    box.append(link);
+  }
+  box.hidden = answer.data.length === 0;
 }

@@ -76,7 +76,8 @@ public abstract class CounterStoreContract : IAsyncLifetime
     [Fact]
     public async Task A_write_of_this_replica_is_reported_with_its_owner_and_does_not_change_the_mark()
     {
-        await Next(Default); // no replica knows whether another one has committed before its first commit
+        // Before its first commit, a replica does not know whether another replica has committed.
+        await Next(Default);
         var owners = new ConcurrentQueue<string>();
         store.Committed += owners.Enqueue;
         foreach (var write in (Func<ValueTask>[])[

@@ -4,6 +4,7 @@ using System.Net;
 using System.Net.Sockets;
 using Increment.CounterApi.Counters;
 using Increment.CounterApi.Counters.Mongo;
+using Increment.Tests.Hosting;
 using MongoDB.Bson;
 using MongoDB.Bson.Serialization;
 using MongoDB.Driver;
@@ -71,7 +72,7 @@ public sealed class MongoReplicaSetTests : IDisposable
         public Primary()
         {
             listener.Start();
-            _ = AcceptAsync();
+            _ = listener.ServeAsync(ServeAsync);
         }
 
         public EndPoint Address => listener.LocalEndpoint;
@@ -79,19 +80,6 @@ public sealed class MongoReplicaSetTests : IDisposable
         public ConcurrentQueue<BsonDocument> Commands { get; } = [];
 
         public void Dispose() => listener.Dispose();
-
-        async Task AcceptAsync()
-        {
-            try
-            {
-                while (true)
-                    _ = ServeAsync(await listener.AcceptTcpClientAsync());
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
-            {
-                // The test has ended.
-            }
-        }
 
         async Task ServeAsync(TcpClient connection)
         {

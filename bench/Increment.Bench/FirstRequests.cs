@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Text;
 
 namespace Increment.Bench;
 
@@ -27,7 +26,7 @@ static class FirstRequests
 
     static double P99(Server counter)
     {
-        var request = Encoding.ASCII.GetBytes($"GET /v1/next HTTP/1.1\r\nHost: {counter.At("").Authority}\r\nAuthorization: Bearer {MeasuredSettings.Token}\r\n\r\n");
+        var request = HttpConnection.Get(counter.At("/v1/next"), MeasuredSettings.Token);
         using var connection = new HttpConnection(counter.Port);
         var times = new List<double>();
         for (var n = 0; n < Requests; n++)

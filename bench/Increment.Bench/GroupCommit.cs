@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
-using System.Text;
 using Microsoft.Win32.SafeHandles;
 
 namespace Increment.Bench;
@@ -27,7 +26,7 @@ static partial class GroupCommit
 
     static double MedianAnswer(Measurement measurement, Uri address, string token)
     {
-        var request = Request(address, $"Authorization: Bearer {token}\r\n");
+        var request = HttpConnection.Get(address, token);
         using var connection = new HttpConnection(address.Port);
         return Median(measurement.Round, () => connection.Send(request));
     }
@@ -39,7 +38,7 @@ static partial class GroupCommit
     static double MedianAnswerAndSync(Measurement measurement, Uri address)
     {
         const int Blocks = 128;
-        var request = Request(address, "");
+        var request = HttpConnection.Get(address, null);
         using var connection = new HttpConnection(address.Port);
         var file = Path.Combine(measurement.Folder, "sync");
         File.WriteAllBytes(file, new byte[Blocks * Block]);
@@ -54,9 +53,6 @@ static partial class GroupCommit
                 throw new IOException("fdatasync failed.");
         });
     }
-
-    static byte[] Request(Uri address, string headers) =>
-        Encoding.ASCII.GetBytes($"GET {address.AbsolutePath} HTTP/1.1\r\nHost: {address.Authority}\r\n{headers}\r\n");
 
     /// <summary>Repeats the action for the duration. Returns the median time of a run, in µs.</summary>
     static double Median(TimeSpan duration, Action action)

@@ -1,6 +1,7 @@
 using System.Buffers.Text;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 
 namespace Increment.Bench;
 
@@ -13,6 +14,10 @@ sealed class HttpConnection(int port) : IDisposable
 
     /// <summary>The file descriptor for <c>poll</c>; -1 while the connection is closed.</summary>
     public int FileDescriptor => (int?)socket?.Handle ?? -1;
+
+    /// <summary>A whole GET request.</summary>
+    public static byte[] Get(Uri address, string? token) => Encoding.ASCII.GetBytes(
+        $"GET {address.PathAndQuery} HTTP/1.1\r\nHost: {address.Authority}\r\n{(token is null ? "" : $"Authorization: Bearer {token}\r\n")}\r\n");
 
     /// <summary>Sends a whole request. Returns the whole response, which is valid until the next call.</summary>
     /// <exception cref="InvalidOperationException">The status is not 200.</exception>
@@ -52,7 +57,7 @@ sealed class HttpConnection(int port) : IDisposable
         if (!IsComplete(response))
             return false;
         if (!response.StartsWith("HTTP/1.1 200"u8))
-            throw new InvalidOperationException("The answer is an error: " + System.Text.Encoding.UTF8.GetString(response));
+            throw new InvalidOperationException("The answer is an error: " + Encoding.UTF8.GetString(response));
         if (response.IndexOf("Connection: close"u8) >= 0)
             Dispose();
         return true;

@@ -13,10 +13,9 @@ static class Latency
         await Wrk.RunAsync(measurement, system.Bare.At("/hello"));
         var rate = Line.Median(maxima) / 2;
 
-        double P99(double[] latencies) => latencies[latencies.Length * 99 / 100];
         return [await measurement.CompareAsync(
             new("latency", $"GET /v1/next at {Report.Number(rate)}/s, half its maximum, p99 in µs", "bare Kestrel at the same rate, p99 in µs", 2.5, AtMost: true),
-            () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(next, MeasuredSettings.Token, rate, measurement.Round))),
-            () => Task.FromResult(P99(LoadGenerator.MeasureLatencies(system.Bare.At("/hello"), null, rate, measurement.Round))), warmUps: 2)];
+            () => Task.FromResult(Line.P99(LoadGenerator.MeasureLatencies(next, MeasuredSettings.Token, rate, measurement.Round))),
+            () => Task.FromResult(Line.P99(LoadGenerator.MeasureLatencies(system.Bare.At("/hello"), null, rate, measurement.Round))), warmUps: 2)];
     }
 }

@@ -23,7 +23,7 @@ static partial class LoadGenerator
     /// <param name="rate">Requests per second, over all connections.</param>
     public static double[] MeasureLatencies(Uri address, string? token, double rate, TimeSpan duration)
     {
-        var request = Request(address, token);
+        var request = HttpConnection.Get(address, token);
         var connections = Enumerable.Range(0, Connections).Select(_ => new HttpConnection(address.Port)).ToArray();
         Array.ForEach(connections, connection => connection.Send(request));
 
@@ -75,7 +75,7 @@ static partial class LoadGenerator
     /// <param name="before">The text before the integer in an answer.</param>
     public static IReadOnlyCollection<long> Collect(Uri address, string? token, string before, TimeSpan duration)
     {
-        var request = Request(address, token);
+        var request = HttpConnection.Get(address, token);
         var mark = Encoding.ASCII.GetBytes(before);
         var integers = new List<long>[Collectors];
         var end = Stopwatch.GetTimestamp() + duration.TotalSeconds * Stopwatch.Frequency;
@@ -94,9 +94,6 @@ static partial class LoadGenerator
         });
         return [.. integers.SelectMany(i => i)];
     }
-
-    static byte[] Request(Uri address, string? token) => Encoding.ASCII.GetBytes(
-        $"GET {address.PathAndQuery} HTTP/1.1\r\nHost: {address.Authority}\r\n{(token is null ? "" : $"Authorization: Bearer {token}\r\n")}\r\n");
 
     static void OnThreads(Action<int> work)
     {

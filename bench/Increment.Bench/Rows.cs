@@ -68,6 +68,9 @@ sealed record Line(string Name, string Figure, string Reference, double? Goal, b
     /// <summary>Whether the ratio reaches the goal.</summary>
     public bool Met => AtMost ? Ratio <= Goal : Ratio >= Goal;
 
+    /// <summary>The value that 99 % of the samples, in ascending order, do not exceed.</summary>
+    public static double P99(double[] ascending) => ascending[ascending.Length * 99 / 100];
+
     public static double Median(IEnumerable<double> samples)
     {
         var sorted = samples.Order().ToList();

@@ -49,7 +49,7 @@ static class Streams
             },
             new("streams-delay", "from a change's answer to its event, p99 in ms", "what it may take, ms", 1, AtMost: true)
             {
-                Figures = [delays[delays.Length * 99 / 100]],
+                Figures = [Line.P99(delays)],
                 References = [1_000],
                 Note = $"{delays.Length:N0} events, median {Report.Number(Line.Median(delays))} ms",
             },
@@ -90,8 +90,8 @@ static class Streams
                     var second = Task.Delay(TimeSpan.FromSeconds(1));
                     for (var user = 0; user < Users; user++)
                     {
-                        var answer = connection.Send(Encoding.ASCII.GetBytes($"GET /v1/next HTTP/1.1\r\nHost: {counter.At("").Authority}\r\nAccept: text/plain\r\nAuthorization: Bearer bench-token-{user}\r\n\r\n"));
-                        if (!Utf8Parser.TryParse(answer[(answer.IndexOf("\r\n\r\n"u8) + 4)..], out long current, out _))
+                        var answer = connection.Send(HttpConnection.Get(counter.At("/v1/next"), $"bench-token-{user}"));
+                        if (!TryReadCurrent(answer, out var current))
                             throw new InvalidOperationException("The answer has no integer: " + Encoding.UTF8.GetString(answer));
                         lock (changes)
                             changes[user] = (current, Stopwatch.GetTimestamp());
@@ -114,7 +114,7 @@ static class Streams
             lock (sockets)
                 sockets.Add(socket);
             await socket.ConnectAsync(IPAddress.Loopback, counter.Port);
-            await socket.SendAsync(Encoding.ASCII.GetBytes($"GET /v1/events HTTP/1.1\r\nHost: {counter.At("").Authority}\r\nAuthorization: Bearer bench-token-{user}\r\n\r\n"));
+            await socket.SendAsync(HttpConnection.Get(counter.At("/v1/events"), $"bench-token-{user}"));
             var snapshot = new TaskCompletionSource();
             lock (readers)
                 readers.Add(ReadAsync(socket, user, snapshot));
@@ -148,11 +148,17 @@ static class Streams
             var now = Stopwatch.GetTimestamp();
             if (text.IndexOf("event: snapshot"u8) >= 0)
                 snapshot.TrySetResult();
-            var at = text.IndexOf("\"current\":"u8);
-            if (text.IndexOf("event: change"u8) < 0 || at < 0 || !Utf8Parser.TryParse(text[(at + "\"current\":".Length)..], out long current, out _))
+            if (text.IndexOf("event: change"u8) < 0 || !TryReadCurrent(text, out var current))
                 return;
             lock (changes)
                 delays.Enqueue(current == changes[user].Current ? Stopwatch.GetElapsedTime(changes[user].ChangedAt, now).TotalMilliseconds : 0);
+        }
+
+        static bool TryReadCurrent(ReadOnlySpan<byte> json, out long current)
+        {
+            var at = json.IndexOf("\"current\":"u8);
+            current = 0;
+            return at >= 0 && Utf8Parser.TryParse(json[(at + "\"current\":".Length)..], out current, out _);
         }
     }
 }

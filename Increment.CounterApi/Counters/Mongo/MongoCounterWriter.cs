@@ -100,7 +100,9 @@ sealed class MongoCounterWriter(CounterOptions options)
     /// </remarks>
     async Task<bool> TryTakeConditionallyAsync(IMongoDatabase db, CounterId id, List<MongoTake> takes)
     {
-        var isRemembered = remembered.TryRemove(id, out var counter);
+        var isConditional = takes.Exists(take => take.Precondition is not null);
+        CounterDocument? counter = null;
+        var isRemembered = !isConditional && remembered.TryRemove(id, out counter);
         counter ??= await CounterDocument.LookAsync(db, id);
         if (counter?.Keys.Count >= MaxKeys)
         {
@@ -112,8 +114,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         var before = counter?.Current ?? options.InitialValue;
         var room = takes.Exists(take => take.Key is not null) ? await keys.CountRoomAsync(db, id.Owner) : 0;
         var plan = Plan(takes, counter?.State, before, used, room);
-        var needsState = plan.Refuses || takes.Exists(take => take.Precondition is not null);
-        if (isRemembered && (plan.Total == 0 || needsState))
+        if (isRemembered && (plan.Total == 0 || plan.Refuses))
             return false;
         if (plan.Total == 0)
             return true;
@@ -129,7 +130,7 @@ sealed class MongoCounterWriter(CounterOptions options)
         }
 
         var condition = Filter.Eq(c => c.Id, id) & Filter.Eq(c => c.Incarnation, counter.Incarnation) & Filter.Lte(c => c.Current, long.MaxValue - plan.Total);
-        if (needsState)
+        if (isConditional || plan.Refuses)
             condition &= Filter.Eq(c => c.Version, counter.Version);
         if (plan.Keys.Count > 0)
             condition &= Filter.Eq(c => c.Moves, counter.Moves) & Filter.Nin("keys.key", plan.Keys.Select(key => key.Key))

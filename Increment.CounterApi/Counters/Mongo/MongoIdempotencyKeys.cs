@@ -70,7 +70,7 @@ sealed class MongoIdempotencyKeys(CounterOptions options)
     }
 
     /// <summary>Moves the keys in a counter's document to separate documents.</summary>
-    /// <returns>Whether the counter had not changed in a way that keeps the keys in it.</returns>
+    /// <returns>False if the counter was deleted, or another process has moved keys, since the counter was read.</returns>
     public static async Task<bool> MoveAsync(IMongoDatabase db, CounterDocument counter)
     {
         var collection = IdempotencyKeyDocument.Collection(db);

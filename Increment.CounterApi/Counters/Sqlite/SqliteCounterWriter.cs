@@ -152,7 +152,7 @@ sealed class SqliteCounterWriter : IDisposable
     /// <inheritdoc cref="ICounterStore.DeleteAllAsync" />
     public CounterResult DeleteAll(string owner)
     {
-        Forget(new(owner, CounterName.Default));
+        Forget(new(owner, CounterName.Default)); // the transaction has used at least one counter of the owner
         PagesWritten += 1 + deleteAll.Bind(1, owner).Run() + deleteAllKeys.Bind(1, owner).Run();
         foreach (var counter in counters.Keys.Where(counter => counter.Owner == owner).ToList())
             Forget(counter);

@@ -3,6 +3,7 @@ using System.Net;
 using System.Net.Sockets;
 using Increment.Tests.Containers;
 using Increment.Tests.Counters.Histories;
+using Increment.Tests.Hosting;
 using Increment.Tests.Storage;
 using MongoDB.Driver;
 
@@ -109,7 +110,7 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
         {
             Target = target;
             listener.Start();
-            _ = AcceptAsync();
+            _ = listener.ServeAsync(ServeAsync);
         }
 
         public EndPoint Address => listener.LocalEndpoint;
@@ -133,18 +134,6 @@ public sealed class MongoFaultTests(ITestOutputHelper output)
         {
             listener.Dispose();
             Cut();
-        }
-
-        async Task AcceptAsync()
-        {
-            try
-            {
-                while (true)
-                    _ = ServeAsync(await listener.AcceptTcpClientAsync());
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
-            {
-            }
         }
 
         async Task ServeAsync(TcpClient client)
