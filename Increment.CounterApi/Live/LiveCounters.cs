@@ -45,6 +45,9 @@ sealed partial class LiveCounters : BackgroundService
     /// <summary>The watched owners. Only the holder of the gate adds and removes them.</summary>
     readonly ConcurrentDictionary<string, Audience> audiences = new(StringComparer.Ordinal);
     readonly SemaphoreSlim newcomers = new(0);
+
+    /// <summary>Stands still without watchers, because each tick wakes threads of the pool.</summary>
+    readonly PeriodicTimer pings = new(Timeout.InfiniteTimeSpan);
     int watchers, knownCounters;
     bool hasEnded;
     long nextLook;
@@ -89,7 +92,8 @@ sealed partial class LiveCounters : BackgroundService
 
             var watcher = new Watcher(this, owner, Random.Shared.Next(PingGroups));
             audience.Watchers.Add(watcher);
-            watchers++;
+            if (watchers++ == 0 && !hasEnded)
+                pings.Period = PingInterval / PingGroups;
             if (hasEnded)
                 watcher.End();
             newcomers.Release();
@@ -103,7 +107,8 @@ sealed partial class LiveCounters : BackgroundService
         {
             if (!audiences.TryGetValue(watcher.Owner, out var audience) || !audience.Watchers.Remove(watcher))
                 return;
-            watchers--;
+            if (--watchers == 0 && !hasEnded)
+                pings.Period = Timeout.InfiniteTimeSpan;
             if (audience.Watchers.Count > 0)
                 return;
             audiences.TryRemove(watcher.Owner, out _);
@@ -126,6 +131,7 @@ sealed partial class LiveCounters : BackgroundService
     {
         store.Committed -= MarkChanged;
         newcomers.Dispose();
+        pings.Dispose();
         base.Dispose();
     }
 
@@ -148,8 +154,7 @@ sealed partial class LiveCounters : BackgroundService
 
     async Task PingAsync(CancellationToken stoppingToken)
     {
-        using var timer = new PeriodicTimer(PingInterval / PingGroups);
-        for (var group = 0; await timer.WaitForNextTickAsync(stoppingToken); group = (group + 1) % PingGroups)
+        for (var group = 0; await pings.WaitForNextTickAsync(stoppingToken); group = (group + 1) % PingGroups)
             lock (gate)
                 foreach (var audience in audiences.Values)
                     audience.Watchers.ForEach(watcher => watcher.Ping(group));
