@@ -56,6 +56,44 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
         Assert.Equal(await File.ReadAllBytesAsync(FilePath + ".kept", ct), await File.ReadAllBytesAsync(FilePath + "-wal", ct));
     }
 
+    /// <summary>The count is written once for each batch, and a deletion in the same batch reduces it.</summary>
+    [Fact]
+    public void The_count_of_an_owners_keys_is_the_number_of_keys_after_every_batch()
+    {
+        var random = new Random(Seed.Of(nameof(The_count_of_an_owners_keys_is_the_number_of_keys_after_every_batch)));
+        using var database = SqliteCounterStore.OpenDatabase(ConnectionString);
+        using var writer = new SqliteCounterWriter(database, new() { KeysPerUser = 20 });
+        for (var batch = 0; batch < 300; batch++)
+        {
+            writer.Begin();
+            for (var i = random.Next(1, 8); i > 0; i--)
+            {
+                var counter = new CounterKey($"owner{random.Next(3)}", $"c{random.Next(2)}");
+                _ = random.Next(12) switch
+                {
+                    0 => writer.Delete(counter, null),
+                    1 => writer.ForgetKeys(DateTimeOffset.MaxValue, random.Next(1, 5)),
+                    2 when writer.Take(counter, 1, null, null, DateTimeOffset.UtcNow).Outcome is CounterOutcome.Done => writer.DeleteAll(counter.Owner),
+                    _ => writer.Take(counter, 1, $"key{random.Next(40)}", null, DateTimeOffset.UtcNow),
+                };
+            }
+            writer.Commit();
+            Assert.Equal(Read("SELECT owner, count(*) FROM idempotency_key GROUP BY owner"), Read("SELECT owner, keys FROM idempotency_key_count ORDER BY owner"));
+        }
+
+        List<(string, long)> Read(string query)
+        {
+            using var connection = database.Open();
+            using var command = connection.CreateCommand();
+            command.CommandText = query;
+            using var rows = command.ExecuteReader();
+            List<(string, long)> result = [];
+            while (rows.Read())
+                result.Add((rows.GetString(0), rows.GetInt64(1)));
+            return result;
+        }
+    }
+
     [Fact]
     public async Task A_database_of_a_newer_version_is_refused()
     {

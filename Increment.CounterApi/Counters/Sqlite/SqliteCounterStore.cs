@@ -40,6 +40,8 @@ sealed class SqliteCounterStore : ICounterStore, IHealthCheck, IDisposable
             DELETE FROM idempotency_key_count WHERE owner = old.owner AND keys = 0;
         END
         """,
+        // The writer counts the new keys of a batch together.
+        "DROP TRIGGER idempotency_key_added",
     ];
 
     /// <summary>

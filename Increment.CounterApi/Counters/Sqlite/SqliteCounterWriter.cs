@@ -17,10 +17,13 @@ sealed class SqliteCounterWriter : IDisposable
     readonly CounterOptions options;
     readonly Dictionary<CounterKey, CounterState?> counters = [];
     readonly HashSet<CounterKey> changed = [];
+
+    /// <summary>How many keys each owner has, of those that the transaction has used, and how many of these are new.</summary>
+    readonly Dictionary<string, (long Keys, int New)> keyCounts = [];
     readonly List<SqliteStatement> statements = [];
     readonly SqliteWalIndex index;
     readonly SqliteStatement begin, commit, checkpoint, filePages, select, insert, update, delete, deleteKeys, deleteAll,
-        deleteAllKeys, countNamed, countKeys, selectKey, insertKey, forgetKeys;
+        deleteAllKeys, countNamed, countKeys, addKeys, selectKey, insertKey, forgetKeys;
     long contendedUntil;
     int pagesBefore;
 
@@ -44,6 +47,7 @@ sealed class SqliteCounterWriter : IDisposable
             deleteAllKeys = Prepare("DELETE FROM idempotency_key WHERE owner = ?1");
             countNamed = Prepare($"SELECT count(*), 0 FROM incremental_counter WHERE owner = ?1 AND name <> '{CounterName.Default}'");
             countKeys = Prepare("SELECT keys, 0 FROM idempotency_key_count WHERE owner = ?1");
+            addKeys = Prepare("INSERT INTO idempotency_key_count (owner, keys) VALUES (?1, ?2) ON CONFLICT (owner) DO UPDATE SET keys = keys + ?2");
             selectKey = Prepare("SELECT first, count FROM idempotency_key WHERE owner = ?1 AND name = ?2 AND key = ?3");
             insertKey = Prepare(
                 "INSERT INTO idempotency_key (owner, name, key, first, count, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)");
@@ -84,6 +88,7 @@ sealed class SqliteCounterWriter : IDisposable
     public void Begin()
     {
         counters.Clear();
+        keyCounts.Clear();
         var start = Environment.TickCount64;
         if (start < contendedUntil)
             Thread.Sleep(1);
@@ -112,7 +117,7 @@ sealed class SqliteCounterWriter : IDisposable
         var before = state?.Current ?? options.InitialValue;
         if (count > long.MaxValue - before)
             return new(CounterOutcome.EndOfRange);
-        if (idempotencyKey is not null && (countKeys.Bind(1, counter.Owner).TryRead(out var keys, out _) ? keys : 0) >= options.KeysPerUser)
+        if (idempotencyKey is not null && CountKeys(counter.Owner).Keys >= options.KeysPerUser)
             return new(CounterOutcome.TooManyKeys);
         if (!TryWrite(counter, state, before + count))
             return new(CounterOutcome.TooManyCounters);
@@ -120,7 +125,9 @@ sealed class SqliteCounterWriter : IDisposable
         {
             insertKey.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, idempotencyKey)
                 .Bind(4, before + 1).Bind(5, count).Bind(6, now.ToUnixTimeMilliseconds()).Run();
-            PagesWritten += 3;
+            var (keys, added) = CountKeys(counter.Owner);
+            keyCounts[counter.Owner] = (keys + 1, added + 1);
+            PagesWritten += 2;
         }
         return new(CounterOutcome.Done, before + 1, before + count);
     }
@@ -143,6 +150,7 @@ sealed class SqliteCounterWriter : IDisposable
             return new(CounterOutcome.NotFound);
         if (precondition?.Invoke(state) == false)
             return new(CounterOutcome.PreconditionFailed);
+        WriteKeyCounts();
         PagesWritten += 1 + delete.Bind(1, counter.Owner).Bind(2, counter.Name).Run()
             + deleteKeys.Bind(1, counter.Owner).Bind(2, counter.Name).Run();
         Forget(counter);
@@ -153,6 +161,7 @@ sealed class SqliteCounterWriter : IDisposable
     public CounterResult DeleteAll(string owner)
     {
         Forget(new(owner, CounterName.Default)); // the transaction has used at least one counter of the owner
+        WriteKeyCounts();
         PagesWritten += 1 + deleteAll.Bind(1, owner).Run() + deleteAllKeys.Bind(1, owner).Run();
         foreach (var counter in counters.Keys.Where(counter => counter.Owner == owner).ToList())
             Forget(counter);
@@ -162,6 +171,7 @@ sealed class SqliteCounterWriter : IDisposable
     /// <inheritdoc cref="ICounterStore.ForgetKeysAsync" />
     public CounterResult ForgetKeys(DateTimeOffset before, int limit)
     {
+        WriteKeyCounts();
         var forgotten = forgetKeys.Bind(1, before.ToUnixTimeMilliseconds()).Bind(2, limit).Run();
         PagesWritten += 1 + forgotten;
         return new(CounterOutcome.Done, Current: forgotten);
@@ -176,6 +186,7 @@ sealed class SqliteCounterWriter : IDisposable
             var state = counters[counter]!.Value;
             update.Bind(1, counter.Owner).Bind(2, counter.Name).Bind(3, state.Current).Bind(4, state.Version).Run();
         }
+        WriteKeyCounts();
         commit.Run();
         PagesWritten += changed.Count;
         if (PagesWritten > pagesBefore)
@@ -214,6 +225,18 @@ sealed class SqliteCounterWriter : IDisposable
         CounterState? state = select.Bind(1, counter.Owner).Bind(2, counter.Name).TryRead(out var current, out var version)
             ? new(current, version) : null;
         return counters[counter] = state;
+    }
+
+    (long Keys, int New) CountKeys(string owner) => keyCounts.TryGetValue(owner, out var known) ? known
+        : keyCounts[owner] = (countKeys.Bind(1, owner).TryRead(out var keys, out _) ? keys : 0, 0);
+
+    /// <summary>Adds the new keys to the counts. A deletion of keys reduces the counts, so they are written before it.</summary>
+    void WriteKeyCounts()
+    {
+        foreach (var (owner, (_, added)) in keyCounts)
+            if (added > 0)
+                PagesWritten += addKeys.Bind(1, owner).Bind(2, added).Run();
+        keyCounts.Clear();
     }
 
     bool TryWrite(CounterKey counter, CounterState? before, long current)
