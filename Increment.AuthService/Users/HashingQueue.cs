@@ -6,11 +6,14 @@ namespace Increment.AuthService.Users;
 /// Decides which password is hashed next. Sign-ins go before registrations, except in every fourth turn. Within each of
 /// these two lanes, the client networks take turns, so that a network with many requests delays only its own requests. When
 /// the queue is full, one request is refused: the last registration if registrations fill more than a quarter of the queue,
-/// otherwise the last sign-in.
+/// otherwise the last sign-in. A request that has waited for <see cref="MaxWait"/> is refused too.
 /// </summary>
-sealed class HashingQueue(int slots)
+sealed class HashingQueue(int slots, TimeProvider time)
 {
     const int MaxWaiting = 64;
+
+    /// <summary>Less than the clients and proxies wait, so that they get the refusal.</summary>
+    internal static readonly TimeSpan MaxWait = TimeSpan.FromSeconds(10);
 
     /// <summary>Registrations go first once in this many turns.</summary>
     const int RegistrationTurn = 4;
@@ -32,7 +35,7 @@ sealed class HashingQueue(int slots)
     }
 
     /// <summary>Runs the work when its turn comes.</summary>
-    /// <exception cref="OverloadedException">The queue is full.</exception>
+    /// <exception cref="OverloadedException">The queue is full, or its turn did not come in time.</exception>
     public async Task<T> RunAsync<T>(HashingOrder order, string address, Func<Task<T>> work, CancellationToken cancellationToken)
     {
         await EnterAsync(order, address, cancellationToken);
@@ -59,8 +62,10 @@ sealed class HashingQueue(int slots)
             var network = RateLimits.NetworkAround(address) ?? address;
             waiter = (order is HashingOrder.SignIn ? signIns : registrations).Add(network, sequence++);
             if (signIns.Waiting.Count + registrations.Waiting.Count > MaxWaiting)
-                Refuse(registrations.Waiting.Count > MaxWaiting / RegistrationTurn ? registrations.Waiting.Max! : signIns.Waiting.Max!);
+                TryRefuse(registrations.Waiting.Count > MaxWaiting / RegistrationTurn ? registrations.Waiting.Max! : signIns.Waiting.Max!);
         }
+        using var patience = new CancellationTokenSource(MaxWait, time);
+        await using (patience.Token.Register(() => RefuseLate(waiter)))
         await using (cancellationToken.Register(() => Cancel(waiter, cancellationToken)))
             await waiter.Entry.Task;
     }
@@ -77,10 +82,17 @@ sealed class HashingQueue(int slots)
         }
     }
 
-    static void Refuse(Waiter waiter)
+    void RefuseLate(Waiter waiter)
     {
-        waiter.Lane.Remove(waiter);
-        waiter.Entry.SetException(new OverloadedException("busy", "Too many sign-ins and registrations are waiting. Try again in a moment.", retryAfter: 2));
+        lock (gate)
+            TryRefuse(waiter);
+    }
+
+    /// <summary>Refuses a waiter, unless its turn has come.</summary>
+    static void TryRefuse(Waiter waiter)
+    {
+        if (waiter.Lane.Remove(waiter))
+            waiter.Entry.SetException(new OverloadedException("busy", "Too many sign-ins and registrations are waiting. Try again in a moment.", retryAfter: 2));
     }
 
     void Cancel(Waiter waiter, CancellationToken cancellationToken)

@@ -35,7 +35,7 @@ sealed class Passwords
     readonly PasswordHasher<object> hasher = new(Options.Create(new PasswordHasherOptions { IterationCount = Iterations }));
 
     // A hash takes one core for a tenth of a second. One core stays free for other work.
-    readonly HashingQueue queue = new(Math.Max(1, Environment.ProcessorCount - 1));
+    readonly HashingQueue queue = new(Math.Max(1, Environment.ProcessorCount - 1), TimeProvider.System);
 
     /// <summary>Checked in place of a real hash if the account does not exist or has no password.</summary>
     readonly string dummyHash = MakeDummyHash();
@@ -56,7 +56,7 @@ sealed class Passwords
     }
 
     /// <summary>Hashes a new password.</summary>
-    /// <exception cref="OverloadedException">The queue is full.</exception>
+    /// <exception cref="OverloadedException">Too many passwords are waiting.</exception>
     public Task<string> HashAsync(string password, HashingOrder order, string clientAddress, CancellationToken cancellationToken) =>
         queue.RunAsync(order, clientAddress, () => Task.FromResult(hasher.HashPassword(NoUser, TryNormalize(password) ?? throw new ArgumentException("The password cannot be normalized.", nameof(password)))), cancellationToken);
 
@@ -66,7 +66,7 @@ sealed class Passwords
     /// together is therefore at most the number of slots in all replicas.
     /// </summary>
     /// <exception cref="ApiException">429: too many wrong passwords.</exception>
-    /// <exception cref="OverloadedException">The queue is full.</exception>
+    /// <exception cref="OverloadedException">Too many passwords are waiting.</exception>
     public Task<PasswordVerificationResult> VerifyAsync(
         string? hash, string password, WrongPasswords.Attempt attempt, CancellationToken cancellationToken) => queue.RunAsync(HashingOrder.SignIn, attempt.ClientAddress, async () =>
     {

@@ -1,6 +1,7 @@
 using Increment.AuthService.Users;
 using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.JsonApi;
+using Microsoft.Extensions.Time.Testing;
 
 namespace Increment.Tests.Auth;
 
@@ -8,10 +9,13 @@ namespace Increment.Tests.Auth;
 public sealed class HashingQueueTests
 {
     readonly CancellationToken ct = TestContext.Current.CancellationToken;
-    readonly HashingQueue queue = new(1);
+    readonly FakeTimeProvider time = new();
+    readonly HashingQueue queue;
     readonly TaskCompletionSource release = new();
     readonly List<string> served = [];
     readonly List<Task> waiting = [];
+
+    public HashingQueueTests() => queue = new(1, time);
 
     [Fact]
     public async Task Addresses_take_turns_however_many_requests_each_has()
@@ -103,6 +107,20 @@ public sealed class HashingQueueTests
         await Task.WhenAll(newcomers).WaitAsync(ct);
         await Task.WhenAll(flood.Concat(waiting)).ContinueWith(_ => { }, ct, TaskContinuationOptions.None, TaskScheduler.Default);
         Assert.InRange(served.IndexOf("v7"), 0, 16);
+    }
+
+    [Fact]
+    public async Task A_request_that_has_waited_for_ten_seconds_is_refused_and_one_that_runs_is_not()
+    {
+        Hold();
+        Wait(HashingOrder.SignIn, "a", "early");
+        time.Advance(HashingQueue.MaxWait - TimeSpan.FromSeconds(1));
+        Wait(HashingOrder.SignIn, "b", "late");
+        time.Advance(TimeSpan.FromSeconds(1));
+        Assert.Equal("busy", (await Assert.ThrowsAsync<OverloadedException>(() => waiting[1].WaitAsync(ct))).Code);
+        waiting.RemoveAt(1);
+        Assert.Equal(1, queue.Waiting);
+        Assert.Equal(["late"], await ServeAsync());
     }
 
     [Fact]
