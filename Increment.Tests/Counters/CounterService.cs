@@ -30,4 +30,7 @@ public sealed class CounterService : IAsyncLifetime
         client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", "t-" + user);
         return client;
     }
+
+    /// <summary>Revokes the token of a user, of which CounterApi learns when it checks the token again.</summary>
+    public void Revoke(string user) => auth.Revoke("t-" + user);
 }

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 using Increment.ServiceDefaults.Hosting;
 using Increment.ServiceDefaults.Tokens;
@@ -8,14 +9,17 @@ using Microsoft.Extensions.Logging;
 
 namespace Increment.Tests.Counters.Faults;
 
-/// <summary>Answers like AuthService: the token <c>t-NAME</c> belongs to the user NAME.</summary>
+/// <summary>Answers like AuthService: the token <c>t-NAME</c> belongs to the user NAME, and so does <c>t-NAME,TEXT</c>.</summary>
 sealed class AuthResponder : IAsyncDisposable
 {
     readonly WebApplication app;
+    readonly ConcurrentDictionary<string, bool> revoked = [];
 
     AuthResponder(WebApplication app) => this.app = app;
 
     public string Address => app.Urls.Single();
+
+    public void Revoke(string token) => revoked[token] = true;
 
     public static async Task<AuthResponder> StartAsync()
     {
@@ -23,15 +27,16 @@ sealed class AuthResponder : IAsyncDisposable
         builder.Logging.ClearProviders();
         builder.WebHost.UseUrls("http://127.0.0.1:0");
         var app = builder.Build();
+        var responder = new AuthResponder(app);
         app.MapGet("/alive", () => Results.Ok());
         app.MapPost("/auth/batch", async (HttpRequest request) =>
         {
             var tokens = (await request.ReadFromJsonAsync<JsonElement>()).GetProperty("tokens").EnumerateArray().Select(token => token.GetString()!);
-            return tokens.Select(token => token.StartsWith("t-", StringComparison.Ordinal)
-                ? new Principal(token[2..], token[2..], token, [Scopes.Counters, Scopes.JobsRead, Scopes.JobsWrite], ExpiresAt: null, DateTimeOffset.UtcNow) : null);
+            return tokens.Select(token => token.StartsWith("t-", StringComparison.Ordinal) && !responder.revoked.ContainsKey(token)
+                ? new Principal(token[2..].Split(',')[0], token[2..].Split(',')[0], token, [Scopes.Counters, Scopes.JobsRead, Scopes.JobsWrite], ExpiresAt: null, DateTimeOffset.UtcNow) : null);
         });
         await app.StartAsync();
-        return new(app);
+        return responder;
     }
 
     public ValueTask DisposeAsync() => app.DisposeAsync();
