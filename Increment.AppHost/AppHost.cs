@@ -44,7 +44,9 @@ if (storage.UseContainers)
 {
     var mongo = builder.AddMongoDB("mongo").WithDataVolume();
     var database = mongo.AddDatabase("increment");
-    var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence().WithoutHttpsCertificate();
+    var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence().WithoutHttpsCertificate()
+        // Aspire starts Redis in a shell. The server replaces the shell, so that it gets the signal to stop.
+        .WithArgs(context => context.Args[^1] = $"exec {context.Args[^1]}");
 
     // Explicit connection strings: WithReference would also add each password to the services' environment separately,
     // under a name that aspirate does not treat as a secret. In published manifests every service has its own user
@@ -63,5 +65,9 @@ else
         .WithEnvironment("ConnectionStrings__increment", storage.StoreOf(service.Resource.Name))
         .WithEnvironment("ConnectionStrings__cache", storage.Cache));
 }
+
+// Only Aspire's dashboard needs this setting: it starts together with the services and may not listen yet.
+if (builder.ExecutionContext.IsPublishMode)
+    services.ForEach(service => service.WithEnvironment(context => context.EnvironmentVariables.Remove("OTEL_DOTNET_EXPERIMENTAL_OTLP_RETRY")));
 
 builder.Build().Run();

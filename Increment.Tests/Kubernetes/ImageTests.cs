@@ -88,9 +88,15 @@ public sealed class ImageTests : IDisposable
         Tool.Require("kubectl");
         var rendered = await Tool.RunAsync(folder, "kubectl", "kustomize", "overlays/production");
         Assert.All((string[])["auth", "jobs", "counter"], s => Assert.Contains($"image: registry.example.com/increment/{s}:2.0.0\n", rendered, StringComparison.Ordinal));
-        var (exitCode, _, error) = await Tool.TryRunAsync(folder, "bash", "set-version", "production", "latest");
-        Assert.Equal(2, exitCode);
-        Assert.Contains("is not a version", error, StringComparison.Ordinal);
+        // As build-images takes it.
+        await Tool.RunAsync(folder, "bash", "set-version", "production", "v2.1.0-rc.1");
+        Assert.Contains("image: registry.example.com/increment/auth:2.1.0-rc.1\n", await Tool.RunAsync(folder, "kubectl", "kustomize", "overlays/production"), StringComparison.Ordinal);
+        foreach (var wrong in (string[])["latest", "01.2.3", "1.2.3-", "1.2"])
+        {
+            var (exitCode, _, error) = await Tool.TryRunAsync(folder, "bash", "set-version", "production", wrong);
+            Assert.Equal(2, exitCode);
+            Assert.Contains("is not a version", error, StringComparison.Ordinal);
+        }
     }
 
     [Fact]

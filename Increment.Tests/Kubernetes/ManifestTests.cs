@@ -47,7 +47,7 @@ public sealed partial class ManifestTests
     {
         var rendered = await Of(kustomization);
         Assert.DoesNotMatch(@"\{[\w.-]+\.(value|bindings|connectionString)", rendered.Text);
-        foreach (var text in (string[])["8443", "services__auth__https", "AUTH_HTTPS", "&amp;", "&#"])
+        foreach (var text in (string[])["services__auth__https", "AUTH_HTTPS", "&amp;", "&#"])
             Assert.DoesNotContain(text, rendered.Text, StringComparison.Ordinal);
     }
 

@@ -26,15 +26,31 @@ public sealed class MonitoringTests
     public void Every_alert_is_tested_and_has_a_section_in_the_documentation()
     {
         var tests = File.ReadAllText(Path.Combine(Rules, "rules.test.yml"));
-        var documentation = File.ReadAllLines(Path.Combine(Folder, "..", "docs", "kubernetes.md"));
+        var documentation = File.ReadAllLines(Path.Combine(Folder, "..", "docs", "operations.md"));
         foreach (var alert in AllRules().Where(rule => rule["alert"] is not null))
         {
             var name = (string)alert["alert"]!;
             Assert.Contains($"alertname: {name}\n    exp_alerts:", tests, StringComparison.Ordinal);
             Assert.Contains($"#### {name}", documentation);
-            Assert.Equal($"docs/kubernetes.md#{name.ToLowerInvariant()}", (string)alert["annotations"]!["runbook"]!);
-            Assert.Contains((string)alert["labels"]!["severity"]!, (string[])["page", "ticket"]);
+            Assert.Equal($"docs/operations.md#{name.ToLowerInvariant()}", (string)alert["annotations"]!["runbook"]!);
+            Assert.Contains((string)alert["labels"]!["severity"]!, (string[])["page", "ticket", "heartbeat"]);
         }
+    }
+
+    [Fact]
+    public async Task The_dead_mans_switch_goes_to_an_address_of_its_own_every_five_minutes()
+    {
+        var configuration = Read("alertmanager", "alertmanager.yml");
+        var alert = Assert.Single(AllRules(), rule => (string?)rule["labels"]?["severity"] is "heartbeat");
+        var route = Items(configuration["route"]!["routes"]).First();
+        Assert.Equal([$"alertname=\"{alert["alert"]}\""], Items(route["matchers"]).Select(m => (string)m!));
+        Assert.Equal("5m", (string)route["repeat_interval"]!);
+        var receiver = Assert.Single(Items(configuration["receivers"]), r => (string)r["name"]! == (string)route["receiver"]!);
+        var file = (string)Assert.Single(Items(receiver["webhook_configs"]))["url_file"]!;
+        var pod = (await Of(Production)).Find("Deployment", "alertmanager")!["spec"]!["template"]!["spec"]!;
+        var mount = Assert.Single(Items(pod["containers"]![0]!["volumeMounts"]), m => (string)m["mountPath"]! == Path.GetDirectoryName(file));
+        var secret = Assert.Single(Items(pod["volumes"]), v => (string)v["name"]! == (string)mount["name"]!)["secret"]!;
+        Assert.Contains(Path.GetFileName(file), Items(secret["items"]).Select(i => (string)i["path"]!));
     }
 
     [Fact]
@@ -96,7 +112,9 @@ public sealed class MonitoringTests
         var metrics = rendered.OfKind("HorizontalPodAutoscaler").SelectMany(a => Items(a["spec"]!["metrics"])).Where(m => (string)m["type"]! is "Object").ToList();
         Assert.Equal(2, metrics.Count);
         Assert.All(metrics, m => Assert.Equal((string)rule["name"]!["as"]!, (string)m["object"]!["metric"]!["name"]!));
-        Assert.All(rendered.OfKind("APIService"), api => Assert.NotNull(rendered.Find("Service", (string)api["spec"]!["service"]!["name"]!)));
+        var apis = (await Of(Cluster)).OfKind("APIService").ToList();
+        Assert.NotEmpty(apis);
+        Assert.All(apis, api => Assert.NotNull(rendered.Find("Service", (string)api["spec"]!["service"]!["name"]!)));
     }
 
     [Fact]

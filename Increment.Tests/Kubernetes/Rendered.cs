@@ -8,7 +8,7 @@ namespace Increment.Tests.Kubernetes;
 /// <summary>A kustomization of <c>aspire-manifest/</c> as <c>kubectl kustomize</c> renders it.</summary>
 sealed class Rendered
 {
-    public const string Base = "base", Minikube = "overlays/minikube", Production = "overlays/production";
+    public const string Base = "base", Minikube = "overlays/minikube", Production = "overlays/production", Cluster = "cluster";
     public static readonly string Folder = Path.Combine(FindRoot(), "aspire-manifest");
     static readonly ConcurrentDictionary<string, Lazy<Task<Rendered>>> Cache = [];
 
