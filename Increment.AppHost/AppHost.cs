@@ -44,9 +44,10 @@ if (storage.UseContainers)
 {
     var mongo = builder.AddMongoDB("mongo").WithDataVolume();
     var database = mongo.AddDatabase("increment");
-    var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence().WithoutHttpsCertificate()
-        // Aspire starts Redis in a shell. The server replaces the shell, so that it gets the signal to stop.
-        .WithArgs(context => context.Args[^1] = $"exec {context.Args[^1]}");
+    var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence().WithoutHttpsCertificate();
+    // Aspire starts Redis in a shell. In a pod the server replaces the shell, so that it gets the signal to stop.
+    if (builder.ExecutionContext.IsPublishMode)
+        cache.WithArgs(context => context.Args[^1] = $"exec {context.Args[^1]}");
 
     // Explicit connection strings: WithReference would also add each password to the services' environment separately,
     // under a name that aspirate does not treat as a secret. In published manifests every service has its own user
