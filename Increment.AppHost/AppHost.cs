@@ -2,6 +2,7 @@ using Increment.AppHost;
 using Microsoft.Extensions.Configuration;
 
 var builder = DistributedApplication.CreateBuilder(args);
+var published = builder.ExecutionContext.IsPublishMode;
 var replicas = SettingException.GetCount(builder.Configuration, "Increment:Replicas", otherwise: 1);
 var storage = Storage.Choose(builder);
 var demoToken = builder.AddParameter("demo-token", secret: true);
@@ -46,13 +47,12 @@ if (storage.UseContainers)
     var database = mongo.AddDatabase("increment");
     var cache = builder.AddRedis("cache").WithDataVolume().WithPersistence().WithoutHttpsCertificate();
     // Aspire starts Redis in a shell. In a pod the server replaces the shell, so that it gets the signal to stop.
-    if (builder.ExecutionContext.IsPublishMode)
+    if (published)
         cache.WithArgs(context => context.Args[^1] = $"exec {context.Args[^1]}");
 
     // Explicit connection strings: WithReference would also add each password to the services' environment separately,
     // under a name that aspirate does not treat as a secret. In published manifests every service has its own user
     // (aspire-manifest/components/store-users). In a run of the AppHost the services use the stores' default users.
-    var published = builder.ExecutionContext.IsPublishMode;
     services.ForEach(service => service
         .WaitFor(database).WaitFor(cache)
         .WithEnvironment("ConnectionStrings__increment", ReferenceExpression.Create(
@@ -68,7 +68,7 @@ else
 }
 
 // Only Aspire's dashboard needs this setting: it starts together with the services and may not listen yet.
-if (builder.ExecutionContext.IsPublishMode)
+if (published)
     services.ForEach(service => service.WithEnvironment(context => context.EnvironmentVariables.Remove("OTEL_DOTNET_EXPERIMENTAL_OTLP_RETRY")));
 
 builder.Build().Run();

@@ -78,19 +78,9 @@ public sealed class SqliteCounterStoreTests : CounterStoreContract
                 };
             }
             writer.Commit();
-            Assert.Equal(Read("SELECT owner, count(*) FROM idempotency_key GROUP BY owner"), Read("SELECT owner, keys FROM idempotency_key_count ORDER BY owner"));
-        }
-
-        List<(string, long)> Read(string query)
-        {
             using var connection = database.Open();
-            using var command = connection.CreateCommand();
-            command.CommandText = query;
-            using var rows = command.ExecuteReader();
-            List<(string, long)> result = [];
-            while (rows.Read())
-                result.Add((rows.GetString(0), rows.GetInt64(1)));
-            return result;
+            Assert.Equal(connection.ReadTexts("SELECT owner || ' ' || count(*) FROM idempotency_key GROUP BY owner"),
+                connection.ReadTexts("SELECT owner || ' ' || keys FROM idempotency_key_count ORDER BY owner"));
         }
     }
 

@@ -124,11 +124,9 @@ public sealed class ClusterTests : IDisposable
         for (var i = 0; i < present; i++)
             await File.WriteAllBytesAsync(Path.Combine(backup, $"increment-202601{i:00}T000000Z.archive.gz"), new byte[100], TestContext.Current.CancellationToken);
         await File.WriteAllTextAsync(Path.Combine(backup, "increment-20250101T000000Z.archive.gz.partial"), "left over", TestContext.Current.CancellationToken);
-        foreach (var (name, text) in ((string, string)[])[("df", $"echo Avail; echo {free}"), ("mongodump", "for last; do :; done; head -c 100 /dev/zero > \"${last#--archive=}\"")])
-            await WriteProgramAsync(name, text);
         var script = ((string)Assert.Single(ContainersOf(job))["args"]![0]!).Replace("/tmp/", $"{folder}/", StringComparison.Ordinal).Replace("cd /backup\n", $"cd {backup}\n", StringComparison.Ordinal);
-        var (exitCode, _, error) = await Tool.TryRunAsync(folder,
-            new Dictionary<string, string> { ["PATH"] = $"{folder}:{Environment.GetEnvironmentVariable("PATH")}", ["MONGO_PASSWORD"] = "p" }, "bash", "-c", script);
+        var programs = $$"""df() { echo Avail; echo {{free}}; }; mongodump() { local last=${!#}; head -c 100 /dev/zero > "${last#--archive=}"; }; """;
+        var (exitCode, _, error) = await Tool.TryRunAsync(folder, new Dictionary<string, string> { ["MONGO_PASSWORD"] = "p" }, "bash", "-c", programs + script);
         Assert.Equal((0, ""), (exitCode, error));
         var files = Directory.GetFiles(backup).Select(file => Path.GetFileName(file)!).Order(StringComparer.Ordinal).ToList();
         Assert.Equal(kept, files.Count);
@@ -157,17 +155,8 @@ public sealed class ClusterTests : IDisposable
     }
 
     /// <summary>Runs wait-for-rollout with a kubectl that runs one of two commands.</summary>
-    async Task<(int ExitCode, string Output, string Error)> WaitAsync(string get, string rollout)
-    {
-        await WriteProgramAsync("kubectl", $"if [ \"$3\" = get ]; then {get}; else {rollout}; fi");
-        return await Tool.TryRunAsync(Folder, new Dictionary<string, string> { ["PATH"] = $"{folder}:{Environment.GetEnvironmentVariable("PATH")}" }, "bash", "wait-for-rollout");
-    }
-
-    async Task WriteProgramAsync(string name, string script)
-    {
-        await File.WriteAllTextAsync(Path.Combine(folder, name), $"#!/bin/sh\n{script}\n", TestContext.Current.CancellationToken);
-        await Tool.RunAsync(folder, "chmod", "+x", name);
-    }
+    static Task<(int ExitCode, string Output, string Error)> WaitAsync(string get, string rollout) => Tool.TryRunAsync(Folder, "bash", "-c",
+        $$"""kubectl() { if [ "$3" = get ]; then {{get}}; else {{rollout}}; fi; }; export -f kubectl; ./wait-for-rollout""");
 
     [Fact]
     public void A_release_and_its_roll_back_wait_for_the_rollout()

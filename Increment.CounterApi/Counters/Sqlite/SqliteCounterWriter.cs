@@ -88,7 +88,6 @@ sealed class SqliteCounterWriter : IDisposable
     public void Begin()
     {
         counters.Clear();
-        keyCounts.Clear();
         var start = Environment.TickCount64;
         if (start < contendedUntil)
             Thread.Sleep(1);

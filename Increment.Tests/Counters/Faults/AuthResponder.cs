@@ -21,6 +21,14 @@ sealed class AuthResponder : IAsyncDisposable
 
     public void Revoke(string token) => revoked[token] = true;
 
+    Principal? Verify(string token)
+    {
+        if (!token.StartsWith("t-", StringComparison.Ordinal) || revoked.ContainsKey(token))
+            return null;
+        var user = token[2..].Split(',')[0];
+        return new(user, user, token, [Scopes.Counters, Scopes.JobsRead, Scopes.JobsWrite], ExpiresAt: null, DateTimeOffset.UtcNow);
+    }
+
     public static async Task<AuthResponder> StartAsync()
     {
         var builder = WebApplication.CreateSlimBuilder();
@@ -32,8 +40,7 @@ sealed class AuthResponder : IAsyncDisposable
         app.MapPost("/auth/batch", async (HttpRequest request) =>
         {
             var tokens = (await request.ReadFromJsonAsync<JsonElement>()).GetProperty("tokens").EnumerateArray().Select(token => token.GetString()!);
-            return tokens.Select(token => token.StartsWith("t-", StringComparison.Ordinal) && !responder.revoked.ContainsKey(token)
-                ? new Principal(token[2..].Split(',')[0], token[2..].Split(',')[0], token, [Scopes.Counters, Scopes.JobsRead, Scopes.JobsWrite], ExpiresAt: null, DateTimeOffset.UtcNow) : null);
+            return tokens.Select(responder.Verify);
         });
         await app.StartAsync();
         return responder;

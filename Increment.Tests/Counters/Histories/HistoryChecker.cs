@@ -44,14 +44,14 @@ static class HistoryChecker
             first.Insert(0, new(CallKind.Set, initialValue, long.MinValue, long.MinValue, initialValue));
 
         var lost = calls.Where(c => c.IsLost && c.Kind == CallKind.Take).ToList();
-        var problem = "no order of the sets agrees with real time: a value came back, or a read was stale";
-        foreach (var (number, order) in OrdersOf([.. epochs.Values]).Take(MaxOrders).Index())
+        string? problem = null;
+        foreach (var order in OrdersOf([.. epochs.Values]).Take(MaxOrders))
         {
             if (CheckOrder(order, lost) is not { } found)
                 return null;
-            problem = number == 0 ? found : problem;
+            problem ??= found;
         }
-        return problem;
+        return problem ?? "no order of the sets agrees with real time: a value came back, or a read was stale";
     }
 
     /// <summary>The orders in which every epoch may precede all that follow it. Concurrent epochs have several.</summary>
